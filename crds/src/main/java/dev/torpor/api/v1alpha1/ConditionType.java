@@ -1,0 +1,19 @@
+package dev.torpor.api.v1alpha1;
+
+/** Types of conditions, each with one writer. */
+public final class ConditionType {
+    /** Operator. The image can be restored; of a VMRestore: the VM is back. */
+    public static final String READY = "Ready";
+    /** Operator. Work is under way (kstatus). */
+    public static final String RECONCILING = "Reconciling";
+    /** Operator. It failed for good (kstatus). */
+    public static final String STALLED = "Stalled";
+    /** Agent, of a VMSnapshot. The image is committed on the node's disk. */
+    public static final String SAVED = "Saved";
+    /** Agent. The image's file is there and its recorded lengths and checksums hold. */
+    public static final String IMAGE_AVAILABLE = "ImageAvailable";
+    /** Agent, of a VMRestore. The guest was handed over and is in the run state that was asked for. */
+    public static final String RESUMED = "Resumed";
+
+    private ConditionType() {}
+}

@@ -1,0 +1,12 @@
+package dev.torpor.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import org.jspecify.annotations.Nullable;
+
+/** The last failure. */
+public record FailureStatus(
+        @JsonPropertyDescription("Machine-readable reason.") @Nullable
+        String reason,
+
+        @JsonPropertyDescription("What failed, what state the VM and the image are in, and what to do.") @Nullable
+        String message) {}

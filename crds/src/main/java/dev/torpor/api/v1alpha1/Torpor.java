@@ -1,0 +1,34 @@
+package dev.torpor.api.v1alpha1;
+
+/** Names of the API that are not types: group, labels, annotations, finalizers, field managers. */
+public final class Torpor {
+    public static final String GROUP = "torpor.dev";
+    public static final String VERSION = "v1alpha1";
+
+    /** Label of a VM's pod; its value is the VM's name. */
+    public static final String VM_LABEL = "torpor.dev/vm";
+    /** Annotation of the VMSnapshotClass that is used when a snapshot names none; value {@code "true"}. */
+    public static final String DEFAULT_CLASS_ANNOTATION = "torpor.dev/is-default-class";
+    /** Annotation of a pod that the operator recreated: UID of the VMRestore that it was created for. */
+    public static final String RESTORE_ANNOTATION = "torpor.dev/restore-uid";
+    /** Finalizer of a VMSnapshot whose image file may exist; the node's agent removes it after the file. */
+    public static final String IMAGE_FINALIZER = "torpor.dev/image";
+    /** Name of the volume, and of the directory below {@code /run}, that launcher and agent share. */
+    public static final String VOLUME = "torpor";
+
+    /** Field manager of the operator's writes. */
+    public static final String OPERATOR_MANAGER = "torpor-operator";
+    /** Field manager of the agents' writes. */
+    public static final String AGENT_MANAGER = "torpor-agent";
+
+    /** Annotation of an agent's Lease: identity of its image store. */
+    public static final String STORE_ID_ANNOTATION = "torpor.dev/store-id";
+    /** Annotation of an agent's Lease: UID of its Node object. */
+    public static final String NODE_UID_ANNOTATION = "torpor.dev/node-uid";
+    /** Prefix of the name of an agent's Lease; the node's name follows. */
+    public static final String LEASE_PREFIX = "torpor-";
+    /** Namespace of the operator and of the agents' leases. */
+    public static final String SYSTEM_NAMESPACE = "torpor-system";
+
+    private Torpor() {}
+}

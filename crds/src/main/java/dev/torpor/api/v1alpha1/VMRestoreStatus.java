@@ -1,0 +1,154 @@
+package dev.torpor.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.kubernetes.api.model.Condition;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** What became of a VMRestore. Each field and condition type has one writer: operator or agent. */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public final class VMRestoreStatus {
+    @JsonPropertyDescription("Generation of the spec that the status speaks of.")
+    private @Nullable Long observedGeneration;
+
+    @JsonPropertyDescription("Summary of the conditions, for people.")
+    private @Nullable RestorePhase phase;
+
+    @JsonPropertyDescription("What is known, one entry for each type. Ready: the image can be restored.")
+    private @Nullable List<Condition> conditions;
+
+    @JsonPropertyDescription("Node of the image, where the VM is started.")
+    private @Nullable String nodeName;
+
+    @JsonPropertyDescription("UID of the VMSnapshot that is restored.")
+    private @Nullable String snapshotUID;
+
+    @JsonPropertyDescription("Name of the VM.")
+    private @Nullable String vmName;
+
+    @JsonPropertyDescription("Pod that runs the VM again.")
+    private @Nullable ObjectName pod;
+
+    @JsonPropertyDescription("How far the load is.")
+    private @Nullable Progress progress;
+
+    @JsonPropertyDescription("Strategy that was used.")
+    private @Nullable String strategy;
+
+    @JsonPropertyDescription("When the restore began, RFC 3339.")
+    private @Nullable String startTime;
+
+    @JsonPropertyDescription("When the guest ran, RFC 3339.")
+    private @Nullable String completionTime;
+
+    @JsonPropertyDescription("Seconds from the start of the load until the guest ran.")
+    private @Nullable Double loadSeconds;
+
+    @JsonPropertyDescription("The last failure.")
+    private @Nullable FailureStatus failure;
+
+    public @Nullable Long getObservedGeneration() {
+        return observedGeneration;
+    }
+
+    public void setObservedGeneration(@Nullable Long observedGeneration) {
+        this.observedGeneration = observedGeneration;
+    }
+
+    public @Nullable RestorePhase getPhase() {
+        return phase;
+    }
+
+    public void setPhase(@Nullable RestorePhase phase) {
+        this.phase = phase;
+    }
+
+    public @Nullable List<Condition> getConditions() {
+        return conditions;
+    }
+
+    public void setConditions(@Nullable List<Condition> conditions) {
+        this.conditions = conditions;
+    }
+
+    public @Nullable String getNodeName() {
+        return nodeName;
+    }
+
+    public void setNodeName(@Nullable String nodeName) {
+        this.nodeName = nodeName;
+    }
+
+    public @Nullable String getSnapshotUID() {
+        return snapshotUID;
+    }
+
+    public void setSnapshotUID(@Nullable String snapshotUID) {
+        this.snapshotUID = snapshotUID;
+    }
+
+    public @Nullable String getVmName() {
+        return vmName;
+    }
+
+    public void setVmName(@Nullable String vmName) {
+        this.vmName = vmName;
+    }
+
+    public @Nullable ObjectName getPod() {
+        return pod;
+    }
+
+    public void setPod(@Nullable ObjectName pod) {
+        this.pod = pod;
+    }
+
+    public @Nullable Progress getProgress() {
+        return progress;
+    }
+
+    public void setProgress(@Nullable Progress progress) {
+        this.progress = progress;
+    }
+
+    public @Nullable String getStrategy() {
+        return strategy;
+    }
+
+    public void setStrategy(@Nullable String strategy) {
+        this.strategy = strategy;
+    }
+
+    public @Nullable String getStartTime() {
+        return startTime;
+    }
+
+    public void setStartTime(@Nullable String startTime) {
+        this.startTime = startTime;
+    }
+
+    public @Nullable String getCompletionTime() {
+        return completionTime;
+    }
+
+    public void setCompletionTime(@Nullable String completionTime) {
+        this.completionTime = completionTime;
+    }
+
+    public @Nullable Double getLoadSeconds() {
+        return loadSeconds;
+    }
+
+    public void setLoadSeconds(@Nullable Double loadSeconds) {
+        this.loadSeconds = loadSeconds;
+    }
+
+    public @Nullable FailureStatus getFailure() {
+        return failure;
+    }
+
+    public void setFailure(@Nullable FailureStatus failure) {
+        this.failure = failure;
+    }
+}

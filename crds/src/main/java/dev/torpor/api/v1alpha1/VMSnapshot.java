@@ -1,0 +1,30 @@
+package dev.torpor.api.v1alpha1;
+
+import io.fabric8.kubernetes.api.model.Namespaced;
+import io.fabric8.kubernetes.client.CustomResource;
+import io.fabric8.kubernetes.model.annotation.Group;
+import io.fabric8.kubernetes.model.annotation.Kind;
+import io.fabric8.kubernetes.model.annotation.Plural;
+import io.fabric8.kubernetes.model.annotation.ShortNames;
+import io.fabric8.kubernetes.model.annotation.Singular;
+import io.fabric8.kubernetes.model.annotation.Version;
+import java.io.Serial;
+
+/** Saves the memory of one running VM to an image on its node. */
+@Group(Torpor.GROUP)
+@Version(Torpor.VERSION)
+@Kind("VMSnapshot")
+@Plural("vmsnapshots")
+@Singular("vmsnapshot")
+@ShortNames("vmsnap")
+public class VMSnapshot extends CustomResource<VMSnapshotSpec, VMSnapshotStatus> implements Namespaced {
+    @Serial
+    private static final long serialVersionUID = 1L;
+
+    // A spec is a record and has no empty form.
+    @Override
+    @SuppressWarnings("NullAway")
+    protected VMSnapshotSpec initSpec() {
+        return null;
+    }
+}

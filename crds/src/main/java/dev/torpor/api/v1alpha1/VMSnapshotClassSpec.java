@@ -1,0 +1,18 @@
+package dev.torpor.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Min;
+import org.jspecify.annotations.Nullable;
+
+/** Defaults for snapshots. A snapshot's own fields win. */
+public record VMSnapshotClassSpec(
+        @JsonPropertyDescription("How saves are parallelized.") @Nullable
+        ParallelSpec parallel,
+
+        @Min(0)
+        @JsonPropertyDescription("Most bytes per second that one save may write. Absent or 0: unlimited.")
+        @Nullable
+        Long bandwidthBytesPerSecond,
+
+        @JsonPropertyDescription("What becomes of the image file when its object is deleted.") @Nullable
+        DeletionPolicy deletionPolicy) {}

@@ -1,0 +1,51 @@
+package dev.torpor.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Default;
+import io.fabric8.generator.annotation.Max;
+import io.fabric8.generator.annotation.Min;
+import io.fabric8.generator.annotation.Required;
+import io.fabric8.generator.annotation.Size;
+import org.jspecify.annotations.Nullable;
+
+/** What to save, and how. Immutable but for cancel and deletionPolicy. */
+public record VMSnapshotSpec(
+        @Required
+        @Size(min = 1, max = 63)
+        @JsonPropertyDescription("Name of the VM: value of the label torpor.dev/vm of its pod.")
+        String vmName,
+
+        @Default("Save")
+        @JsonPropertyDescription(
+                "What happens to the VM afterwards: Save stops it, Checkpoint lets it carry on, ManagedSave stops it until its next start.")
+        @Nullable
+        SaveMode mode,
+
+        @JsonPropertyDescription(
+                "Name of the VMSnapshotClass with defaults. Absent: the class annotated as default, if there is one.")
+        @Nullable
+        String className,
+
+        @JsonPropertyDescription("Which instance of the VM is meant.") @Nullable
+        SourceSpec source,
+
+        @JsonPropertyDescription("How the save is parallelized; what is absent is chosen for the machine.") @Nullable
+        ParallelSpec parallel,
+
+        @Default("300")
+        @Min(1)
+        @Max(86400)
+        @JsonPropertyDescription(
+                "Seconds from the creation of the object after which the save is given up and the VM carries on.")
+        @Nullable
+        Integer deadlineSeconds,
+
+        @JsonPropertyDescription(
+                "Set to true to cancel: the VM carries on and the file is deleted. Without effect once saved.")
+        @Nullable
+        Boolean cancel,
+
+        @JsonPropertyDescription(
+                "What becomes of the image file when this object is deleted. Absent: the class decides, else Delete.")
+        @Nullable
+        DeletionPolicy deletionPolicy) {}

@@ -1,0 +1,242 @@
+package dev.torpor.api.v1alpha1;
+
+import com.fasterxml.jackson.annotation.JsonInclude;
+import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.kubernetes.api.model.Condition;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** What became of a VMSnapshot. Each field and condition type has one writer: operator or agent. */
+@JsonInclude(JsonInclude.Include.NON_NULL)
+public final class VMSnapshotStatus {
+    @JsonPropertyDescription("Generation of the spec that the status speaks of.")
+    private @Nullable Long observedGeneration;
+
+    @JsonPropertyDescription("Summary of the conditions, for people.")
+    private @Nullable SnapshotPhase phase;
+
+    @JsonPropertyDescription("What is known, one entry for each type. Ready: the image can be restored.")
+    private @Nullable List<Condition> conditions;
+
+    @JsonPropertyDescription("Name of the VMSnapshotClass that was used.")
+    private @Nullable String className;
+
+    @JsonPropertyDescription("Node of the VM and of the image.")
+    private @Nullable String nodeName;
+
+    @JsonPropertyDescription("UID of the node object.")
+    private @Nullable String nodeUID;
+
+    @JsonPropertyDescription("Identity of the image store on the node.")
+    private @Nullable String storeID;
+
+    @JsonPropertyDescription("Pod that ran the VM.")
+    private @Nullable ObjectName pod;
+
+    @JsonPropertyDescription("Name of the ControllerRevision with the pod's recorded manifest.")
+    private @Nullable String manifestRevision;
+
+    @JsonPropertyDescription("A cancel was seen; it cannot be taken back.")
+    private @Nullable Boolean cancelRequested;
+
+    @JsonPropertyDescription("How far the save is.")
+    private @Nullable Progress progress;
+
+    @JsonPropertyDescription("Engine that wrote the image.")
+    private @Nullable String engine;
+
+    @JsonPropertyDescription("Number of channels used.")
+    private @Nullable Integer channels;
+
+    @JsonPropertyDescription("Whether the page cache was bypassed.")
+    private @Nullable Boolean directIO;
+
+    @JsonPropertyDescription("The image file.")
+    private @Nullable ImageStatus image;
+
+    @JsonPropertyDescription("What was saved.")
+    private @Nullable VMStatus vm;
+
+    @JsonPropertyDescription("When the save began, RFC 3339.")
+    private @Nullable String startTime;
+
+    @JsonPropertyDescription("When the image was committed, RFC 3339.")
+    private @Nullable String completionTime;
+
+    @JsonPropertyDescription("Seconds for which the guest was paused.")
+    private @Nullable Double pausedSeconds;
+
+    @JsonPropertyDescription("The restore that consumed the image.")
+    private @Nullable ConsumedBy consumedBy;
+
+    @JsonPropertyDescription("The last failure.")
+    private @Nullable FailureStatus failure;
+
+    public @Nullable Long getObservedGeneration() {
+        return observedGeneration;
+    }
+
+    public void setObservedGeneration(@Nullable Long observedGeneration) {
+        this.observedGeneration = observedGeneration;
+    }
+
+    public @Nullable SnapshotPhase getPhase() {
+        return phase;
+    }
+
+    public void setPhase(@Nullable SnapshotPhase phase) {
+        this.phase = phase;
+    }
+
+    public @Nullable List<Condition> getConditions() {
+        return conditions;
+    }
+
+    public void setConditions(@Nullable List<Condition> conditions) {
+        this.conditions = conditions;
+    }
+
+    public @Nullable String getClassName() {
+        return className;
+    }
+
+    public void setClassName(@Nullable String className) {
+        this.className = className;
+    }
+
+    public @Nullable String getNodeName() {
+        return nodeName;
+    }
+
+    public void setNodeName(@Nullable String nodeName) {
+        this.nodeName = nodeName;
+    }
+
+    public @Nullable String getNodeUID() {
+        return nodeUID;
+    }
+
+    public void setNodeUID(@Nullable String nodeUID) {
+        this.nodeUID = nodeUID;
+    }
+
+    public @Nullable String getStoreID() {
+        return storeID;
+    }
+
+    public void setStoreID(@Nullable String storeID) {
+        this.storeID = storeID;
+    }
+
+    public @Nullable ObjectName getPod() {
+        return pod;
+    }
+
+    public void setPod(@Nullable ObjectName pod) {
+        this.pod = pod;
+    }
+
+    public @Nullable String getManifestRevision() {
+        return manifestRevision;
+    }
+
+    public void setManifestRevision(@Nullable String manifestRevision) {
+        this.manifestRevision = manifestRevision;
+    }
+
+    public @Nullable Boolean getCancelRequested() {
+        return cancelRequested;
+    }
+
+    public void setCancelRequested(@Nullable Boolean cancelRequested) {
+        this.cancelRequested = cancelRequested;
+    }
+
+    public @Nullable Progress getProgress() {
+        return progress;
+    }
+
+    public void setProgress(@Nullable Progress progress) {
+        this.progress = progress;
+    }
+
+    public @Nullable String getEngine() {
+        return engine;
+    }
+
+    public void setEngine(@Nullable String engine) {
+        this.engine = engine;
+    }
+
+    public @Nullable Integer getChannels() {
+        return channels;
+    }
+
+    public void setChannels(@Nullable Integer channels) {
+        this.channels = channels;
+    }
+
+    public @Nullable Boolean getDirectIO() {
+        return directIO;
+    }
+
+    public void setDirectIO(@Nullable Boolean directIO) {
+        this.directIO = directIO;
+    }
+
+    public @Nullable ImageStatus getImage() {
+        return image;
+    }
+
+    public void setImage(@Nullable ImageStatus image) {
+        this.image = image;
+    }
+
+    public @Nullable VMStatus getVm() {
+        return vm;
+    }
+
+    public void setVm(@Nullable VMStatus vm) {
+        this.vm = vm;
+    }
+
+    public @Nullable String getStartTime() {
+        return startTime;
+    }
+
+    public void setStartTime(@Nullable String startTime) {
+        this.startTime = startTime;
+    }
+
+    public @Nullable String getCompletionTime() {
+        return completionTime;
+    }
+
+    public void setCompletionTime(@Nullable String completionTime) {
+        this.completionTime = completionTime;
+    }
+
+    public @Nullable Double getPausedSeconds() {
+        return pausedSeconds;
+    }
+
+    public void setPausedSeconds(@Nullable Double pausedSeconds) {
+        this.pausedSeconds = pausedSeconds;
+    }
+
+    public @Nullable ConsumedBy getConsumedBy() {
+        return consumedBy;
+    }
+
+    public void setConsumedBy(@Nullable ConsumedBy consumedBy) {
+        this.consumedBy = consumedBy;
+    }
+
+    public @Nullable FailureStatus getFailure() {
+        return failure;
+    }
+
+    public void setFailure(@Nullable FailureStatus failure) {
+        this.failure = failure;
+    }
+}

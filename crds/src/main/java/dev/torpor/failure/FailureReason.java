@@ -1,0 +1,185 @@
+package dev.torpor.failure;
+
+/**
+ * Every reason for which Torpor refuses or gives up, as it appears in conditions, Events and exit messages.
+ * The names are API: never renamed, never taken from a class name.
+ */
+public enum FailureReason {
+    // Admission, by the operator.
+
+    /** No pod carries the label {@code torpor.dev/vm} with this VM's name. */
+    VMNotFound(Kind.RETRYABLE),
+
+    /** The VM's pod exists but its QEMU container does not run (yet). */
+    VMNotRunning(Kind.RETRYABLE),
+
+    /** More than one live pod claims to be this VM; nothing is done until one is left. */
+    MultipleLivePods(Kind.RETRYABLE),
+
+    /** Another snapshot or restore of the same VM is in progress. */
+    VMBusy(Kind.RETRYABLE),
+
+    /** The named {@code VMSnapshotClass} does not exist. */
+    ClassNotFound(Kind.RETRYABLE),
+
+    /** The agent of the image's node has not renewed its lease, or another store answers there. */
+    StoreUnavailable(Kind.RETRYABLE),
+
+    /** The named {@code VMSnapshot} does not exist in the namespace. */
+    SnapshotNotFound(Kind.RETRYABLE),
+
+    /** The named {@code VMSnapshot} is still being made. */
+    SnapshotNotReady(Kind.RETRYABLE),
+
+    /** The named {@code VMSnapshot} failed, was cancelled, is stale or was consumed: it will not become Ready. */
+    SnapshotUnusable(Kind.TERMINAL),
+
+    /** {@code source.podUID} names a pod that is not the VM's live one. */
+    PodReplaced(Kind.TERMINAL),
+
+    /** {@code Save} of a pod whose controller would start it again at once. */
+    ControllerWouldRecreate(Kind.TERMINAL),
+
+    /** This release does not do what {@code spec.mode} asks for. */
+    ModeNotSupported(Kind.TERMINAL),
+
+    /** The pod does not start QEMU through the launcher, so its next start could not be held. */
+    LauncherMissing(Kind.TERMINAL),
+
+    /** A restore in place was asked for while a live pod of the VM exists. */
+    VMRunning(Kind.TERMINAL),
+
+    /** The VM has run since the image was made, and {@code disks} does not say that this is fine. */
+    VMRanSince(Kind.TERMINAL),
+
+    /** The {@code ControllerRevision} with the pod's recorded manifest is gone. */
+    RecordedManifestMissing(Kind.TERMINAL),
+
+    /** The API server refused the recreated pod. */
+    PodRejected(Kind.TERMINAL),
+
+    // QEMU and its monitor.
+
+    /** There is no QMP socket where the VM's should be (QEMU not up yet, or started without it). */
+    SocketMissing(Kind.RETRYABLE),
+
+    /** What answers on the socket does not speak QMP, or breaks its rules or our limits. */
+    NotQEMU(Kind.TERMINAL),
+
+    /** QEMU did not answer within the deadline; another client may hold the monitor. */
+    QMPTimeout(Kind.RETRYABLE),
+
+    /** QEMU refused a command that it should have accepted. */
+    QMPCommandFailed(Kind.TERMINAL),
+
+    /** QEMU ended, or closed its monitor, in the middle. */
+    QEMUGone(Kind.TERMINAL),
+
+    /** This QEMU cannot do what the engine needs (for {@code qemu-direct}: {@code mapped-ram}). */
+    CapabilityMissing(Kind.TERMINAL),
+
+    /** A device of the VM cannot be saved; QEMU names it. */
+    MigrationBlocked(Kind.TERMINAL),
+
+    /** The number of channels is not between 1 and 255. */
+    ChannelsOutOfRange(Kind.TERMINAL),
+
+    /** QEMU's limit of open files leaves no room for the channels. */
+    DescriptorLimit(Kind.TERMINAL),
+
+    /** Direct I/O was required, and the store's file system does not have it. */
+    DirectIOUnsupported(Kind.TERMINAL),
+
+    // Saving.
+
+    /** The store has not enough room for the image. */
+    NotEnoughSpace(Kind.RETRYABLE),
+
+    /** QEMU reported that the save failed. */
+    SaveFailed(Kind.TERMINAL),
+
+    /** The written file failed the checks before commit. */
+    ImageCheckFailed(Kind.TERMINAL),
+
+    /** The store's file system answered with an error. */
+    StoreFailed(Kind.RETRYABLE),
+
+    /** {@code deadlineSeconds} passed. */
+    DeadlineExceeded(Kind.TERMINAL),
+
+    /** Somebody set {@code spec.cancel}, or deleted the object while the work was under way. */
+    Cancelled(Kind.CANCELLED),
+
+    /** The agent was restarted in the middle; what was begun was undone. */
+    AgentRestarted(Kind.RETRYABLE),
+
+    // Restoring.
+
+    /** The image's file is not in the store. */
+    ImageMissing(Kind.TERMINAL),
+
+    /** The image's file is shorter or longer than recorded. */
+    ImageTruncated(Kind.TERMINAL),
+
+    /** A checksum of the image does not match. */
+    ImageDamaged(Kind.TERMINAL),
+
+    /** The image was never committed. */
+    ImageIncomplete(Kind.TERMINAL),
+
+    /** The image was written by a newer release, and says which version reads it. */
+    ImageFormatTooNew(Kind.TERMINAL),
+
+    /** The target QEMU was not started with {@code -incoming defer}, or was already fed. */
+    NotIncoming(Kind.TERMINAL),
+
+    /** The target's versioned machine type is not the image's. */
+    MachineTypeMismatch(Kind.TERMINAL),
+
+    /** A RAM block of the target has another size than in the image. */
+    MemorySizeMismatch(Kind.TERMINAL),
+
+    /** The target has another number of vCPUs. */
+    VCPUsMismatch(Kind.TERMINAL),
+
+    /** The target's CPU model or accelerator is not the image's. */
+    CPUMismatch(Kind.TERMINAL),
+
+    /** The target has another UUID. */
+    UUIDMismatch(Kind.TERMINAL),
+
+    /** The target has other devices. */
+    DevicesMismatch(Kind.TERMINAL),
+
+    /** QEMU reported that loading the image failed; the process is spent. */
+    LoadFailed(Kind.TERMINAL),
+
+    /** The pod that was to be resumed went away before the guest ran. */
+    PodGone(Kind.TERMINAL),
+
+    // Anything else.
+
+    /** A bug of ours; the log has the details. */
+    Internal(Kind.RETRYABLE);
+
+    /** What can be expected of trying again. */
+    public enum Kind {
+        /** The cause may pass by itself: tried again until the deadline. */
+        RETRYABLE,
+        /** The same request would fail again: a person changes something and asks anew. */
+        TERMINAL,
+        /** Somebody asked for the end. */
+        CANCELLED
+    }
+
+    private final Kind kind;
+
+    FailureReason(Kind kind) {
+        this.kind = kind;
+    }
+
+    /** Returns what can be expected of trying again. */
+    public Kind kind() {
+        return kind;
+    }
+}
