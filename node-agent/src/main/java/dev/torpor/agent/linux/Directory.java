@@ -1,0 +1,244 @@
+package dev.torpor.agent.linux;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.nio.ByteBuffer;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * An open directory. Everything below it is reached by single names relative to its descriptor, with openat2(2) told to
+ * stay beneath and to follow no link of any kind: whoever can write there cannot lead us elsewhere, not even by swapping
+ * entries while we look.
+ */
+public final class Directory implements AutoCloseable {
+    private static final long RESOLVE = Libc.RESOLVE_BENEATH | Libc.RESOLVE_NO_SYMLINKS | Libc.RESOLVE_NO_MAGICLINKS;
+    // struct open_how: u64 flags, u64 mode, u64 resolve
+    private static final long OPEN_HOW_BYTES = 24;
+    private static final int PRIVATE_FILE = 0600;
+    private static final int PRIVATE_DIRECTORY = 0700;
+    private static final int AT_FDCWD = -100;
+
+    private final Descriptor descriptor;
+
+    private Directory(Descriptor descriptor) {
+        this.descriptor = descriptor;
+    }
+
+    /** Opens a directory by a path that the agent's own configuration names; links in that path are followed. */
+    public static Directory open(Path path) throws IOException {
+        String real = path.toRealPath().toString();
+        return new Directory(openAt2(AT_FDCWD, real, Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_CLOEXEC, 0, 0, real));
+    }
+
+    /**
+     * Opens the directory of this name.
+     *
+     * @throws ErrnoException ENOENT if it does not exist, ELOOP if it is a link, ENOTDIR if it is something else, EXDEV
+     *     if another file system is mounted there
+     */
+    public Directory child(String name) throws IOException {
+        return directory(name, RESOLVE | Libc.RESOLVE_NO_XDEV);
+    }
+
+    /** Opens the directory of this name, which may be the root of a mounted file system. */
+    public Directory childOrMount(String name) throws IOException {
+        return directory(name, RESOLVE);
+    }
+
+    /** Opens the directory of this name, having made it with mode 0700 if there was none; the maker flushes this one. */
+    public Directory childCreating(String name) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            Libc.call(
+                    Libc.MKDIRAT,
+                    "mkdirat",
+                    about(name),
+                    descriptor.number(),
+                    arena.allocateFrom(checked(name)),
+                    PRIVATE_DIRECTORY);
+            sync();
+        } catch (ErrnoException e) {
+            if (e.errno() != ErrnoException.EEXIST) {
+                throw e;
+            }
+        }
+        return child(name);
+    }
+
+    /** Opens the file of this name. */
+    public Descriptor openFile(String name, Access access) throws IOException {
+        return openAt2(
+                descriptor.number(), checked(name), access.flags, 0, RESOLVE | Libc.RESOLVE_NO_XDEV, about(name));
+    }
+
+    /** Creates a file that did not exist, with mode 0600, open for reading and writing. */
+    public Descriptor createFile(String name) throws IOException {
+        int flags = Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+        return openAt2(
+                descriptor.number(), checked(name), flags, PRIVATE_FILE, RESOLVE | Libc.RESOLVE_NO_XDEV, about(name));
+    }
+
+    /** Returns type and size of the entry of this name without opening it; empty if there is none. */
+    public Optional<FileFacts> facts(String name) throws IOException {
+        try (Descriptor file = openFile(name, Access.NAME_ONLY)) {
+            return Optional.of(file.facts());
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.ENOENT) {
+                return Optional.empty();
+            }
+            throw e;
+        }
+    }
+
+    /** Renames an entry, replacing the target if it exists. */
+    public void rename(String from, String to) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment oldName = arena.allocateFrom(checked(from));
+            MemorySegment newName = arena.allocateFrom(checked(to));
+            int fd = descriptor.number();
+            Libc.call(Libc.RENAMEAT, "rename", about(from) + " to " + to, fd, oldName, fd, newName);
+        }
+    }
+
+    /** Removes a file's name; false if there was none. */
+    public boolean unlink(String name) throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            Libc.call(Libc.UNLINKAT, "unlink", about(name), descriptor.number(), arena.allocateFrom(checked(name)), 0);
+            return true;
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.ENOENT) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
+    /**
+     * Returns the names in this directory, in no order.
+     *
+     * @param max the most that are looked at: whoever fills the directory must not fill our memory
+     */
+    public List<String> list(int max) throws IOException {
+        List<String> names = new ArrayList<>();
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptor.path())) {
+            for (Path entry : entries) {
+                if (names.size() == max) {
+                    break;
+                }
+                names.add(String.valueOf(entry.getFileName()));
+            }
+        } catch (NoSuchFileException e) {
+            return List.of(); // the directory itself was removed while open
+        }
+        return names;
+    }
+
+    /**
+     * Replaces a small file as a whole, durably: temporary file, fsync, rename, fsync of this directory. After a crash
+     * at any point the old or the new content is there.
+     */
+    public void replaceFile(String name, byte[] content) throws IOException {
+        String temporary = "." + name + ".new";
+        unlink(temporary);
+        try (Descriptor file = createFile(temporary)) {
+            file.write(ByteBuffer.wrap(content), 0);
+            file.flush();
+        }
+        rename(temporary, name);
+        sync();
+    }
+
+    /**
+     * Reads a small file as a whole.
+     *
+     * @param maxBytes the longest that is accepted
+     * @throws IOException if it is longer, or not a regular file
+     */
+    public byte[] readFile(String name, int maxBytes) throws IOException {
+        // Looked at by name first: opening a FIFO or a device could block or have effects.
+        try (Descriptor named = openFile(name, Access.NAME_ONLY)) {
+            if (!named.facts().isRegularFile()) {
+                throw new IOException(about(name) + " is not a regular file");
+            }
+        }
+        try (Descriptor file = openFile(name, Access.READ)) {
+            FileFacts facts = file.facts();
+            if (!facts.isRegularFile() || facts.sizeBytes() > maxBytes) {
+                throw new IOException(
+                        about(name) + " has " + facts.sizeBytes() + " bytes; at most " + maxBytes + " are accepted");
+            }
+            ByteBuffer content = ByteBuffer.allocate((int) facts.sizeBytes());
+            int n = file.read(content, 0);
+            return Arrays.copyOf(content.array(), n);
+        }
+    }
+
+    /** Makes creations, renames and removals in this directory durable (fsync(2)). */
+    public void sync() throws IOException {
+        descriptor.flush();
+    }
+
+    /** Returns the bytes that may still be written to this directory's file system without special rights. */
+    public long freeBytes() throws IOException {
+        return Files.getFileStore(descriptor.path()).getUsableSpace();
+    }
+
+    /** Returns a path that names this open directory itself, for handing to a library; never for names below it. */
+    public Path path() {
+        return descriptor.path();
+    }
+
+    @Override
+    public void close() throws IOException {
+        descriptor.close();
+    }
+
+    @Override
+    public String toString() {
+        return descriptor.toString();
+    }
+
+    private Directory directory(String name, long resolve) throws IOException {
+        int flags = Libc.O_RDONLY | Libc.O_DIRECTORY | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
+        return new Directory(openAt2(descriptor.number(), checked(name), flags, 0, resolve, about(name)));
+    }
+
+    private String about(String name) {
+        return descriptor + "/" + name;
+    }
+
+    private static String checked(String name) {
+        if (name.isEmpty() || name.equals(".") || name.equals("..") || name.indexOf('/') >= 0 || name.indexOf(0) >= 0) {
+            throw new IllegalArgumentException("not a single name: '" + name + "'");
+        }
+        return name;
+    }
+
+    private static Descriptor openAt2(int directory, String name, int flags, int mode, long resolve, String about)
+            throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment how = arena.allocate(OPEN_HOW_BYTES, Long.BYTES);
+            how.set(ValueLayout.JAVA_LONG, 0, flags);
+            how.set(ValueLayout.JAVA_LONG, 8, mode);
+            how.set(ValueLayout.JAVA_LONG, 16, resolve);
+            long fd = Libc.call(
+                    Libc.SYSCALL,
+                    "open",
+                    about,
+                    Libc.SYS_OPENAT2,
+                    directory,
+                    arena.allocateFrom(name),
+                    how,
+                    OPEN_HOW_BYTES);
+            return new Descriptor((int) fd, about);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+package dev.torpor.agent.linux;
+
+import java.io.IOException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.OptionalLong;
+
+/** Facts of processes and of this boot, from proc(5). */
+public final class Proc {
+    private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
+    private static final String OPEN_FILES = "Max open files";
+
+    private Proc() {}
+
+    /** Returns the identity of the kernel's current boot. */
+    public static String bootId() throws IOException {
+        return Files.readString(BOOT_ID).strip();
+    }
+
+    /**
+     * Returns when a process was started, in clock ticks since boot (field 22 of /proc/PID/stat): with the pid it names
+     * one process of this boot. Empty if there is no such process.
+     */
+    public static OptionalLong startTicks(int pid) throws IOException {
+        try {
+            String stat = Files.readString(of(pid, "stat"));
+            // The second field is the command in parentheses and may hold blanks: count from behind the last one.
+            String[] fields = stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1);
+            return OptionalLong.of(Long.parseLong(fields[22 - 3]));
+        } catch (NoSuchFileException e) {
+            return OptionalLong.empty();
+        }
+    }
+
+    /** Returns the lines of /proc/PID/cgroup: the process's place in each hierarchy. */
+    public static List<String> cgroups(int pid) throws IOException {
+        return Files.readAllLines(of(pid, "cgroup"));
+    }
+
+    /** Returns how many descriptors a process may have open (the soft limit). */
+    public static long openFilesLimit(int pid) throws IOException {
+        for (String line : Files.readAllLines(of(pid, "limits"))) {
+            if (line.startsWith(OPEN_FILES)) {
+                String soft = line.substring(OPEN_FILES.length()).strip().split(" +", -1)[0];
+                return soft.equals("unlimited") ? Long.MAX_VALUE : Long.parseLong(soft);
+            }
+        }
+        throw new IOException("no line '" + OPEN_FILES + "' in the limits of process " + pid);
+    }
+
+    /** Returns how many descriptors a process has open. */
+    public static int openFiles(int pid) throws IOException {
+        int n = 0;
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(of(pid, "fd"))) {
+            for (Path _ : entries) {
+                n++;
+            }
+        }
+        return n;
+    }
+
+    private static Path of(int pid, String name) {
+        return Path.of("/proc", Integer.toString(pid), name);
+    }
+}

@@ -1,0 +1,189 @@
+package dev.torpor.agent.linux;
+
+import java.io.IOException;
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
+import java.net.SocketTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+
+/**
+ * A connected UNIX stream socket that can carry descriptors. Every wait has a deadline. One thread may send while
+ * another receives.
+ */
+public final class UnixSocket implements AutoCloseable {
+    // struct sockaddr_un: u16 family, char path[108]
+    private static final int SUN_PATH_BYTES = 108;
+    // struct msghdr of x86-64: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48
+    private static final long MSGHDR_BYTES = 56;
+    private static final long CMSG_HEADER_BYTES = 16;
+
+    private final Descriptor descriptor;
+
+    private UnixSocket(Descriptor descriptor) {
+        this.descriptor = descriptor;
+    }
+
+    /**
+     * Connects to the socket that a descriptor names (opened with {@link Access#NAME_ONLY}), through
+     * {@code /proc/self/fd}: the inode that was checked is the one that answers, whatever its name points to by now, and
+     * however long its path is.
+     */
+    public static UnixSocket connect(Descriptor socketInode) throws IOException {
+        return connect(socketInode.path().toString(), socketInode.toString());
+    }
+
+    /** Connects to a socket by a path that a person gave. */
+    public static UnixSocket connect(Path path) throws IOException {
+        return connect(path.toString(), path.toString());
+    }
+
+    private static UnixSocket connect(String path, String about) throws IOException {
+        byte[] name = path.getBytes(StandardCharsets.UTF_8);
+        if (name.length >= SUN_PATH_BYTES) {
+            throw new IOException("socket path of " + name.length + " bytes is longer than " + (SUN_PATH_BYTES - 1));
+        }
+        Descriptor socket = new Descriptor(
+                (int) Libc.call(Libc.SOCKET, "socket", about, Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0),
+                about);
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = arena.allocate(2 + SUN_PATH_BYTES, 2);
+            address.set(ValueLayout.JAVA_SHORT, 0, (short) Libc.AF_UNIX);
+            MemorySegment.copy(name, 0, address, ValueLayout.JAVA_BYTE, 2, name.length);
+            Libc.call(Libc.CONNECT, "connect", about, socket.number(), address, (int) address.byteSize());
+            return new UnixSocket(socket);
+        } catch (IOException | RuntimeException e) {
+            socket.close();
+            throw e;
+        }
+    }
+
+    /**
+     * Sends bytes, and with the first of them copies of descriptors (SCM_RIGHTS of unix(7)).
+     *
+     * @throws IOException if the peer takes nothing within the deadline, or is gone
+     */
+    public void send(byte[] bytes, List<Descriptor> descriptors, Duration deadline) throws IOException {
+        long end = System.nanoTime() + deadline.toNanos();
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment data = arena.allocateFrom(ValueLayout.JAVA_BYTE, bytes);
+            long done = 0;
+            while (done < bytes.length) {
+                await(Libc.POLLOUT, end);
+                MemorySegment message = arena.allocate(MSGHDR_BYTES, Long.BYTES);
+                MemorySegment vector = arena.allocate(16, Long.BYTES);
+                vector.set(ValueLayout.ADDRESS, 0, data.asSlice(done));
+                vector.set(ValueLayout.JAVA_LONG, 8, bytes.length - done);
+                message.set(ValueLayout.ADDRESS, 16, vector);
+                message.set(ValueLayout.JAVA_LONG, 24, 1);
+                if (done == 0 && !descriptors.isEmpty()) {
+                    MemorySegment control = rights(arena, descriptors);
+                    message.set(ValueLayout.ADDRESS, 32, control);
+                    message.set(ValueLayout.JAVA_LONG, 40, control.byteSize());
+                }
+                done += Libc.call(
+                        Libc.SENDMSG,
+                        "sendmsg",
+                        descriptor.toString(),
+                        descriptor.number(),
+                        message,
+                        Libc.MSG_DONTWAIT | Libc.MSG_NOSIGNAL);
+            }
+        }
+    }
+
+    /**
+     * Waits for bytes.
+     *
+     * @return how many were put into the array; 0 when none came within the deadline, -1 when the peer has closed
+     */
+    public int receive(byte[] into, Duration deadline) throws IOException {
+        long end = System.nanoTime() + deadline.toNanos();
+        if (!poll(Libc.POLLIN, end)) {
+            return 0;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment data = arena.allocate(into.length);
+            long n = Libc.call(
+                    Libc.RECV,
+                    "recv",
+                    descriptor.toString(),
+                    descriptor.number(),
+                    data,
+                    (long) into.length,
+                    Libc.MSG_DONTWAIT);
+            MemorySegment.copy(data, ValueLayout.JAVA_BYTE, 0, into, 0, (int) n);
+            return n == 0 ? -1 : (int) n;
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.EAGAIN) {
+                return 0;
+            }
+            if (e.errno() == ErrnoException.ECONNRESET) {
+                return -1;
+            }
+            throw e;
+        }
+    }
+
+    /** Returns who listens on the other end. */
+    public PeerCredentials peer() throws IOException {
+        try (Arena arena = Arena.ofConfined()) {
+            // struct ucred: pid, uid, gid
+            MemorySegment credentials = arena.allocate(12, 4);
+            MemorySegment length = arena.allocateFrom(ValueLayout.JAVA_INT, 12);
+            Libc.call(
+                    Libc.GETSOCKOPT,
+                    "getsockopt",
+                    descriptor.toString(),
+                    descriptor.number(),
+                    Libc.SOL_SOCKET,
+                    Libc.SO_PEERCRED,
+                    credentials,
+                    length);
+            return new PeerCredentials(
+                    credentials.get(ValueLayout.JAVA_INT, 0), credentials.get(ValueLayout.JAVA_INT, 4));
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        descriptor.close();
+    }
+
+    // struct cmsghdr: u64 length, i32 level, i32 type; then the descriptors, padded to 8 bytes.
+    private static MemorySegment rights(Arena arena, List<Descriptor> descriptors) {
+        long used = CMSG_HEADER_BYTES + 4L * descriptors.size();
+        MemorySegment control = arena.allocate((used + 7) / 8 * 8, Long.BYTES);
+        control.set(ValueLayout.JAVA_LONG, 0, used);
+        control.set(ValueLayout.JAVA_INT, 8, Libc.SOL_SOCKET);
+        control.set(ValueLayout.JAVA_INT, 12, Libc.SCM_RIGHTS);
+        for (int i = 0; i < descriptors.size(); i++) {
+            control.set(
+                    ValueLayout.JAVA_INT,
+                    CMSG_HEADER_BYTES + 4L * i,
+                    descriptors.get(i).number());
+        }
+        return control;
+    }
+
+    private void await(short events, long end) throws IOException {
+        if (!poll(events, end)) {
+            throw new SocketTimeoutException("the peer takes nothing");
+        }
+    }
+
+    private boolean poll(short events, long end) throws IOException {
+        long leftMillis = Math.max(0, (end - System.nanoTime()) / 1_000_000);
+        try (Arena arena = Arena.ofConfined()) {
+            // struct pollfd: i32 fd, i16 events, i16 revents
+            MemorySegment pollfd = arena.allocate(8, 4);
+            pollfd.set(ValueLayout.JAVA_INT, 0, descriptor.number());
+            pollfd.set(ValueLayout.JAVA_SHORT, 4, events);
+            int timeoutMillis = (int) Math.min(leftMillis, Integer.MAX_VALUE);
+            return Libc.call(Libc.POLL, "poll", descriptor.toString(), pollfd, 1L, timeoutMillis) > 0;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+package dev.torpor.agent.linux;
+
+import static java.nio.charset.StandardCharsets.UTF_8;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** On the real libc and the real file system. */
+class DirectoryTest {
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @Test
+    void replacedFileHasTheNewContentAndIsPrivate() throws IOException {
+        try (Directory directory = Directory.open(temp)) {
+            directory.replaceFile("record", "one".getBytes(UTF_8));
+            directory.replaceFile("record", "two".getBytes(UTF_8));
+            assertThat(directory.readFile("record", 16)).asString(UTF_8).isEqualTo("two");
+            assertThat(directory.list(10)).containsExactly("record");
+            assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(temp.resolve("record"))))
+                    .isEqualTo("rw-------");
+        }
+    }
+
+    @Test
+    void linksAreNotFollowed() throws IOException {
+        Files.writeString(temp.resolve("target"), "secret");
+        Files.createSymbolicLink(temp.resolve("file-link"), Path.of("target"));
+        Files.createSymbolicLink(temp.resolve("dir-link"), Path.of("/etc"));
+        try (Directory directory = Directory.open(temp)) {
+            assertThat(catchErrno(
+                            () -> directory.openFile("file-link", Access.READ).close()))
+                    .isEqualTo(ErrnoException.ELOOP);
+            assertThat(catchErrno(() -> directory.child("dir-link").close())).isEqualTo(ErrnoException.ELOOP);
+            assertThat(catchErrno(() -> directory.readFile("file-link", 16))).isEqualTo(ErrnoException.ELOOP);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"", ".", "..", "a/b", "/etc/passwd", "a\0b"})
+    void onlySingleNamesAreTaken(String name) throws IOException {
+        try (Directory directory = Directory.open(temp)) {
+            assertThatThrownBy(() -> directory.openFile(name, Access.READ).close())
+                    .isInstanceOf(IllegalArgumentException.class);
+        }
+    }
+
+    @Test
+    void creationIsExclusive() throws IOException {
+        try (Directory directory = Directory.open(temp)) {
+            directory.createFile("image").close();
+            assertThat(catchErrno(() -> directory.createFile("image").close())).isEqualTo(ErrnoException.EEXIST);
+        }
+    }
+
+    @Test
+    void aWriterElsewhereIsNoticed() throws IOException {
+        try (Directory directory = Directory.open(temp)) {
+            Descriptor writer = directory.createFile("image");
+            try (Descriptor reader = directory.openFile("image", Access.READ)) {
+                assertThat(reader.hasNoWriter()).isFalse();
+                writer.close();
+                assertThat(reader.hasNoWriter()).isTrue();
+            }
+        }
+    }
+
+    @Test
+    void directReadsSeeWhatWasWritten() throws IOException {
+        ByteBuffer page = AlignedBuffer.allocate(4096);
+        page.put(17, (byte) 42);
+        try (Directory directory = Directory.open(temp)) {
+            directory.createFile("image").close();
+            try (Descriptor out = directory.openFile("image", Access.WRITE_DIRECT)) {
+                assertThat(out.flags().direct()).isTrue();
+                assertThat(out.flags().writeOnly()).isTrue();
+                out.write(page, 4096);
+                out.flushData();
+            }
+            ByteBuffer back = AlignedBuffer.allocate(8192);
+            try (Descriptor in = directory.openFile("image", Access.READ_DIRECT)) {
+                assertThat(in.read(back, 0)).isEqualTo(8192);
+                assertThat(in.facts().sizeBytes()).isEqualTo(8192);
+            }
+            assertThat(back.get(4096 + 17)).isEqualTo((byte) 42);
+        }
+    }
+
+    @Test
+    void aSecondLockIsRefused() throws IOException {
+        try (Directory directory = Directory.open(temp);
+                Descriptor first = directory.createFile("lock");
+                Descriptor second = directory.openFile("lock", Access.READ)) {
+            assertThat(first.tryLock()).isTrue();
+            assertThat(second.tryLock()).isFalse();
+        }
+    }
+
+    @Test
+    void aFailureNamesCallFileAndError() throws IOException {
+        try (Directory directory = Directory.open(temp)) {
+            assertThatThrownBy(() -> directory.openFile("absent", Access.READ).close())
+                    .hasMessage("open " + temp.toRealPath() + "/absent: No such file or directory");
+        }
+    }
+
+    private interface Action {
+        void run() throws IOException;
+    }
+
+    private static int catchErrno(Action action) throws IOException {
+        try {
+            action.run();
+            return 0;
+        } catch (ErrnoException e) {
+            return e.errno();
+        }
+    }
+}
