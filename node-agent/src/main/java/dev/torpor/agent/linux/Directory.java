@@ -42,7 +42,7 @@ public final class Directory implements AutoCloseable {
     /**
      * Opens the directory of this name.
      *
-     * @throws ErrnoException ENOENT if it does not exist, ELOOP if it is a link, ENOTDIR if it is something else, EXDEV
+     * @throws ErrnoException ENOENT if it does not exist, ENOTDIR if it is a link or anything else, EXDEV
      *     if another file system is mounted there
      */
     public Directory child(String name) throws IOException {

@@ -1,0 +1,209 @@
+package dev.torpor.agent.qmp;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.ErrnoException;
+import dev.torpor.agent.linux.PeerCredentials;
+import dev.torpor.agent.linux.UnixSocket;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.net.SocketTimeoutException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+
+/**
+ * One client of one QEMU monitor: greeting and negotiation done, commands one at a time. A monitor serves one client; a
+ * second one hears nothing until the first leaves. Commands block the calling thread up to their deadline; one thread at
+ * a time is let in. After QMPTimeout, QEMUGone or NotQEMU the connection is of no more use: close it.
+ *
+ * <p>Closing it does not stop what QEMU is doing: a save goes on, and the next client sees its progress.
+ */
+public final class QmpClient implements AutoCloseable {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private final UnixSocket socket;
+    private final QmpLimits limits;
+    private final MessageReader reader;
+    private final Deque<QmpEvent> events = new ArrayDeque<>();
+    private final String version;
+    private long lastId;
+
+    private QmpClient(UnixSocket socket, QmpLimits limits) throws TorporException {
+        this.socket = socket;
+        this.limits = limits;
+        this.reader = new MessageReader(socket, limits);
+        this.version = greeting();
+        execute("qmp_capabilities");
+    }
+
+    /**
+     * Connects to the monitor whose socket a descriptor names, and negotiates.
+     *
+     * @throws TorporException SocketMissing if nobody listens, QMPTimeout if no greeting comes, NotQEMU if something
+     *     else answers
+     */
+    public static QmpClient connect(Descriptor socketInode, QmpLimits limits) throws TorporException {
+        return connect(() -> UnixSocket.connect(socketInode), limits);
+    }
+
+    /** Connects by a path that a person gave; otherwise like {@link #connect(Descriptor, QmpLimits)}. */
+    public static QmpClient connect(Path socket, QmpLimits limits) throws TorporException {
+        return connect(() -> UnixSocket.connect(socket), limits);
+    }
+
+    private interface Connector {
+        UnixSocket connect() throws IOException;
+    }
+
+    private static QmpClient connect(Connector connector, QmpLimits limits) throws TorporException {
+        UnixSocket socket;
+        try {
+            socket = connector.connect();
+        } catch (IOException e) {
+            String why = e instanceof ErrnoException errno
+                            && (errno.errno() == ErrnoException.ECONNREFUSED || errno.errno() == ErrnoException.ENOENT)
+                    ? "nobody listens on the QMP socket"
+                    : "cannot connect to the QMP socket: " + e.getMessage();
+            throw new TorporException(FailureReason.SocketMissing, why, e);
+        }
+        try {
+            return new QmpClient(socket, limits);
+        } catch (TorporException | RuntimeException e) {
+            closeQuietly(socket, e);
+            throw e;
+        }
+    }
+
+    /** Executes a command without arguments. */
+    public JsonNode execute(String command) throws TorporException {
+        return execute(command, Map.of());
+    }
+
+    /**
+     * Executes a command and waits for its answer, up to the limit for commands.
+     *
+     * @param arguments by name; values as Jackson turns them into JSON
+     * @param descriptors sent along with the command, for {@code add-fd} and {@code getfd}; the caller keeps its own
+     * @return what QEMU returned; an empty object for commands that return nothing
+     * @throws QmpCommandException if QEMU answers with an error
+     * @throws TorporException QMPTimeout, QEMUGone, NotQEMU
+     */
+    public synchronized JsonNode execute(String command, Map<String, ?> arguments, Descriptor... descriptors)
+            throws TorporException {
+        long id = ++lastId;
+        ObjectNode message = JSON.createObjectNode().put("execute", command).put("id", id);
+        if (!arguments.isEmpty()) {
+            message.set("arguments", JSON.valueToTree(arguments));
+        }
+        long end = deadline(limits.command());
+        send(command, message, List.of(descriptors));
+        for (int n = 0; n < limits.messagesPerCommandMax(); n++) {
+            JsonNode answer = reader.next(end, command);
+            if (answer.has("event")) {
+                keep(answer);
+            } else if (!answer.path("id").isIntegralNumber()
+                    || answer.path("id").longValue() != id) {
+                throw MessageReader.notQemu("an answer to a command that was not asked");
+            } else if (answer.has("return")) {
+                return answer.get("return");
+            } else if (answer.has("error")) {
+                JsonNode error = answer.get("error");
+                throw new QmpCommandException(
+                        command,
+                        cut(error.path("class").asText()),
+                        cut(error.path("desc").asText()));
+            } else {
+                throw MessageReader.notQemu("an answer with neither return nor error");
+            }
+        }
+        throw MessageReader.notQemu("more than " + limits.messagesPerCommandMax() + " events before an answer");
+    }
+
+    /** Takes the oldest event that was received beside the answers, if there is one. */
+    public synchronized Optional<QmpEvent> pollEvent() {
+        return Optional.ofNullable(events.poll());
+    }
+
+    /** Returns QEMU's version from the greeting, such as 10.0.2. */
+    public String version() {
+        return version;
+    }
+
+    /** Returns the process that serves the monitor. */
+    public PeerCredentials peer() throws TorporException {
+        try {
+            return socket.peer();
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.QEMUGone, "cannot tell which process serves the monitor", e);
+        }
+    }
+
+    /** Leaves the monitor; whatever QEMU is doing goes on. */
+    @Override
+    public void close() {
+        try {
+            socket.close();
+        } catch (IOException e) {
+            throw new IllegalStateException("closing a socket", e);
+        }
+    }
+
+    private String greeting() throws TorporException {
+        JsonNode greeting =
+                reader.next(deadline(limits.greeting()), "the greeting (does another client hold the monitor?)");
+        JsonNode qemu = greeting.path("QMP").path("version").path("qemu");
+        if (!qemu.isObject()) {
+            throw MessageReader.notQemu("no QMP greeting");
+        }
+        return qemu.path("major").asInt() + "." + qemu.path("minor").asInt() + "."
+                + qemu.path("micro").asInt();
+    }
+
+    private void send(String command, ObjectNode message, List<Descriptor> descriptors) throws TorporException {
+        try {
+            byte[] bytes = (JSON.writeValueAsString(message) + "\n").getBytes(StandardCharsets.UTF_8);
+            socket.send(bytes, descriptors, limits.command());
+        } catch (JsonProcessingException e) {
+            throw new IllegalArgumentException("arguments of " + command, e);
+        } catch (SocketTimeoutException e) {
+            throw new TorporException(FailureReason.QMPTimeout, "QEMU does not take the command " + command, e);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.QEMUGone, "QEMU closed its monitor before " + command, e);
+        }
+    }
+
+    private void keep(JsonNode message) {
+        if (events.size() == limits.eventsMax()) {
+            events.remove();
+        }
+        JsonNode data = message.path("data");
+        events.add(new QmpEvent(message.path("event").asText(), data.isObject() ? data : JSON.createObjectNode()));
+    }
+
+    // The peer's words end up in conditions and logs: no longer than a person reads.
+    private static String cut(String text) {
+        return text.length() <= 500 ? text : text.substring(0, 500) + "…";
+    }
+
+    private static long deadline(Duration wait) {
+        return System.nanoTime() + wait.toNanos();
+    }
+
+    private static void closeQuietly(UnixSocket socket, Exception because) {
+        try {
+            socket.close();
+        } catch (IOException e) {
+            because.addSuppressed(e);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+package dev.torpor.agent.qmp;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Function;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The client against peers that are honest, slow, lying, flooding or gone. */
+class QmpClientTest {
+    private static final QmpLimits STRICT =
+            new QmpLimits(Duration.ofMillis(300), Duration.ofMillis(300), 64 << 10, 16, 4, 100);
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @SuppressWarnings("NullAway.Init")
+    private Path socket;
+
+    @BeforeEach
+    void nameTheSocket() {
+        socket = temp.resolve("qmp.sock");
+    }
+
+    @Test
+    void answersAreMatchedByIdAndEventsAreKept() throws Exception {
+        try (FakeMonitor monitor =
+                        peer(line -> "{\"event\":\"STOP\",\"timestamp\":{}}\n{\"return\":{\"x\":7},\"id\":2}\n");
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            JsonNode answer = client.execute("query-x", Map.of("a", 1));
+            assertThat(answer.path("x").asInt()).isEqualTo(7);
+            assertThat(client.version()).isEqualTo("10.0.2");
+            assertThat(client.pollEvent()).map(QmpEvent::name).contains("STOP");
+            assertThat(client.pollEvent()).isEqualTo(Optional.empty());
+            assertThat(monitor.received.getLast()).contains("\"arguments\":{\"a\":1}");
+        }
+    }
+
+    @Test
+    void anErrorCarriesClassAndDescription() throws Exception {
+        try (FakeMonitor _ = peer(line -> "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"no\"},\"id\":2}\n");
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            QmpCommandException e = catchThrowableOfType(QmpCommandException.class, () -> client.execute("nonsense"));
+            assertThat(e.commandNotFound()).isTrue();
+            assertThat(e).hasMessage("QEMU refused nonsense: no");
+        }
+    }
+
+    @Test
+    void nobodyListening() {
+        assertReason(FailureReason.SocketMissing, "nobody listens on the QMP socket");
+    }
+
+    @Test
+    void aPeerThatNeverGreetsTimesOut() throws IOException {
+        try (FakeMonitor _ = new FakeMonitor(socket, "", line -> "")) {
+            assertReason(
+                    FailureReason.QMPTimeout,
+                    "no answer in time to the greeting (does another client hold the monitor?)");
+        }
+    }
+
+    @Test
+    void aSocketNobodyAcceptsOnTimesOut() throws IOException {
+        try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            server.bind(UnixDomainSocketAddress.of(socket));
+            assertReason(
+                    FailureReason.QMPTimeout,
+                    "no answer in time to the greeting (does another client hold the monitor?)");
+        }
+    }
+
+    @Test
+    void aPeerThatIsNotQemu() throws IOException {
+        try (FakeMonitor _ = new FakeMonitor(socket, "220 mail.example ESMTP\n", line -> "")) {
+            assertThatThrownBy(() -> QmpClient.connect(socket, STRICT))
+                    .hasMessageStartingWith("what answers on the socket does not speak QMP")
+                    .extracting("reason")
+                    .isEqualTo(FailureReason.NotQEMU);
+        }
+    }
+
+    @Test
+    void jsonWithoutGreeting() throws IOException {
+        try (FakeMonitor _ = new FakeMonitor(socket, "{\"hello\":1}\n", line -> "")) {
+            assertReason(
+                    FailureReason.NotQEMU, "what answers on the socket does not speak QMP: it sent no QMP greeting");
+        }
+    }
+
+    @Test
+    void anEndlessLineEndsAtTheLimit() throws IOException {
+        try (FakeMonitor _ = new FakeMonitor(socket, "x".repeat(1 << 20), line -> "")) {
+            assertReason(
+                    FailureReason.NotQEMU,
+                    "what answers on the socket does not speak QMP: it sent a message of more than 65536 bytes");
+        }
+    }
+
+    @Test
+    void deepJsonEndsAtTheLimit() throws IOException {
+        try (FakeMonitor _ = new FakeMonitor(socket, "[".repeat(1000) + "\n", line -> "")) {
+            assertThatThrownBy(() -> QmpClient.connect(socket, STRICT))
+                    .extracting("reason")
+                    .isEqualTo(FailureReason.NotQEMU);
+        }
+    }
+
+    @Test
+    void anAnswerToAnotherIdIsALie() throws Exception {
+        assertCommandFails(
+                line -> "{\"return\":{},\"id\":99}\n",
+                FailureReason.NotQEMU,
+                "what answers on the socket does not speak QMP: it sent an answer to a command that was not asked");
+    }
+
+    @Test
+    void aFloodOfEventsEndsAtTheLimit() throws Exception {
+        assertCommandFails(
+                line -> "{\"event\":\"E\"}\n".repeat(1000),
+                FailureReason.NotQEMU,
+                "what answers on the socket does not speak QMP: it sent more than 100 events before an answer");
+    }
+
+    @Test
+    void aPeerThatHangsUp() throws Exception {
+        assertCommandFails(
+                line -> FakeMonitor.HANG_UP,
+                FailureReason.QEMUGone,
+                "QEMU closed its monitor while we waited for query-x");
+    }
+
+    @Test
+    void aPeerThatNeverAnswers() throws Exception {
+        assertCommandFails(line -> " ", FailureReason.QMPTimeout, "no answer in time to query-x");
+    }
+
+    private FakeMonitor peer(Function<String, String> answers) throws IOException {
+        return new FakeMonitor(socket, FakeMonitor.GREETING, FakeMonitor.negotiating(answers));
+    }
+
+    private void assertReason(FailureReason reason, String message) {
+        TorporException e = catchThrowableOfType(TorporException.class, () -> QmpClient.connect(socket, STRICT));
+        assertThat(e).hasMessage(message);
+        assertThat(e.reason()).isEqualTo(reason);
+    }
+
+    private void assertCommandFails(Function<String, String> answers, FailureReason reason, String message)
+            throws Exception {
+        try (FakeMonitor _ = peer(answers);
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            TorporException e = catchThrowableOfType(TorporException.class, () -> client.execute("query-x"));
+            assertThat(e).hasMessage(message);
+            assertThat(e.reason()).isEqualTo(reason);
+        }
+    }
+}
