@@ -1,0 +1,5 @@
+/** The API as a real API server serves it: what it accepts, refuses and prints. */
+@NullMarked
+package dev.torpor.e2e.api;
+
+import org.jspecify.annotations.NullMarked;
