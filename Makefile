@@ -20,6 +20,10 @@ build: jdk ## compile everything with all gates, without tests
 format: jdk ## rewrite the Java sources in the house format
 	@$(MVN) -q spotless:apply
 
+.PHONY: generate
+generate: jdk ## rewrite the files that come from the API's Java types
+	@$(MVN) -q test -pl crds -Dtest=GeneratedFilesTest -Dtorpor.generate=true
+
 .PHONY: test-unit
 test-unit: jdk ## unit tests: no environment needed, under 2 minutes
 	@$(MVN) -q verify -DskipITs

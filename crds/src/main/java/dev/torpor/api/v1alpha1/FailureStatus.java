@@ -5,7 +5,7 @@ import org.jspecify.annotations.Nullable;
 
 /** The last failure. */
 public record FailureStatus(
-        @JsonPropertyDescription("Machine-readable reason.") @Nullable
+        @JsonPropertyDescription("Machine-readable reason; see the table of reasons.") @Nullable
         String reason,
 
         @JsonPropertyDescription("What failed, what state the VM and the image are in, and what to do.") @Nullable

@@ -1,6 +1,8 @@
 package dev.torpor.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
+import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import org.jspecify.annotations.Nullable;
 
 /** Which instance of the VM is meant. */
@@ -8,4 +10,8 @@ public record SourceSpec(
         @JsonPropertyDescription(
                 "UID of the pod that runs the VM; a snapshot of any other instance is refused. Absent: whichever is live.")
         @Nullable
+        @Size(min = 1, max = 64)
+        @ValidationRule(
+                value = "self.matches('^[A-Za-z0-9-]*$')",
+                message = "must be a pod's metadata.uid: letters, digits and '-'")
         String podUID) {}

@@ -1,5 +1,6 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -8,6 +9,7 @@ import org.jspecify.annotations.Nullable;
 
 /** What became of a VMRestore. Each field and condition type has one writer: operator or agent. */
 @JsonInclude(JsonInclude.Include.NON_NULL)
+@JsonClassDescription("What became of the restore. The conditions are the truth, the rest explains them.")
 public final class VMRestoreStatus {
     @JsonPropertyDescription("Generation of the spec that the status speaks of.")
     private @Nullable Long observedGeneration;
@@ -15,7 +17,8 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription("Summary of the conditions, for people.")
     private @Nullable RestorePhase phase;
 
-    @JsonPropertyDescription("What is known, one entry for each type. Ready: the image can be restored.")
+    @JsonPropertyDescription(
+            "What is known, one entry for each type. Ready: the VM is back; Stalled: it failed for good; Reconciling: work is under way; ImageAvailable: the image was found and checked; Resumed: the guest was handed over in the run state that was asked for.")
     private @Nullable List<Condition> conditions;
 
     @JsonPropertyDescription("Node of the image, where the VM is started.")
@@ -33,7 +36,7 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription("How far the load is.")
     private @Nullable Progress progress;
 
-    @JsonPropertyDescription("Strategy that was used.")
+    @JsonPropertyDescription("How memory was brought back: Eager.")
     private @Nullable String strategy;
 
     @JsonPropertyDescription("When the restore began, RFC 3339.")
@@ -45,7 +48,7 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription("Seconds from the start of the load until the guest ran.")
     private @Nullable Double loadSeconds;
 
-    @JsonPropertyDescription("The last failure.")
+    @JsonPropertyDescription("Why the restore was given up. Set once; the restore is over.")
     private @Nullable FailureStatus failure;
 
     public @Nullable Long getObservedGeneration() {

@@ -1,5 +1,8 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
+import io.fabric8.crd.generator.annotation.AdditionalSelectableField;
 import io.fabric8.kubernetes.api.model.Namespaced;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Group;
@@ -11,12 +14,41 @@ import io.fabric8.kubernetes.model.annotation.Version;
 import java.io.Serial;
 
 /** Saves the memory of one running VM to an image on its node. */
+@JsonClassDescription("Saves the memory of one running VM to an image on its node.")
 @Group(Torpor.GROUP)
 @Version(Torpor.VERSION)
 @Kind("VMSnapshot")
 @Plural("vmsnapshots")
 @Singular("vmsnapshot")
 @ShortNames("vmsnap")
+@AdditionalSelectableField(jsonPath = ".status.nodeName")
+@AdditionalPrinterColumn(name = "Ready", jsonPath = ".status.conditions[?(@.type==\"Ready\")].status")
+@AdditionalPrinterColumn(name = "Phase", jsonPath = ".status.phase")
+@AdditionalPrinterColumn(name = "VM", jsonPath = ".spec.vmName")
+@AdditionalPrinterColumn(name = "Node", jsonPath = ".status.nodeName")
+@AdditionalPrinterColumn(name = "Progress", jsonPath = ".status.progress.summary")
+@AdditionalPrinterColumn(name = "Rate", jsonPath = ".status.progress.rate")
+@AdditionalPrinterColumn(
+        name = "Age",
+        jsonPath = ".metadata.creationTimestamp",
+        type = AdditionalPrinterColumn.Type.DATE)
+@AdditionalPrinterColumn(
+        name = "Size",
+        jsonPath = ".status.image.allocatedBytes",
+        type = AdditionalPrinterColumn.Type.INTEGER,
+        priority = 1)
+@AdditionalPrinterColumn(name = "Engine", jsonPath = ".status.engine", priority = 1)
+@AdditionalPrinterColumn(
+        name = "Channels",
+        jsonPath = ".status.channels",
+        type = AdditionalPrinterColumn.Type.INTEGER,
+        priority = 1)
+@AdditionalPrinterColumn(
+        name = "Paused",
+        jsonPath = ".status.pausedSeconds",
+        type = AdditionalPrinterColumn.Type.NUMBER,
+        priority = 1)
+@AdditionalPrinterColumn(name = "Reason", jsonPath = ".status.conditions[?(@.type==\"Ready\")].reason", priority = 1)
 public class VMSnapshot extends CustomResource<VMSnapshotSpec, VMSnapshotStatus> implements Namespaced {
     @Serial
     private static final long serialVersionUID = 1L;

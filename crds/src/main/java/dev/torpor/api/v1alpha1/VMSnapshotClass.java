@@ -1,5 +1,7 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
+import io.fabric8.crd.generator.annotation.AdditionalPrinterColumn;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.model.annotation.Group;
 import io.fabric8.kubernetes.model.annotation.Kind;
@@ -10,12 +12,32 @@ import io.fabric8.kubernetes.model.annotation.Version;
 import java.io.Serial;
 
 /** Defaults and policy for snapshots. */
+@JsonClassDescription(
+        "Defaults for the VMSnapshots that name it, or that name none if it is annotated torpor.dev/is-default-class: \"true\".")
 @Group(Torpor.GROUP)
 @Version(Torpor.VERSION)
 @Kind("VMSnapshotClass")
 @Plural("vmsnapshotclasses")
 @Singular("vmsnapshotclass")
 @ShortNames("vmsnapclass")
+@AdditionalPrinterColumn(name = "Default", jsonPath = ".metadata.annotations.torpor\\.dev/is-default-class")
+@AdditionalPrinterColumn(
+        name = "Channels",
+        jsonPath = ".spec.parallel.channels",
+        type = AdditionalPrinterColumn.Type.INTEGER)
+@AdditionalPrinterColumn(
+        name = "DirectIO",
+        jsonPath = ".spec.parallel.directIO",
+        type = AdditionalPrinterColumn.Type.BOOLEAN)
+@AdditionalPrinterColumn(
+        name = "Bandwidth",
+        jsonPath = ".spec.bandwidthBytesPerSecond",
+        type = AdditionalPrinterColumn.Type.INTEGER)
+@AdditionalPrinterColumn(name = "Deletion", jsonPath = ".spec.deletionPolicy")
+@AdditionalPrinterColumn(
+        name = "Age",
+        jsonPath = ".metadata.creationTimestamp",
+        type = AdditionalPrinterColumn.Type.DATE)
 public class VMSnapshotClass extends CustomResource<VMSnapshotClassSpec, Void> {
     @Serial
     private static final long serialVersionUID = 1L;

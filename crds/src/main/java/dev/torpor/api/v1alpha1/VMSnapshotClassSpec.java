@@ -1,10 +1,12 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Min;
 import org.jspecify.annotations.Nullable;
 
 /** Defaults for snapshots. A snapshot's own fields win. */
+@JsonClassDescription("Defaults for snapshots; a snapshot's own fields win.")
 public record VMSnapshotClassSpec(
         @JsonPropertyDescription("How saves are parallelized.") @Nullable
         ParallelSpec parallel,
@@ -14,5 +16,5 @@ public record VMSnapshotClassSpec(
         @Nullable
         Long bandwidthBytesPerSecond,
 
-        @JsonPropertyDescription("What becomes of the image file when its object is deleted.") @Nullable
+        @JsonPropertyDescription("What becomes of the image file when its object is deleted. Absent: Delete.") @Nullable
         DeletionPolicy deletionPolicy) {}

@@ -1,17 +1,51 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
 import io.fabric8.generator.annotation.Required;
 import io.fabric8.generator.annotation.Size;
+import io.fabric8.generator.annotation.ValidationRule;
 import org.jspecify.annotations.Nullable;
 
 /** What to save, and how. Immutable but for cancel and deletionPolicy. */
+@ValidationRule(
+        value = "self.vmName == oldSelf.vmName",
+        fieldPath = ".vmName",
+        message = "vmName" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value = "has(self.mode) == has(oldSelf.mode) && (!has(self.mode) || self.mode == oldSelf.mode)",
+        fieldPath = ".mode",
+        message = "mode" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value =
+                "has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)",
+        fieldPath = ".className",
+        message = "className" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value = "has(self.source) == has(oldSelf.source) && (!has(self.source) || self.source == oldSelf.source)",
+        fieldPath = ".source",
+        message = "source" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value =
+                "has(self.parallel) == has(oldSelf.parallel) && (!has(self.parallel) || self.parallel == oldSelf.parallel)",
+        fieldPath = ".parallel",
+        message = "parallel" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value =
+                "has(self.deadlineSeconds) == has(oldSelf.deadlineSeconds) && (!has(self.deadlineSeconds) || self.deadlineSeconds == oldSelf.deadlineSeconds)",
+        fieldPath = ".deadlineSeconds",
+        message = "deadlineSeconds" + VMSnapshotSpec.FROZEN)
+@JsonClassDescription("What to save, and how. Immutable but for cancel and deletionPolicy: it is one save.")
 public record VMSnapshotSpec(
         @Required
         @Size(min = 1, max = 63)
+        @ValidationRule(
+                value = "self.matches('^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$')",
+                message =
+                        "must be the value of the label torpor.dev/vm of the VM's pod: letters, digits, '-', '_' and '.', a letter or digit at both ends")
         @JsonPropertyDescription("Name of the VM: value of the label torpor.dev/vm of its pod.")
         String vmName,
 
@@ -24,6 +58,7 @@ public record VMSnapshotSpec(
         @JsonPropertyDescription(
                 "Name of the VMSnapshotClass with defaults. Absent: the class annotated as default, if there is one.")
         @Nullable
+        @Size(min = 1, max = 253)
         String className,
 
         @JsonPropertyDescription("Which instance of the VM is meant.") @Nullable
@@ -48,4 +83,6 @@ public record VMSnapshotSpec(
         @JsonPropertyDescription(
                 "What becomes of the image file when this object is deleted. Absent: the class decides, else Delete.")
         @Nullable
-        DeletionPolicy deletionPolicy) {}
+        DeletionPolicy deletionPolicy) {
+    static final String FROZEN = " cannot be changed: a VMSnapshot is one save; create another VMSnapshot instead";
+}

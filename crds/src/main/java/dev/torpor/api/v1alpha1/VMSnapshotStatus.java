@@ -1,5 +1,6 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonClassDescription;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -8,6 +9,8 @@ import org.jspecify.annotations.Nullable;
 
 /** What became of a VMSnapshot. Each field and condition type has one writer: operator or agent. */
 @JsonInclude(JsonInclude.Include.NON_NULL)
+@JsonClassDescription(
+        "What became of the save, and what became of its image since. The conditions are the truth, the rest explains them.")
 public final class VMSnapshotStatus {
     @JsonPropertyDescription("Generation of the spec that the status speaks of.")
     private @Nullable Long observedGeneration;
@@ -15,7 +18,8 @@ public final class VMSnapshotStatus {
     @JsonPropertyDescription("Summary of the conditions, for people.")
     private @Nullable SnapshotPhase phase;
 
-    @JsonPropertyDescription("What is known, one entry for each type. Ready: the image can be restored.")
+    @JsonPropertyDescription(
+            "What is known, one entry for each type. Ready: the image can be restored; Stalled: the save failed for good; Reconciling: work is under way; Saved: the image is committed on the node's disk; ImageAvailable: its file is there and its checksums hold.")
     private @Nullable List<Condition> conditions;
 
     @JsonPropertyDescription("Name of the VMSnapshotClass that was used.")
@@ -42,13 +46,13 @@ public final class VMSnapshotStatus {
     @JsonPropertyDescription("How far the save is.")
     private @Nullable Progress progress;
 
-    @JsonPropertyDescription("Engine that wrote the image.")
+    @JsonPropertyDescription("Engine that wrote the image, such as qemu-direct.")
     private @Nullable String engine;
 
-    @JsonPropertyDescription("Number of channels used.")
+    @JsonPropertyDescription("Number of channels that wrote at the same time.")
     private @Nullable Integer channels;
 
-    @JsonPropertyDescription("Whether the page cache was bypassed.")
+    @JsonPropertyDescription("Whether the page cache was bypassed with O_DIRECT.")
     private @Nullable Boolean directIO;
 
     @JsonPropertyDescription("The image file.")
@@ -69,7 +73,7 @@ public final class VMSnapshotStatus {
     @JsonPropertyDescription("The restore that consumed the image.")
     private @Nullable ConsumedBy consumedBy;
 
-    @JsonPropertyDescription("The last failure.")
+    @JsonPropertyDescription("Why the save was given up. Set once; the save is over.")
     private @Nullable FailureStatus failure;
 
     public @Nullable Long getObservedGeneration() {
