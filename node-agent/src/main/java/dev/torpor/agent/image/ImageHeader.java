@@ -1,0 +1,38 @@
+package dev.torpor.agent.image;
+
+import java.time.Instant;
+
+/**
+ * What an image says of itself, apart from where things are in it ({@link ImageLayout}).
+ *
+ * @param id which image
+ * @param mode what it was made for
+ * @param vm the VM's definition
+ * @param engine how it was written, for example {@code qemu-direct}
+ * @param channels how many channels wrote it
+ * @param directIO whether they went past the page cache
+ * @param runNumber which run of the VM, as counted by the node's journal; 0 where nobody counts
+ * @param wasRunning whether the guest ran before it was paused for the save
+ * @param startedAt when the save was begun
+ * @param completedAt when QEMU had written everything
+ */
+public record ImageHeader(
+        ImageId id,
+        ImageMode mode,
+        VmDefinition vm,
+        String engine,
+        int channels,
+        boolean directIO,
+        long runNumber,
+        boolean wasRunning,
+        Instant startedAt,
+        Instant completedAt) {
+    /** Version of the image format that this release writes; it reads every older one. */
+    public static final int FORMAT_VERSION = 1;
+
+    /**
+     * Where QEMU's stream begins in the file, in bytes: 1 MiB + 4 KiB. QEMU puts a block's pages on the next 1 MiB
+     * boundary, so this puts the first block's at 2 MiB, where they can be mapped as huge pages.
+     */
+    public static final long STREAM_OFFSET_BYTES = 0x10_1000;
+}

@@ -1,0 +1,28 @@
+package dev.torpor.agent.image;
+
+import java.util.List;
+
+/**
+ * Where things are in an image's file, and their checksums (CRC32C): computed at commit, kept in the header, compared
+ * whenever the image is opened.
+ *
+ * @param sizeBytes length of the file
+ * @param blocks the VM's memory, in the stream's order
+ * @param deviceStateOffsetBytes where RAM ends and device state begins, up to the end of the file
+ * @param presentPages pages that are in the file: the bits set in all bitmaps
+ * @param headersCrc32c of the stream from its start, without bitmaps and pages, up to the device state
+ * @param bitmapsCrc32c of all bitmaps, in order
+ * @param deviceStateCrc32c of the device state
+ */
+public record ImageLayout(
+        long sizeBytes,
+        List<RamBlock> blocks,
+        long deviceStateOffsetBytes,
+        long presentPages,
+        int headersCrc32c,
+        int bitmapsCrc32c,
+        int deviceStateCrc32c) {
+    public ImageLayout {
+        blocks = List.copyOf(blocks);
+    }
+}

@@ -1,0 +1,25 @@
+package dev.torpor.agent.image;
+
+import java.util.Optional;
+
+/**
+ * The small record beside an image: its state, and what the file must look like.
+ *
+ * @param id which image
+ * @param intent what was known before the save
+ * @param seal what the commit wrote; empty while Partial
+ * @param state where the image is in its life
+ */
+public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal, ImageState state) {
+    /**
+     * What pins the file to its record.
+     *
+     * @param sizeBytes length of the file
+     * @param headerCrc32c checksum of the header area as it stands in it
+     */
+    public record Seal(long sizeBytes, int headerCrc32c) {}
+
+    ImageRecord with(ImageState next) {
+        return new ImageRecord(id, intent, seal, next);
+    }
+}
