@@ -1,0 +1,33 @@
+package dev.torpor.agent.engine;
+
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
+
+/** A wish that work under way be given up, looked at between steps. Thread-safe; the first reason stays. */
+public final class Cancellation {
+    private final AtomicReference<Optional<TorporException>> wish = new AtomicReference<>(Optional.empty());
+
+    /**
+     * Asks for the end.
+     *
+     * @param reason Cancelled or DeadlineExceeded
+     */
+    public void request(FailureReason reason, String message) {
+        wish.compareAndSet(Optional.empty(), Optional.of(new TorporException(reason, message)));
+    }
+
+    /** Tells whether the end was asked for. */
+    public boolean requested() {
+        return wish.get().isPresent();
+    }
+
+    /** Throws why the end was asked for, if it was. */
+    public void check() throws TorporException {
+        Optional<TorporException> why = wish.get();
+        if (why.isPresent()) {
+            throw why.get();
+        }
+    }
+}

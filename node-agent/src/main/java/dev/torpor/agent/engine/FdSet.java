@@ -1,0 +1,94 @@
+package dev.torpor.agent.engine;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommandException;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Descriptors of one file, handed to QEMU as a set it can open by the path {@code /dev/fdset/N} (docs/devel/migration of
+ * QEMU: one without and, for direct I/O, one with O_DIRECT, each from an open() of its own; access exactly O_WRONLY to
+ * save and O_RDONLY to load). A set that breaks these rules kills QEMU 10.0.2 and 11.1.3, so it is checked here.
+ */
+final class FdSet {
+    private static final String OPAQUE = "torpor";
+
+    private final long id;
+
+    private FdSet(long id) {
+        this.id = id;
+    }
+
+    /** Hands over the descriptors; the caller keeps and closes its own copies. */
+    static FdSet add(QmpClient qmp, List<Descriptor> descriptors, boolean directIO, boolean toSave)
+            throws TorporException {
+        check(descriptors, directIO, toSave);
+        long id = 1;
+        for (JsonNode set : qmp.execute("query-fdsets")) {
+            id = Math.max(id, set.path("fdset-id").asLong() + 1);
+        }
+        FdSet fdSet = new FdSet(id);
+        for (Descriptor descriptor : descriptors) {
+            qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OPAQUE), descriptor);
+        }
+        for (JsonNode set : qmp.execute("query-fdsets")) {
+            if (set.path("fdset-id").asLong() == id && set.path("fds").size() == descriptors.size()) {
+                return fdSet;
+            }
+        }
+        fdSet.remove(qmp);
+        throw new TorporException(
+                FailureReason.QMPCommandFailed,
+                "QEMU did not keep the " + descriptors.size() + " descriptors it was sent");
+    }
+
+    /** Removes every set that we ever added, also in an earlier life of the agent. */
+    static void removeOurs(QmpClient qmp) throws TorporException {
+        for (JsonNode set : qmp.execute("query-fdsets")) {
+            for (JsonNode fd : set.path("fds")) {
+                if (fd.path("opaque").asText().equals(OPAQUE)) {
+                    new FdSet(set.path("fdset-id").asLong()).remove(qmp);
+                    break;
+                }
+            }
+        }
+    }
+
+    String uri(long offsetBytes) {
+        return "file:/dev/fdset/" + id + ",offset=" + offsetBytes;
+    }
+
+    /** Has QEMU close the set; a set that is gone already is fine. */
+    void remove(QmpClient qmp) throws TorporException {
+        try {
+            qmp.execute("remove-fd", Map.of("fdset-id", id));
+        } catch (QmpCommandException e) {
+            for (JsonNode set : qmp.execute("query-fdsets")) {
+                if (set.path("fdset-id").asLong() == id) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    private static void check(List<Descriptor> descriptors, boolean directIO, boolean toSave) throws TorporException {
+        try {
+            boolean right = descriptors.size() == (directIO ? 2 : 1);
+            for (int i = 0; i < descriptors.size(); i++) {
+                var flags = descriptors.get(i).flags();
+                right &= toSave ? flags.writeOnly() : flags.readOnly();
+                right &= flags.direct() == (i == 1);
+            }
+            if (!right) {
+                throw new IllegalArgumentException("wrong descriptors for QEMU: " + descriptors);
+            }
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.StoreFailed, "cannot look at the image's descriptors", e);
+        }
+    }
+}

@@ -1,0 +1,72 @@
+package dev.torpor.agent.engine;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.util.Map;
+
+/** Stops and continues the guest, and proves that it took: the answer to a command proves nothing. */
+public final class Guest {
+    private Guest() {}
+
+    /** Returns the run state. */
+    public static RunState runState(QmpClient qmp) throws TorporException {
+        JsonNode status = qmp.execute("query-status");
+        return new RunState(
+                status.path("status").asText(), status.path("running").asBoolean());
+    }
+
+    /**
+     * Stops the guest's vCPUs; a guest that does not run stays as it is.
+     *
+     * @return whether it ran before
+     * @throws TorporException QMPCommandFailed if it still runs afterwards
+     */
+    public static boolean pause(QmpClient qmp) throws TorporException {
+        boolean ran = runState(qmp).running();
+        if (ran) {
+            qmp.execute("stop");
+            RunState now = runState(qmp);
+            if (now.running()) {
+                throw new TorporException(FailureReason.QMPCommandFailed, "the guest runs on after stop");
+            }
+        }
+        return ran;
+    }
+
+    /**
+     * Lets the guest run.
+     *
+     * @throws TorporException QMPCommandFailed if it does not run afterwards (after a failed load, QEMU answers
+     *     {@code cont} with success and does nothing)
+     */
+    public static void resume(QmpClient qmp) throws TorporException {
+        qmp.execute("cont");
+        RunState now = runState(qmp);
+        if (!now.running()) {
+            throw new TorporException(
+                    FailureReason.QMPCommandFailed, "the guest does not run after cont: its state is " + now.status());
+        }
+    }
+
+    /** Ends the QEMU process. Its closing the monitor before it answers is success. */
+    public static void quit(QmpClient qmp) throws TorporException {
+        try {
+            qmp.execute("quit");
+        } catch (TorporException e) {
+            if (e.reason() != FailureReason.QEMUGone) {
+                throw e;
+            }
+        }
+    }
+
+    /**
+     * Has QEMU announce the guest's network cards from where it runs now, so that switches and neighbours learn
+     * (announce-self, QEMU 4.0).
+     */
+    public static void announce(QmpClient qmp) throws TorporException {
+        // QEMU's own defaults after a migration: five rounds, from 50 ms, 100 ms more each, at most 550 ms.
+        qmp.execute("announce-self", Map.of("initial", 50, "max", 550, "rounds", 5, "step", 100));
+    }
+}

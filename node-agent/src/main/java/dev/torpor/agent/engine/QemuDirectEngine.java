@@ -1,0 +1,281 @@
+package dev.torpor.agent.engine;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.time.Duration;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+
+/**
+ * Has QEMU itself write and read the image, several channels at a time: migration to a file with {@code mapped-ram} (QEMU
+ * 9.0) and {@code multifd}, past the page cache where {@code direct-io} (9.1) and the file system allow.
+ *
+ * <p>A save: {@link #plan} (no side effects) → the caller makes the file durable as Partial → {@link Guest#pause} → {@link
+ * #save} → the caller checks and commits. Whatever happens, QEMU ends with its own settings and without our descriptors,
+ * and the guest is left paused for the caller to continue or end. The engine never continues, ends or cancels anything.
+ */
+public final class QemuDirectEngine {
+    /** Name of the engine in the image and in status. */
+    public static final String NAME = "qemu-direct";
+    /** Most channels that QEMU takes (a uint8 in qapi/migration.json). */
+    public static final int CHANNELS_MAX = 255;
+
+    // 2 to 4 channels give most of the gain (trials on NVMe); more only cost CPU that the guests want.
+    private static final int CHANNELS_CHOSEN_MIN = 2;
+    private static final int CHANNELS_CHOSEN_MAX = 4;
+    // Room for what is written beside the pages: header area, bitmaps, device state, padding to 1 MiB for each block.
+    private static final long SPACE_BESIDE_MEMORY_BYTES = 64L << 20;
+    // Beside the channels' descriptors QEMU opens a few for itself; out of descriptors it crashes.
+    private static final int DESCRIPTORS_SPARE = 16;
+    private static final Set<String> CAPABILITIES = Set.of("mapped-ram", "multifd");
+    private static final String DIRECT_IO = "direct-io";
+
+    private QemuDirectEngine() {}
+
+    /** What the store can do for a save. */
+    public record StoreFacts(long freeBytes, boolean directIO) {}
+
+    /**
+     * Decides how a VM will be saved, or why it cannot be. Touches nothing.
+     *
+     * @throws TorporException CapabilityMissing, MigrationBlocked, ChannelsOutOfRange, DescriptorLimit,
+     *     DirectIOUnsupported, NotEnoughSpace
+     */
+    public static SavePlan plan(VmFacts vm, SaveOptions options, StoreFacts store) throws TorporException {
+        requireCapabilities(vm);
+        requireMigratable(vm.blockedReasons());
+        int channels = channels(options);
+        requireDescriptors(vm, channels);
+        boolean directIO = directIO(vm, options.directIO(), store.directIO());
+        long memoryBytes = vm.definition().ramBlocks().values().stream()
+                .mapToLong(Long::longValue)
+                .sum();
+        long neededBytes = memoryBytes + SPACE_BESIDE_MEMORY_BYTES;
+        if (store.freeBytes() < neededBytes) {
+            throw new TorporException(
+                    FailureReason.NotEnoughSpace,
+                    "the image may need " + neededBytes + " bytes and the store has " + store.freeBytes()
+                            + " free: delete images that are no longer needed, or enlarge the store");
+        }
+        return new SavePlan(channels, directIO, options.bandwidthBytesPerSecondMax(), memoryBytes);
+    }
+
+    /**
+     * Throws if the VM cannot be saved now. Worth repeating after {@code stop}: a device can block late.
+     *
+     * @throws TorporException MigrationBlocked with QEMU's sentences
+     */
+    public static void requireMigratable(List<String> blockedReasons) throws TorporException {
+        if (!blockedReasons.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.MigrationBlocked,
+                    "QEMU cannot save this VM: " + String.join("; ", blockedReasons)
+                            + ": remove the device, or have the guest let go of it");
+        }
+    }
+
+    /**
+     * Has QEMU write the paused VM's memory and device state.
+     *
+     * @param files O_WRONLY, and with direct I/O a second one O_WRONLY|O_DIRECT from an open of its own
+     * @param streamOffsetBytes where in the file QEMU's stream begins
+     * @throws TorporException SaveFailed with QEMU's reason; Cancelled or DeadlineExceeded once QEMU is done (it is never
+     *     interrupted: that may kill it); QEMUGone; QMPTimeout, after which QEMU may still be writing: see {@link #settle}
+     */
+    public static SaveReport save(
+            QmpClient qmp,
+            SavePlan plan,
+            List<Descriptor> files,
+            long streamOffsetBytes,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        MigrationSettings settings = MigrationSettings.read(qmp);
+        long began = System.nanoTime();
+        MigrationWatch.End end;
+        FdSet fdSet = FdSet.add(qmp, files, plan.directIO(), true);
+        try {
+            set(qmp, settings, plan.channels(), plan.directIO(), plan.bandwidthBytesPerSecondMax());
+            cancellation.check();
+            qmp.execute("migrate", Map.of("uri", fdSet.uri(streamOffsetBytes)));
+            end = MigrationWatch.await(qmp, cancellation, listener);
+        } catch (TorporException e) {
+            cleanUp(qmp, settings, fdSet, e);
+            throw e;
+        }
+        Duration duration = Duration.ofNanos(System.nanoTime() - began);
+        fdSet.remove(qmp);
+        settings.restore(qmp);
+        cancellation.check();
+        return switch (end) {
+            case MigrationWatch.End.Completed(JsonNode statistics) -> {
+                if (Guest.runState(qmp).running()) {
+                    throw new TorporException(
+                            FailureReason.SaveFailed,
+                            "somebody else let the guest run during the save: the image is of no moment");
+                }
+                JsonNode ram = statistics.path("ram");
+                yield new SaveReport(
+                        ram.path("normal").asLong(), ram.path("total").asLong(), duration);
+            }
+            case MigrationWatch.End.Failed(String description) ->
+                throw new TorporException(FailureReason.SaveFailed, "QEMU could not save: " + description);
+            case MigrationWatch.End.None() ->
+                throw new TorporException(FailureReason.SaveFailed, "QEMU knows of no save that we began");
+        };
+    }
+
+    /**
+     * Has a QEMU that was started with {@code -incoming defer} load an image. Does not let the guest run. One try for each
+     * process: after a failure it can only be ended.
+     *
+     * @param files O_RDONLY, and with direct I/O a second one O_RDONLY|O_DIRECT from an open of its own; their contents
+     *     and length must have been checked, as a truncated file kills QEMU
+     * @throws TorporException LoadFailed with QEMU's reason, QEMUGone, QMPTimeout, Cancelled, DeadlineExceeded
+     */
+    public static LoadReport load(
+            QmpClient qmp,
+            VmFacts target,
+            List<Descriptor> files,
+            long streamOffsetBytes,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        requireCapabilities(target);
+        boolean directIO = files.size() == 2;
+        int channels = channels(SaveOptions.DEFAULT);
+        requireDescriptors(target, channels);
+        MigrationSettings settings = MigrationSettings.read(qmp);
+        long began = System.nanoTime();
+        FdSet fdSet = FdSet.add(qmp, files, directIO, false);
+        MigrationWatch.End end;
+        try {
+            set(qmp, settings, channels, directIO, 0);
+            cancellation.check();
+            Map<String, Object> arguments = new LinkedHashMap<>();
+            arguments.put("uri", fdSet.uri(streamOffsetBytes));
+            // Like direct-io since 9.1; without it QEMU 9.0 exits on failure, which we see as QEMUGone.
+            if (settings.hasParameter(DIRECT_IO)) {
+                arguments.put("exit-on-error", false);
+            }
+            qmp.execute("migrate-incoming", arguments);
+            end = MigrationWatch.await(qmp, cancellation, listener);
+        } catch (TorporException e) {
+            cleanUp(qmp, settings, fdSet, e);
+            throw e;
+        }
+        Duration duration = Duration.ofNanos(System.nanoTime() - began);
+        return switch (end) {
+            case MigrationWatch.End.Completed(JsonNode _) -> {
+                fdSet.remove(qmp);
+                settings.restore(qmp);
+                yield new LoadReport(channels, directIO, duration);
+            }
+            case MigrationWatch.End.Failed(String description) ->
+                throw new TorporException(
+                        FailureReason.LoadFailed,
+                        "QEMU could not load the image: " + description + " (its own output may say more)");
+            case MigrationWatch.End.None() ->
+                throw new TorporException(FailureReason.LoadFailed, "QEMU knows of no load that we began");
+        };
+    }
+
+    /**
+     * After a crash of ours: waits for a save that may still be running to end, at full speed, and takes our descriptors
+     * back. Does nothing to a QEMU that is at rest. The guest stays as it is.
+     */
+    public static void settle(QmpClient qmp) throws TorporException {
+        Cancellation liftsTheLimit = new Cancellation();
+        liftsTheLimit.request(FailureReason.AgentRestarted, "the agent was restarted during the save");
+        MigrationWatch.await(qmp, liftsTheLimit, (_, _) -> {});
+        FdSet.removeOurs(qmp);
+    }
+
+    static void requireCapabilities(VmFacts vm) throws TorporException {
+        Set<String> missing = new LinkedHashSet<>(CAPABILITIES);
+        missing.removeAll(vm.capabilities());
+        if (!missing.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.CapabilityMissing,
+                    "QEMU " + vm.definition().qemuVersion() + " lacks " + String.join(" and ", missing)
+                            + ": the engine " + NAME + " needs QEMU 9.0 or newer");
+        }
+    }
+
+    private static int channels(SaveOptions options) throws TorporException {
+        int chosen = Math.clamp(Runtime.getRuntime().availableProcessors(), CHANNELS_CHOSEN_MIN, CHANNELS_CHOSEN_MAX);
+        int channels = options.channels().orElse(chosen);
+        if (channels < 1 || channels > CHANNELS_MAX) {
+            throw new TorporException(
+                    FailureReason.ChannelsOutOfRange,
+                    channels + " channels were asked for: give a number from 1 to " + CHANNELS_MAX);
+        }
+        return channels;
+    }
+
+    private static void requireDescriptors(VmFacts vm, int channels) throws TorporException {
+        long needed = (long) channels + DESCRIPTORS_SPARE;
+        long left = vm.descriptorsLeft().orElse(Long.MAX_VALUE);
+        if (left < needed) {
+            throw new TorporException(
+                    FailureReason.DescriptorLimit,
+                    channels + " channels need " + needed + " descriptors and QEMU may open " + left
+                            + " more: give fewer channels or raise the container's limit of open files");
+        }
+    }
+
+    private static boolean directIO(VmFacts vm, DirectIO wanted, boolean storeHasIt) throws TorporException {
+        boolean possible = storeHasIt && vm.parameters().contains(DIRECT_IO);
+        return switch (wanted) {
+            case OFF -> false;
+            case AUTO -> possible;
+            case REQUIRED -> {
+                if (!possible) {
+                    throw new TorporException(
+                            FailureReason.DirectIOUnsupported,
+                            "direct I/O was required and "
+                                    + (storeHasIt ? "this QEMU" : "the store's file system")
+                                    + " does not have it: leave directIO out to save through the page cache");
+                }
+                yield true;
+            }
+        };
+    }
+
+    private static void set(
+            QmpClient qmp, MigrationSettings settings, int channels, boolean directIO, long bandwidthBytesPerSecond)
+            throws TorporException {
+        settings.enableOnly(qmp, CAPABILITIES);
+        Map<String, Object> parameters = new LinkedHashMap<>();
+        parameters.put("multifd-channels", channels);
+        // Without this, defaults of old times throttle to 128 MiB/s.
+        parameters.put("max-bandwidth", bandwidthBytesPerSecond);
+        if (settings.hasParameter(DIRECT_IO)) {
+            parameters.put(DIRECT_IO, directIO);
+        }
+        if (settings.hasParameter("zero-page-detection")) {
+            parameters.put("zero-page-detection", "multifd");
+        }
+        qmp.execute("migrate-set-parameters", parameters);
+    }
+
+    private static void cleanUp(QmpClient qmp, MigrationSettings settings, FdSet fdSet, TorporException because) {
+        if (because.reason() == FailureReason.QEMUGone
+                || because.reason() == FailureReason.QMPTimeout
+                || because.reason() == FailureReason.AgentRestarted) {
+            return; // nobody to talk to, or still at work: settle() is for later
+        }
+        try {
+            fdSet.remove(qmp);
+            settings.restore(qmp);
+        } catch (TorporException e) {
+            because.addSuppressed(e);
+        }
+    }
+}

@@ -1,0 +1,84 @@
+package dev.torpor.agent.engine;
+
+import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
+
+/**
+ * Compares the QEMU that is to be resumed with what was saved, before it is fed: QEMU itself runs happily with more RAM,
+ * another UUID or an added device, and kills the guest's hope of an error message in most other cases (tried on 10.0.2
+ * and 11.1.3).
+ */
+public final class RestoreChecks {
+    private RestoreChecks() {}
+
+    /**
+     * Throws for the first difference that matters.
+     *
+     * @throws TorporException NotIncoming, CapabilityMissing, MachineTypeMismatch, MemorySizeMismatch, VCPUsMismatch,
+     *     UUIDMismatch, CPUMismatch or DevicesMismatch, naming both sides
+     */
+    public static void compare(VmDefinition saved, VmFacts target) throws TorporException {
+        if (!target.runState().incoming()) {
+            throw new TorporException(
+                    FailureReason.NotIncoming,
+                    "the target QEMU is in state " + target.runState().status()
+                            + ": start it with -incoming defer; one that was fed before needs a new process");
+        }
+        QemuDirectEngine.requireCapabilities(target);
+        VmDefinition now = target.definition();
+        same(
+                FailureReason.MachineTypeMismatch,
+                "machine type",
+                saved.machineType(),
+                now.machineType(),
+                "name the versioned type in -machine");
+        memory(saved.ramBlocks(), now.ramBlocks());
+        same(FailureReason.VCPUsMismatch, "number of vCPUs", saved.vcpus(), now.vcpus(), "give the same -smp");
+        same(FailureReason.UUIDMismatch, "UUID", saved.uuid(), now.uuid(), "give the same -uuid");
+        same(FailureReason.CPUMismatch, "CPU model", saved.cpuModel(), now.cpuModel(), "give the same -cpu");
+        same(FailureReason.CPUMismatch, "accelerator", saved.accelerator(), now.accelerator(), "give the same -accel");
+        devices(saved.devices(), now.devices());
+    }
+
+    private static void memory(Map<String, Long> saved, Map<String, Long> now) throws TorporException {
+        NavigableMap<String, Long> all = new TreeMap<>(saved);
+        now.forEach(all::putIfAbsent);
+        for (String block : all.keySet()) {
+            long savedBytes = saved.getOrDefault(block, 0L);
+            long nowBytes = now.getOrDefault(block, 0L);
+            if (savedBytes != nowBytes) {
+                throw new TorporException(
+                        FailureReason.MemorySizeMismatch,
+                        "RAM block " + block + " has " + savedBytes + " bytes in the image and " + nowBytes
+                                + " in the target: give the same memory size and backends");
+            }
+        }
+    }
+
+    private static void devices(List<String> saved, List<String> now) throws TorporException {
+        List<String> missing = new ArrayList<>(saved);
+        now.forEach(missing::remove);
+        List<String> added = new ArrayList<>(now);
+        saved.forEach(added::remove);
+        if (!missing.isEmpty() || !added.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.DevicesMismatch,
+                    "the target's devices are not the image's: missing " + missing + ", added " + added
+                            + ": give the same devices at the same addresses");
+        }
+    }
+
+    private static void same(FailureReason reason, String what, Object saved, Object now, String advice)
+            throws TorporException {
+        if (!saved.equals(now)) {
+            throw new TorporException(
+                    reason, "the " + what + " is " + saved + " in the image and " + now + " in the target: " + advice);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+package dev.torpor.agent.engine;
+
+/**
+ * Run state of a VM, as query-status names it (qapi/run-state.json).
+ *
+ * @param status QEMU's name of the state
+ * @param running whether the guest's vCPUs run
+ */
+public record RunState(String status, boolean running) {
+    /** Waits for an incoming migration: started with {@code -incoming}. */
+    public boolean incoming() {
+        return status.equals("inmigrate");
+    }
+}
