@@ -1,0 +1,89 @@
+package dev.torpor.e2e.bench;
+
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+
+/** A QEMU without a guest of its own; its RAM is what is measured. */
+final class BenchVm implements AutoCloseable {
+    private final Process process;
+    private final Path socket;
+
+    private BenchVm(Process process, Path socket) {
+        this.process = process;
+        this.socket = socket;
+    }
+
+    /** Starts a VM whose RAM is a private mapping of the file: prefilled, and written to by nobody else. */
+    static BenchVm prefilled(Path directory, Path ram, long bytes) throws IOException, TorporException {
+        return start(
+                directory.resolve("source.sock"),
+                "q35,memory-backend=pc.ram",
+                bytes,
+                List.of("-object", "memory-backend-file,id=pc.ram,share=off,mem-path=" + ram + ",size=" + bytes, "-S"));
+    }
+
+    /** Starts a VM that waits to be fed. */
+    static BenchVm incoming(Path directory, long bytes) throws IOException, TorporException {
+        return start(directory.resolve("target.sock"), "q35", bytes, List.of("-incoming", "defer"));
+    }
+
+    private static BenchVm start(Path socket, String machine, long bytes, List<String> more)
+            throws IOException, TorporException {
+        Files.deleteIfExists(socket);
+        List<String> command = new ArrayList<>(List.of(
+                "qemu-system-x86_64",
+                "-accel",
+                "tcg",
+                "-machine",
+                machine,
+                "-m",
+                bytes / (1 << 20) + "M",
+                "-nodefaults",
+                "-display",
+                "none",
+                "-qmp",
+                "unix:" + socket + ",server=on,wait=off"));
+        command.addAll(more);
+        Process process = new ProcessBuilder(command).inheritIO().start();
+        BenchVm vm = new BenchVm(process, socket);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        while (!Files.exists(socket)) {
+            if (!process.isAlive() || System.nanoTime() > end) {
+                vm.close();
+                throw new TorporException(FailureReason.SocketMissing, "QEMU did not start");
+            }
+            LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
+        }
+        return vm;
+    }
+
+    QmpClient connect() throws TorporException {
+        return QmpClient.connect(socket, QmpLimits.DEFAULT);
+    }
+
+    @Override
+    public void close() {
+        process.destroyForcibly();
+        boolean interrupted = false;
+        while (true) {
+            try {
+                process.waitFor();
+                break;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
