@@ -1,8 +1,6 @@
 package dev.torpor.e2e.cluster;
 
-import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.nio.charset.StandardCharsets;
+import dev.torpor.e2e.tree.WorkTree;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -15,7 +13,7 @@ import java.nio.file.Path;
 public record Binaries(Path directory) {
 
     private static final class Found {
-        static final Binaries INSTANCE = new Binaries(Path.of(run("tools/kubernetes.sh")));
+        static final Binaries INSTANCE = new Binaries(Path.of(WorkTree.run("tools/kubernetes.sh")));
     }
 
     /** Returns the binaries, compiling what is missing. Found once for each JVM. */
@@ -30,36 +28,5 @@ public record Binaries(Path directory) {
             throw new IllegalStateException("no executable " + path + ": run tools/kubernetes.sh");
         }
         return path;
-    }
-
-    /** Returns the root of the work tree that this JVM was started in. */
-    public static Path workTree() {
-        Path start = Path.of("").toAbsolutePath();
-        for (Path directory = start; directory != null; directory = directory.getParent()) {
-            if (Files.isExecutable(directory.resolve("tools/kubernetes.sh"))) {
-                return directory;
-            }
-        }
-        throw new IllegalStateException(
-                start + " is not in Torpor's work tree: there is no tools/kubernetes.sh above it");
-    }
-
-    private static String run(String script) {
-        try {
-            Process process = new ProcessBuilder(workTree().resolve(script).toString())
-                    .redirectError(ProcessBuilder.Redirect.INHERIT)
-                    .start();
-            String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();
-            int code = process.waitFor();
-            if (code != 0) {
-                throw new IllegalStateException(script + " ended with " + code + "; what it said is above");
-            }
-            return output;
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted while waiting for " + script, e);
-        }
     }
 }

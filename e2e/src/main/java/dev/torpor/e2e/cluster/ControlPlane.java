@@ -2,6 +2,7 @@ package dev.torpor.e2e.cluster;
 
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.e2e.tree.WorkTree;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.authentication.TokenRequestBuilder;
 import io.fabric8.kubernetes.client.Config;
@@ -236,7 +237,7 @@ public final class ControlPlane implements AutoCloseable {
 
     /** Applies the manifests in {@code crds/manifests} and waits until the API server serves them. */
     public void applyCrds() {
-        String manifests = Binaries.workTree().resolve("crds/manifests").toString();
+        String manifests = WorkTree.root().resolve("crds/manifests").toString();
         kubectl("apply", "--server-side", "-f", manifests);
         kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", manifests);
     }
