@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 JAVA_HOME := $(shell tools/jdk.sh 2>/dev/null)
 export JAVA_HOME
-MVN := mvn -ntp -B
+MVN := mvn -ntp -B -Dstyle.color=never
 
 .PHONY: help
 help: ## show this list
@@ -24,9 +24,37 @@ format: jdk ## rewrite the Java sources in the house format
 generate: jdk ## rewrite the files that come from the API's Java types
 	@$(MVN) -q test -pl crds -Dtest=GeneratedFilesTest -Dtorpor.generate=true
 
+.PHONY: packages kubernetes guest
+packages:
+	@tools/packages.sh
+kubernetes:
+	@tools/kubernetes.sh >/dev/null
+guest: packages
+	@tools/guest.sh >/dev/null
+
+.PHONY: test
+test: jdk packages kubernetes guest ## all tests, and how many ran on each tier
+	@tools/test.sh
+
 .PHONY: test-unit
 test-unit: jdk ## unit tests: no environment needed, under 2 minutes
-	@$(MVN) -q verify -DskipITs
+	@tools/test.sh unit
+
+.PHONY: test-qemu
+test-qemu: jdk packages guest ## tests on real QEMU
+	@tools/test.sh qemu
+
+.PHONY: test-api
+test-api: jdk kubernetes ## tests of the API on a real API server
+	@tools/test.sh api
+
+.PHONY: test-standin
+test-standin: jdk packages kubernetes guest ## operator and agent on a real control plane and a stand-in node
+	@tools/test.sh standin
+
+.PHONY: test-node
+test-node: jdk packages kubernetes guest ## the whole way on a real kubelet
+	@tools/test.sh node
 
 .PHONY: clean
 clean: jdk ## delete what was built here (not the cache of Kubernetes binaries)

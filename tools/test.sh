@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Runs the tests of the given tiers (default all), each tier in a JVM of its own, also if one before it failed,
+# and ends with the tally. What a tier needs must be there: `make test-<tier>` sees to that.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+JAVA_HOME=$(tools/jdk.sh)
+export JAVA_HOME
+
+tiers=("$@")
+[ ${#tiers[@]} -gt 0 ] || tiers=(unit qemu api standin node)
+began=$SECONDS
+code=0
+for tier in "${tiers[@]}"; do
+  echo "torpor: tests of tier $tier"
+  started=$SECONDS
+  case $tier in
+    unit)
+      rm -rf ./*/target/surefire-reports
+      mvn -ntp -B -Dstyle.color=never -q -fae verify -DskipITs || code=1
+      ;;
+    *)
+      rm -f e2e/target/failsafe-reports/TEST-dev.torpor.e2e."$tier".*.xml
+      mvn -ntp -B -Dstyle.color=never -q verify -pl e2e -am -DskipUTs -Dit.groups="$tier" || code=1
+      ;;
+  esac
+  echo "torpor: tier $tier took $((SECONDS - started)) s"
+done
+# Maven's own word counts too: a JVM that crashed has written no report.
+[ $code -eq 0 ] || echo "torpor: Maven reported a failure; see above"
+echo "torpor: all of it took $((SECONDS - began)) s"
+tools/tally.sh "${tiers[@]}" || code=1
+exit $code
