@@ -1,45 +1,125 @@
 package dev.torpor.agent.image;
 
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.FileFacts;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Optional;
 
 /** An image whose file was found to be what was committed (all but its pages, which {@link #verify} reads). */
-@SuppressWarnings("DoNotCallSuggester")
 public final class CommittedImage {
-    CommittedImage() {}
+    /** Opens the directory that the file is in. */
+    @FunctionalInterface
+    interface Folder {
+        Directory open() throws IOException;
+    }
+
+    private final Folder folder;
+    private final String fileName;
+    private final HeaderArea area;
+    private final FileFacts facts;
+    private final Optional<ImageRecord> record;
+
+    private CommittedImage(
+            Folder folder, String fileName, HeaderArea area, FileFacts facts, Optional<ImageRecord> record) {
+        this.folder = folder;
+        this.fileName = fileName;
+        this.area = area;
+        this.facts = facts;
+        this.record = record;
+    }
+
+    /**
+     * Opens an image by the path of its file, wherever that is; what a record would say is not known.
+     *
+     * @throws TorporException ImageMissing, ImageIncomplete, ImageTruncated, ImageDamaged, ImageFormatTooNew
+     */
+    public static CommittedImage open(Path path) throws TorporException {
+        Path absolute = path.toAbsolutePath();
+        Path parent = absolute.getParent();
+        Path name = absolute.getFileName();
+        if (parent == null || name == null) {
+            throw new TorporException(FailureReason.ImageMissing, path + " is not a file.");
+        }
+        return open(() -> Directory.open(parent), name.toString(), Optional.empty());
+    }
+
+    static CommittedImage open(Folder folder, String fileName, Optional<ImageRecord> record) throws TorporException {
+        if (record.isPresent()) {
+            switch (record.get().state()) {
+                case ImageState.Partial _ ->
+                    throw new TorporException(
+                            FailureReason.ImageIncomplete,
+                            "Image " + record.get().id() + " was never committed.");
+                case ImageState.Consumed _ ->
+                    throw new TorporException(
+                            FailureReason.ImageMissing,
+                            "Image " + record.get().id() + " was consumed: its VM was resumed from it.");
+                case ImageState.Complete _, ImageState.Verified _, ImageState.HandedOver _, ImageState.Stale _ -> {}
+            }
+        }
+        try (Directory directory = folder.open();
+                Descriptor file = openFile(directory, fileName)) {
+            return new ImageCheck(file, record.flatMap(ImageRecord::seal))
+                    .check((area, facts) -> new CommittedImage(folder, fileName, area, facts, record));
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    /** Opens the file for reading if it is a file: opening a FIFO or a device could block or have effects. */
+    private static Descriptor openFile(Directory directory, String name) throws IOException, TorporException {
+        if (directory.facts(name).filter(f -> !f.isRegularFile()).isPresent()) {
+            throw new TorporException(FailureReason.ImageMissing, name + " is not a file.");
+        }
+        return directory.openFile(name, Access.READ);
+    }
+
+    private static TorporException unreadable(IOException e) {
+        if (StoreTrouble.missing(e) || e instanceof NoSuchFileException) {
+            return new TorporException(FailureReason.ImageMissing, "The image's file is missing.", e);
+        }
+        return StoreTrouble.of("The image cannot be read", e);
+    }
 
     /** Returns which image. */
     public ImageId id() {
-        return header().id();
+        return area.header().id();
     }
 
     /** Returns what the image says of itself. */
     public ImageHeader header() {
-        throw new UnsupportedOperationException();
+        return area.header();
     }
 
     /** Returns where things are in the file. */
     public ImageLayout layout() {
-        throw new UnsupportedOperationException();
+        return area.layout();
     }
 
-    /** Returns the state that the image was in when it was opened. */
-    public ImageState state() {
-        throw new UnsupportedOperationException();
+    /** Returns the record as it was when the image was opened; empty for a file that was opened by its path. */
+    public Optional<ImageRecord> record() {
+        return record;
     }
 
     /** Returns the length of the file, holes included. */
     public long sizeBytes() {
-        throw new UnsupportedOperationException();
+        return facts.sizeBytes();
     }
 
     /** Returns the bytes that the file occupies on disk. */
     public long allocatedBytes() {
-        throw new UnsupportedOperationException();
+        return facts.allocatedBytes();
     }
 
     /** Returns the version of the format that the file is in. */
     public int formatVersion() {
-        throw new UnsupportedOperationException();
+        return area.formatVersion();
     }
 
     /**
@@ -48,16 +128,47 @@ public final class CommittedImage {
      * @throws TorporException SnapshotUnusable, saying why
      */
     public void requireRestorable() throws TorporException {
-        throw new UnsupportedOperationException();
+        if (record.isPresent() && !record.get().state().restorable(header().mode())) {
+            String why =
+                    switch (record.get().state()) {
+                        case ImageState.HandedOver(ProcessIdentity process) ->
+                            "it was handed over to process " + process.pid()
+                                    + (process.podUID().isEmpty() ? "" : " of pod " + process.podUID());
+                        case ImageState.Stale _ -> "its VM has run from its disks since";
+                        case ImageState.Partial _,
+                                ImageState.Consumed _,
+                                ImageState.Complete _,
+                                ImageState.Verified _ ->
+                            "it is " + record.get().state().word();
+                    };
+            throw new TorporException(
+                    FailureReason.SnapshotUnusable, "Image " + id() + " must not be resumed: " + why + ".");
+        }
     }
 
     /**
      * Opens the file for QEMU to read: read-only, and a second time with O_DIRECT if asked for.
      *
-     * @throws TorporException ImageMissing if it was removed since
+     * @throws TorporException ImageMissing if it was removed or replaced since
      */
     public ImageFiles openForQemu(boolean directIO) throws TorporException {
-        throw new UnsupportedOperationException("" + directIO);
+        try (Directory directory = folder.open()) {
+            ImageFiles files = ImageFiles.open(directory, fileName, Access.READ, directIO, Access.READ_DIRECT);
+            try {
+                for (Descriptor file : files.all()) {
+                    if (file.facts().inode() != facts.inode()) {
+                        throw new TorporException(
+                                FailureReason.ImageMissing, "The image's file was replaced by another.");
+                    }
+                }
+                return files;
+            } catch (IOException | TorporException e) {
+                files.close();
+                throw e;
+            }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
     }
 
     /**
@@ -67,6 +178,11 @@ public final class CommittedImage {
      * @throws TorporException ImageDamaged if the disk cannot read one back
      */
     public long verify(ImageProgress progress) throws TorporException {
-        throw new UnsupportedOperationException(progress.toString());
+        try (Directory directory = folder.open();
+                PageReader reader = PageReader.open(directory, fileName)) {
+            return reader.readAll(layout(), progress);
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
     }
 }

@@ -37,6 +37,11 @@ public record ImageId(String namespace, String vm, String uid) implements Compar
         return text.length() <= LENGTH_MAX && NAME.matcher(text).matches();
     }
 
+    /** Tells whether a directory entry can be ours at all: temporary files begin with a dot. */
+    static boolean isEntry(String name) {
+        return !name.startsWith(".");
+    }
+
     /** Returns the path of the image's file, relative to the store. */
     public String relativePath() {
         return ImageStore.IMAGES + "/" + namespace + "/" + vm + "/" + fileName();

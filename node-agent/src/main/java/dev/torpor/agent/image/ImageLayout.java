@@ -25,4 +25,12 @@ public record ImageLayout(
     public ImageLayout {
         blocks = List.copyOf(blocks);
     }
+
+    /** Returns the bytes of the block of this name; 0 if there is none. */
+    public long usedBytes(String name) {
+        return blocks.stream()
+                .filter(block -> block.name().equals(name))
+                .mapToLong(RamBlock::usedBytes)
+                .sum();
+    }
 }

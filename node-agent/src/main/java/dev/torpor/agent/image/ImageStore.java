@@ -1,25 +1,40 @@
 package dev.torpor.agent.image;
 
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The images of one node, below one directory that belongs to one agent at a time:
  * {@code images/<namespace>/<vm>/<uid>.img} and {@code .json}. Directories have mode 0700, files 0600; everything is
  * reached beneath directory descriptors without following links. Methods block on the disk; safe for several threads.
  *
- * <p>Trouble with the file system is {@code StoreFailed}.
+ * <p>Trouble with the file system is {@code StoreFailed}, or {@code NotEnoughSpace}.
  */
-@SuppressWarnings("DoNotCallSuggester")
 public final class ImageStore implements AutoCloseable {
     static final String IMAGES = "images";
     static final String FILE_SUFFIX = ".img";
     static final String RECORD_SUFFIX = ".json";
+    static final String CHECKSUMS_SUFFIX = ".crc";
 
-    private ImageStore() {}
+    private static final Logger LOG = LoggerFactory.getLogger(ImageStore.class);
+    private static final int ENTRIES_MAX = 100_000;
+
+    private final StoreRoot root;
+    private final Step.Observer observer;
+    private Optional<Boolean> directIO = Optional.empty();
+
+    private ImageStore(StoreRoot root, Step.Observer observer) {
+        this.root = root;
+        this.observer = observer;
+    }
 
     /**
      * Opens a store as its owner, making it if there is none, and keeps it locked until closed.
@@ -27,36 +42,52 @@ public final class ImageStore implements AutoCloseable {
      * @throws TorporException StoreFailed if another process owns it
      */
     public static ImageStore open(Path path) throws TorporException {
-        throw new UnsupportedOperationException(path.toString());
+        return open(path, _ -> {});
+    }
+
+    static ImageStore open(Path path, Step.Observer observer) throws TorporException {
+        return new ImageStore(StoreRoot.own(path), observer);
     }
 
     /**
-     * Opens an existing store for looking only, beside its owner: nothing can be created or changed.
+     * Opens an existing store for looking only, beside its owner: {@link #open(ImageId)}, {@link #record}, {@link #list}.
      *
      * @throws TorporException StoreFailed if there is no store
      */
     public static ImageStore openReadOnly(Path path) throws TorporException {
-        throw new UnsupportedOperationException(path.toString());
+        return new ImageStore(StoreRoot.look(path), _ -> {});
     }
 
     /** Returns the identity that the store got when it was made. */
     public String storeID() {
-        throw new UnsupportedOperationException();
+        return root.storeID();
     }
 
     /** Returns the bytes that may still be written. */
     public long freeBytes() throws TorporException {
-        throw new UnsupportedOperationException();
+        try {
+            return root.directory().freeBytes();
+        } catch (IOException e) {
+            throw StoreTrouble.of("The store's free space cannot be read", e);
+        }
     }
 
     /** Tells whether the store's file system has direct I/O, found out by doing it once. */
-    public boolean directIO() throws TorporException {
-        throw new UnsupportedOperationException();
+    public synchronized boolean directIO() throws TorporException {
+        if (directIO.isEmpty()) {
+            requireOwner();
+            try {
+                directIO = Optional.of(root.probeDirectIO());
+            } catch (IOException e) {
+                throw StoreTrouble.of("The store cannot be written", e);
+            }
+        }
+        return directIO.get();
     }
 
     /** Returns the open directory of the store, for what others keep in it; closed with the store. */
     public Directory directory() {
-        throw new UnsupportedOperationException();
+        return root.directory();
     }
 
     /**
@@ -64,28 +95,70 @@ public final class ImageStore implements AutoCloseable {
      *
      * @throws TorporException StoreFailed if there is an image of this identity already
      */
-    public PartialImage create(ImageId id, PartialIntent intent) throws TorporException {
-        throw new UnsupportedOperationException(id + " " + intent);
+    public synchronized PartialImage create(ImageId id, PartialIntent intent) throws TorporException {
+        requireOwner();
+        ImageRecord record = new ImageRecord(id, intent, Optional.empty(), new ImageState.Partial());
+        try (Directory images = root.directory().childCreating(IMAGES);
+                Directory namespace = images.childCreating(id.namespace());
+                Directory folder = namespace.childCreating(id.vm())) {
+            if (folder.facts(id.recordName()).isPresent()
+                    || folder.facts(id.fileName()).isPresent()) {
+                throw new TorporException(
+                        FailureReason.StoreFailed, "There is an image " + id + " already; it is not overwritten.");
+            }
+            folder.replaceFile(id.recordName(), RecordJson.encode(record));
+            observer.done(Step.RECORDED_PARTIAL);
+            folder.createFile(id.fileName()).close();
+            folder.sync();
+            observer.done(Step.FILE_CREATED);
+            return new PartialImage(this, record, observer);
+        } catch (IOException e) {
+            throw StoreTrouble.of("Image " + id + " cannot be created", e);
+        }
     }
 
     /** Takes up an image that is Partial, to commit or abandon it after a restart; empty if there is none. */
     public Optional<PartialImage> partial(ImageId id) throws TorporException {
-        throw new UnsupportedOperationException(id.toString());
+        requireOwner();
+        return record(id)
+                .filter(record -> record.state() instanceof ImageState.Partial)
+                .map(record -> new PartialImage(this, record, observer));
     }
 
     /**
      * Opens a committed image after comparing everything but its pages with what was recorded: size, header, stream
-     * headers, bitmaps, device state.
+     * headers, bitmaps, device state. Whether it may be resumed is for {@link CommittedImage#requireRestorable} to say.
      *
      * @throws TorporException ImageMissing, ImageIncomplete, ImageTruncated, ImageDamaged, ImageFormatTooNew
      */
     public CommittedImage open(ImageId id) throws TorporException {
-        throw new UnsupportedOperationException(id.toString());
+        ImageRecord record = record(id).orElseThrow(() -> missing(id));
+        return CommittedImage.open(() -> folder(id), id.fileName(), Optional.of(record));
     }
 
     /** Returns an image's record; empty if there is none. */
     public Optional<ImageRecord> record(ImageId id) throws TorporException {
-        throw new UnsupportedOperationException(id.toString());
+        try (Directory folder = folder(id)) {
+            return record(folder, id);
+        } catch (IOException e) {
+            if (StoreTrouble.missing(e)) {
+                return Optional.empty();
+            }
+            throw StoreTrouble.of("The record of image " + id + " cannot be read", e);
+        }
+    }
+
+    private static Optional<ImageRecord> record(Directory folder, ImageId id) throws IOException, TorporException {
+        if (folder.facts(id.recordName()).isEmpty()) {
+            return Optional.empty();
+        }
+        byte[] json = folder.readFile(id.recordName(), RecordJson.BYTES_MAX);
+        try {
+            return Optional.of(RecordJson.decode(json, id));
+        } catch (MalformedImageException e) {
+            throw new TorporException(
+                    FailureReason.ImageDamaged, "The record of image " + id + " is damaged: " + e.why() + ".");
+        }
     }
 
     /** Returns an image's state; empty if there is no such image. */
@@ -93,14 +166,71 @@ public final class ImageStore implements AutoCloseable {
         return record(id).map(ImageRecord::state);
     }
 
-    /** Returns the records of all images, sorted by identity; those of one VM stand together. */
+    /**
+     * Returns the records of all images, sorted by identity; those of one VM stand together. A record that cannot be read
+     * is left out, and logged.
+     */
     public List<ImageRecord> list() throws TorporException {
-        throw new UnsupportedOperationException();
+        List<ImageRecord> records = new ArrayList<>();
+        for (String namespace : names()) {
+            for (String vm : names(namespace)) {
+                for (ImageId id : ids(namespace, vm)) {
+                    try {
+                        record(id).ifPresent(records::add);
+                    } catch (TorporException e) {
+                        LOG.warn("image left out of the list", e);
+                    }
+                }
+            }
+        }
+        return records;
     }
 
-    /** Returns the records of the images of one VM. */
+    /**
+     * Returns the records of the images of one VM, sorted by UID.
+     *
+     * @throws TorporException ImageDamaged if one of them cannot be read: what waits must not be overlooked
+     */
     public List<ImageRecord> list(String namespace, String vm) throws TorporException {
-        throw new UnsupportedOperationException(namespace + vm);
+        List<ImageRecord> records = new ArrayList<>();
+        for (ImageId id : ids(namespace, vm)) {
+            record(id).ifPresent(records::add);
+        }
+        return records;
+    }
+
+    private List<ImageId> ids(String namespace, String vm) throws TorporException {
+        List<ImageId> ids = new ArrayList<>();
+        for (String name : names(namespace, vm)) {
+            String uid = name.endsWith(RECORD_SUFFIX) ? name.substring(0, name.length() - RECORD_SUFFIX.length()) : "";
+            if (ImageId.isUid(uid)) {
+                ids.add(new ImageId(namespace, vm, uid));
+            }
+        }
+        return ids;
+    }
+
+    /** Returns the entries of a directory below that of the images, sorted; those that cannot be names of ours not. */
+    private List<String> names(String... path) throws TorporException {
+        try {
+            Directory folder = root.directory().child(IMAGES);
+            for (String name : path) {
+                try (Directory parent = folder) {
+                    folder = parent.child(name);
+                }
+            }
+            try (Directory last = folder) {
+                return last.list(ENTRIES_MAX).stream()
+                        .filter(ImageId::isEntry)
+                        .sorted()
+                        .toList();
+            }
+        } catch (IOException e) {
+            if (StoreTrouble.missing(e)) {
+                return List.of();
+            }
+            throw StoreTrouble.of("The store cannot be listed", e);
+        }
     }
 
     /**
@@ -110,17 +240,86 @@ public final class ImageStore implements AutoCloseable {
      * @throws IllegalStateException if the image may not go there from where it is
      * @throws TorporException ImageMissing if there is no such image
      */
-    public void transition(ImageId id, ImageState next) throws TorporException {
-        throw new UnsupportedOperationException(id + " " + next);
+    public synchronized void transition(ImageId id, ImageState next) throws TorporException {
+        requireOwner();
+        ImageRecord record = record(id).orElseThrow(() -> missing(id));
+        if (!record.state().mayBecome(next, record.intent().mode())) {
+            throw new IllegalStateException(
+                    "image " + id + " is " + record.state().word() + " and cannot become " + next.word());
+        }
+        try (Directory folder = folder(id)) {
+            if (!record.state().equals(next)) {
+                folder.replaceFile(id.recordName(), RecordJson.encode(record.with(next)));
+            }
+            if (next instanceof ImageState.Consumed) {
+                removeFiles(folder, id);
+            }
+        } catch (IOException e) {
+            throw StoreTrouble.of("Image " + id + " cannot be recorded as " + next.word(), e);
+        }
+    }
+
+    /**
+     * Records that an image is committed. The only way out of Partial, so that nothing else can take it.
+     *
+     * @throws IOException if that cannot be made durable
+     */
+    synchronized ImageRecord seal(Directory folder, ImageRecord record, ImageRecord.Seal seal) throws IOException {
+        ImageRecord sealed =
+                new ImageRecord(record.id(), record.intent(), Optional.of(seal), new ImageState.Complete());
+        folder.replaceFile(record.id().recordName(), RecordJson.encode(sealed));
+        return sealed;
     }
 
     /** Removes an image's file and record for good, in whatever state it is; nothing if there is none. */
-    public void delete(ImageId id) throws TorporException {
-        throw new UnsupportedOperationException(id.toString());
+    public synchronized void delete(ImageId id) throws TorporException {
+        requireOwner();
+        try (Directory folder = folder(id)) {
+            // The record goes last: after a crash in between the image is still listed, and deleted again.
+            removeFiles(folder, id);
+            if (folder.unlink(id.recordName())) {
+                folder.sync();
+            }
+        } catch (IOException e) {
+            if (!StoreTrouble.missing(e)) {
+                throw StoreTrouble.of("Image " + id + " cannot be deleted", e);
+            }
+        }
     }
 
+    private static void removeFiles(Directory folder, ImageId id) throws IOException {
+        boolean checksums = folder.unlink(id.uid() + CHECKSUMS_SUFFIX);
+        boolean file = folder.unlink(id.fileName());
+        if (checksums || file) {
+            folder.sync();
+        }
+    }
+
+    /** Opens the directory that an image is in. */
+    Directory folder(ImageId id) throws IOException {
+        try (Directory images = root.directory().child(IMAGES);
+                Directory namespace = images.child(id.namespace())) {
+            return namespace.child(id.vm());
+        }
+    }
+
+    private void requireOwner() {
+        if (root.lock() == null) {
+            throw new IllegalStateException("the store was opened for looking only");
+        }
+    }
+
+    private static TorporException missing(ImageId id) {
+        return new TorporException(FailureReason.ImageMissing, "There is no image " + id + " in this store.");
+    }
+
+    /** Gives the store up to the next owner. */
     @Override
-    public void close() {
-        throw new UnsupportedOperationException();
+    public void close() throws TorporException {
+        try {
+            root.close();
+        } catch (IOException e) {
+            throw StoreTrouble.of("The store cannot be closed", e);
+        }
     }
 }

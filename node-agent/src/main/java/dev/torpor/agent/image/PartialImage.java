@@ -1,20 +1,42 @@
 package dev.torpor.agent.image;
 
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.locks.LockSupport;
 
 /** An image that is being written: either committed or abandoned. */
-@SuppressWarnings("DoNotCallSuggester")
 public final class PartialImage {
-    PartialImage() {}
+    // QEMU lets go of its channels a moment after it says "completed"; tried: at once after remove-fd.
+    private static final Duration WRITERS_LEAVE = Duration.ofSeconds(5);
+    private static final Duration WRITERS_LOOK = Duration.ofMillis(20);
+
+    private final ImageStore store;
+    private final ImageRecord record;
+    private final Step.Observer observer;
+    private boolean committed;
+
+    PartialImage(ImageStore store, ImageRecord record, Step.Observer observer) {
+        this.store = store;
+        this.record = record;
+        this.observer = observer;
+    }
 
     /** Returns which image. */
     public ImageId id() {
-        throw new UnsupportedOperationException();
+        return record.id();
     }
 
     /** Returns what was recorded when it was begun. */
     public PartialIntent intent() {
-        throw new UnsupportedOperationException();
+        return record.intent();
     }
 
     /**
@@ -23,7 +45,11 @@ public final class PartialImage {
      * @param directIO only where {@link ImageStore#directIO}
      */
     public ImageFiles openForQemu(boolean directIO) throws TorporException {
-        throw new UnsupportedOperationException("" + directIO);
+        try (Directory folder = store.folder(id())) {
+            return ImageFiles.open(folder, id().fileName(), Access.WRITE, directIO, Access.WRITE_DIRECT);
+        } catch (IOException e) {
+            throw StoreTrouble.of("Image " + id() + " cannot be opened for writing", e);
+        }
     }
 
     /**
@@ -33,14 +59,84 @@ public final class PartialImage {
      *
      * @param header what the image says of itself
      * @param normalPages pages that QEMU says it wrote ({@code ram.normal} of query-migrate)
-     * @throws TorporException ImageCheckFailed, StoreFailed
+     * @throws TorporException ImageCheckFailed, StoreFailed, NotEnoughSpace
      */
     public CommittedImage commit(ImageHeader header, long normalPages) throws TorporException {
-        throw new UnsupportedOperationException(header.toString() + normalPages);
+        if (committed || !header.id().equals(id())) {
+            throw new IllegalStateException("commit of " + header.id() + " as " + id());
+        }
+        ImageRecord sealed;
+        try (Directory folder = store.folder(id())) {
+            ImageRecord.Seal seal = writeHeader(folder, header, check(folder, header.vm(), normalPages));
+            sealed = store.seal(folder, record, seal);
+            observer.done(Step.RECORDED_COMPLETE);
+        } catch (MalformedImageException e) {
+            throw checkFailed(e.why());
+        } catch (IOException e) {
+            throw StoreTrouble.of("Image " + id() + " cannot be committed", e);
+        }
+        CommittedImage image = CommittedImage.open(() -> store.folder(id()), id().fileName(), Optional.of(sealed));
+        committed = true;
+        return image;
+    }
+
+    private ImageLayout check(Directory folder, VmDefinition vm, long normalPages) throws IOException, TorporException {
+        try (Descriptor file = folder.openFile(id().fileName(), Access.READ)) {
+            proveNoWriter(file);
+            LayoutScan.Result scan = LayoutScan.scan(file::read, file.facts().sizeBytes(), vm.memoryBytes());
+            ImageLayout layout = scan.layout();
+            if (layout.presentPages() != normalPages) {
+                throw checkFailed("its bitmaps have " + layout.presentPages() + " pages, and QEMU says that it wrote "
+                        + normalPages);
+            }
+            if (!scan.stream().machineType().equals(vm.machineType())) {
+                throw checkFailed("it is of a machine " + scan.stream().machineType() + ", and QEMU says that it is "
+                        + vm.machineType());
+            }
+            for (Map.Entry<String, Long> block : vm.ramBlocks().entrySet()) {
+                long bytes = layout.usedBytes(block.getKey());
+                if (bytes != block.getValue()) {
+                    throw checkFailed("RAM block '" + block.getKey() + "' has " + bytes + " bytes in it, and QEMU says "
+                            + block.getValue());
+                }
+            }
+            observer.done(Step.STREAM_CHECKED);
+            return layout;
+        }
+    }
+
+    private void proveNoWriter(Descriptor file) throws IOException, TorporException {
+        long end = System.nanoTime() + WRITERS_LEAVE.toNanos();
+        while (!file.hasNoWriter()) {
+            if (System.nanoTime() - end > 0) {
+                throw checkFailed("somebody still has it open for writing");
+            }
+            LockSupport.parkNanos(WRITERS_LOOK.toNanos());
+        }
+        observer.done(Step.NO_WRITER_LEFT);
+    }
+
+    private ImageRecord.Seal writeHeader(Directory folder, ImageHeader header, ImageLayout layout) throws IOException {
+        byte[] area = HeaderArea.encode(header, layout);
+        try (Descriptor file = folder.openFile(id().fileName(), Access.WRITE)) {
+            file.write(ByteBuffer.wrap(area), 0);
+            observer.done(Step.HEADER_WRITTEN);
+            file.flushData();
+            observer.done(Step.FILE_FLUSHED);
+        }
+        return new ImageRecord.Seal(layout.sizeBytes(), ByteBuffer.wrap(area).getInt(HeaderArea.CRC_OFFSET));
     }
 
     /** Removes file and record durably; may be repeated. QEMU must have let go of the file, or its space stays taken. */
     public void abandon() throws TorporException {
-        throw new UnsupportedOperationException();
+        if (committed) {
+            throw new IllegalStateException("image " + id() + " was committed");
+        }
+        store.delete(id());
+    }
+
+    private TorporException checkFailed(String why) {
+        return new TorporException(
+                FailureReason.ImageCheckFailed, "Image " + id() + " failed the checks before commit: " + why + ".");
     }
 }

@@ -1,0 +1,110 @@
+package dev.torpor.agent.image;
+
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.AlignedBuffer;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.ErrnoException;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+
+/** Reads the pages of an image from the disk itself: what the page cache holds proves nothing. */
+final class PageReader implements AutoCloseable {
+    private static final int CHUNK_BYTES = 1 << 20;
+
+    private final Descriptor pages;
+    private final Descriptor bitmaps;
+    private final ByteBuffer chunk = AlignedBuffer.allocate(CHUNK_BYTES);
+
+    private PageReader(Descriptor pages, Descriptor bitmaps) {
+        this.pages = pages;
+        this.bitmaps = bitmaps;
+    }
+
+    static PageReader open(Directory directory, String name) throws IOException {
+        Descriptor bitmaps = directory.openFile(name, Access.READ);
+        try {
+            return new PageReader(openPages(directory, name), bitmaps);
+        } catch (IOException e) {
+            bitmaps.close();
+            throw e;
+        }
+    }
+
+    private static Descriptor openPages(Directory directory, String name) throws IOException {
+        try {
+            return directory.openFile(name, Access.READ_DIRECT);
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.EINVAL) {
+                return directory.openFile(name, Access.READ); // a file system without direct I/O
+            }
+            throw e;
+        }
+    }
+
+    /** Reads each MiB that has a page in the file; returns the bytes of those pages. */
+    long readAll(ImageLayout layout, ImageProgress progress) throws IOException, TorporException {
+        long total = 0;
+        for (RamBlock block : layout.blocks()) {
+            total += block.pages().lengthBytes();
+        }
+        long done = 0;
+        long present = 0;
+        progress.progress(0, total);
+        for (RamBlock block : layout.blocks()) {
+            long pagesPerChunk = Math.max(1, CHUNK_BYTES / block.pageBytes());
+            long step = pagesPerChunk * block.pageBytes();
+            for (long at = 0; at < block.pages().lengthBytes(); at += step) {
+                long length = Math.min(step, block.pages().lengthBytes() - at);
+                long n = presentPages(block, at / block.pageBytes(), pagesPerChunk);
+                if (n > 0) {
+                    read(block, at, length);
+                }
+                present += n * block.pageBytes();
+                done += length;
+                progress.progress(done, total);
+            }
+        }
+        return present;
+    }
+
+    private long presentPages(RamBlock block, long first, long count) throws IOException {
+        // Whole bytes: a chunk begins at a multiple of 8 pages, or (pages above 128 KiB) has fewer than 8.
+        ByteBuffer bits = ByteBuffer.allocate((int) ((count + 7) / 8)).order(ByteOrder.LITTLE_ENDIAN);
+        bitmaps.read(bits, block.bitmap().offsetBytes() + first / 8);
+        long n = 0;
+        for (long page = first; page < Math.min(first + count, block.pageCount()); page++) {
+            n += bits.get((int) (page / 8 - first / 8)) >> (page % 8) & 1;
+        }
+        return n;
+    }
+
+    private void read(RamBlock block, long at, long length) throws IOException, TorporException {
+        for (long done = 0; done < length; done += CHUNK_BYTES) {
+            long offset = block.pages().offsetBytes() + at + done;
+            chunk.clear().limit((int) Math.min(CHUNK_BYTES, length - done));
+            int wanted = chunk.remaining();
+            try {
+                if (pages.read(chunk, offset) < wanted) {
+                    throw new TorporException(
+                            FailureReason.ImageTruncated, "The image ends in the middle of its pages.");
+                }
+            } catch (ErrnoException e) {
+                throw new TorporException(
+                        FailureReason.ImageDamaged,
+                        "The disk cannot read RAM block '" + block.name() + "' at offset " + offset + ".",
+                        e);
+            }
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        try (bitmaps) {
+            pages.close();
+        }
+    }
+}

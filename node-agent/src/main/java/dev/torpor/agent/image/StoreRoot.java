@@ -1,0 +1,145 @@
+package dev.torpor.agent.image;
+
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.AlignedBuffer;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.ErrnoException;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
+import java.util.UUID;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The store's own files: {@code store.json}, which names it, and {@code store.lock}, whose lock its owner holds.
+ *
+ * @param directory the store
+ * @param storeID the identity it got when it was made
+ * @param lock held by the owner; null for who only looks
+ */
+record StoreRoot(
+        Directory directory, String storeID, @Nullable Descriptor lock) implements AutoCloseable {
+    private static final String IDENTITY = "store.json";
+    private static final String LOCK = "store.lock";
+    private static final String PROBE = ".direct-io.probe";
+    private static final int IDENTITY_BYTES_MAX = 4096;
+    private static final long VERSION = 1;
+
+    /** Opens a store, making it if there is none, and locks it. */
+    static StoreRoot own(Path path) throws TorporException {
+        try {
+            Files.createDirectories(
+                    path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
+            Directory directory = Directory.open(path);
+            try {
+                return own(directory);
+            } catch (IOException | TorporException e) {
+                directory.close();
+                throw e;
+            }
+        } catch (IOException e) {
+            throw StoreTrouble.of("The image store cannot be opened", e);
+        }
+    }
+
+    private static StoreRoot own(Directory directory) throws IOException, TorporException {
+        Descriptor lock = lockFile(directory);
+        try {
+            if (!lock.tryLock()) {
+                throw new TorporException(
+                        FailureReason.StoreFailed,
+                        "The image store belongs to another process, an agent for example; "
+                                + "stop it, or use another store.");
+            }
+            if (directory.facts(IDENTITY).isEmpty()) {
+                directory.replaceFile(
+                        IDENTITY,
+                        JsonFields.bytes(JsonFields.newObject()
+                                .put("formatVersion", VERSION)
+                                .put("storeID", UUID.randomUUID().toString())
+                                .put(
+                                        "created",
+                                        Instant.now()
+                                                .truncatedTo(ChronoUnit.SECONDS)
+                                                .toString())));
+            }
+            return new StoreRoot(directory, identity(directory), lock);
+        } catch (IOException | TorporException e) {
+            lock.close();
+            throw e;
+        }
+    }
+
+    /** Opens an existing store for looking. */
+    static StoreRoot look(Path path) throws TorporException {
+        try {
+            Directory directory = Directory.open(path);
+            try {
+                return new StoreRoot(directory, identity(directory), null);
+            } catch (IOException e) {
+                directory.close();
+                throw e;
+            }
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.StoreFailed, "There is no image store at " + path + ".", e);
+        }
+    }
+
+    private static Descriptor lockFile(Directory directory) throws IOException {
+        try {
+            return directory.createFile(LOCK);
+        } catch (ErrnoException e) {
+            if (e.errno() != ErrnoException.EEXIST) {
+                throw e;
+            }
+            return directory.openFile(LOCK, Access.READ_WRITE);
+        }
+    }
+
+    private static String identity(Directory directory) throws IOException {
+        JsonFields fields = JsonFields.parse(directory.readFile(IDENTITY, IDENTITY_BYTES_MAX));
+        fields.number("formatVersion", VERSION, VERSION);
+        String id = fields.text("storeID", 63);
+        if (!ImageId.isUid(id)) {
+            throw fields.wrong("storeID", "a UID");
+        }
+        return id;
+    }
+
+    /** Writes and reads a block past the page cache; false if the file system refuses. */
+    boolean probeDirectIO() throws IOException {
+        directory.unlink(PROBE);
+        directory.createFile(PROBE).close();
+        try (Descriptor out = directory.openFile(PROBE, Access.WRITE_DIRECT);
+                Descriptor in = directory.openFile(PROBE, Access.READ_DIRECT)) {
+            ByteBuffer block = AlignedBuffer.allocate(AlignedBuffer.ALIGNMENT_BYTES);
+            block.put(0, (byte) 1);
+            out.write(block, 0);
+            block.clear().put(0, (byte) 0);
+            return in.read(block, 0) == AlignedBuffer.ALIGNMENT_BYTES && block.get(0) == 1;
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.EINVAL) {
+                return false;
+            }
+            throw e;
+        } finally {
+            directory.unlink(PROBE);
+        }
+    }
+
+    @Override
+    public void close() throws IOException {
+        try (directory) {
+            if (lock != null) {
+                lock.close();
+            }
+        }
+    }
+}
