@@ -1,0 +1,90 @@
+package dev.torpor.agent.launch;
+
+import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Pattern;
+
+/**
+ * A launcher's question how to start. On disk: lines {@code key value}; {@code argv} is base64 of the arguments, each
+ * ended by a NUL byte. Unknown keys are left alone, for later launchers.
+ *
+ * @param id chosen by the launcher, once for each start of a process
+ * @param argv the command that the container names, byte for byte: each byte is one char (ISO 8859-1), as arguments
+ *     need not be valid in any encoding
+ */
+public record Ask(String id, List<String> argv) {
+    /** Longest ask that is read, in bytes: an argument list of 192 KiB. QEMU command lines stay below 8 KiB. */
+    public static final int BYTES_MAX = 256 << 10;
+
+    private static final int ARGUMENTS_MAX = 4096;
+    private static final Pattern ID = Pattern.compile("[0-9a-zA-Z-]{1,64}");
+
+    public Ask {
+        argv = List.copyOf(argv);
+    }
+
+    /** Tells whether a launcher may call an ask so: the id becomes part of file names. */
+    public static boolean isId(String text) {
+        return ID.matcher(text).matches();
+    }
+
+    /**
+     * Parses the content of the file {@code ask.<id>}.
+     *
+     * @param id from the file's name
+     * @throws MalformedAskException if it is not what the launcher writes
+     */
+    static Ask parse(String id, byte[] content) throws MalformedAskException {
+        if (content.length > BYTES_MAX) {
+            throw new MalformedAskException("it has more than " + BYTES_MAX + " bytes");
+        }
+        Map<String, String> values = new HashMap<>();
+        for (String line : new String(content, StandardCharsets.ISO_8859_1).split("\n", -1)) {
+            int blank = line.indexOf(' ');
+            if (blank > 0 && values.putIfAbsent(line.substring(0, blank), line.substring(blank + 1)) != null) {
+                throw new MalformedAskException("a key is given twice");
+            }
+        }
+        require("version", "1", values);
+        require("id", id, values);
+        require("kind", "start", values);
+        return new Ask(id, arguments(values.getOrDefault("argv", "")));
+    }
+
+    private static void require(String key, String value, Map<String, String> values) throws MalformedAskException {
+        if (!value.equals(values.get(key))) {
+            throw new MalformedAskException("its " + key + " is not " + value);
+        }
+    }
+
+    private static List<String> arguments(String encoded) throws MalformedAskException {
+        byte[] bytes;
+        try {
+            bytes = Base64.getDecoder().decode(encoded);
+        } catch (IllegalArgumentException e) {
+            throw new MalformedAskException("its argv is not base64", e);
+        }
+        if (bytes.length == 0 || bytes[bytes.length - 1] != 0) {
+            throw new MalformedAskException("its argv does not end with a NUL byte");
+        }
+        List<String> arguments = new ArrayList<>();
+        int begin = 0;
+        for (int i = 0; i < bytes.length; i++) {
+            if (bytes[i] == 0) {
+                arguments.add(new String(bytes, begin, i - begin, StandardCharsets.ISO_8859_1));
+                begin = i + 1;
+            }
+        }
+        if (arguments.size() > ARGUMENTS_MAX) {
+            throw new MalformedAskException("it has more than " + ARGUMENTS_MAX + " arguments");
+        }
+        if (arguments.getFirst().isEmpty()) {
+            throw new MalformedAskException("it names no command");
+        }
+        return arguments;
+    }
+}

@@ -1,0 +1,40 @@
+package dev.torpor.agent.launch;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What is known when a pod asks how to start its VM.
+ *
+ * @param podUID the pod that asks
+ * @param journal what this node knows of its VM
+ * @param cluster what the API server says of it
+ */
+public record StartFacts(String podUID, VmRecord journal, Cluster cluster) {
+    /** What the API server says. */
+    public sealed interface Cluster {}
+
+    /** It does not answer. */
+    public record Away() implements Cluster {}
+
+    /**
+     * A consistent read of this moment.
+     *
+     * @param restores restores of this VM that are neither done nor given up
+     * @param restoreOfPod UID of the VMRestore that the pod was made for; empty for all other pods
+     */
+    public record Seen(List<ActiveRestore> restores, Optional<String> restoreOfPod) implements Cluster {
+        public Seen {
+            restores = List.copyOf(restores);
+        }
+    }
+
+    /**
+     * A restore under way.
+     *
+     * @param name of the VMRestore
+     * @param uid of the VMRestore
+     * @param podUID pod that the operator made for it, once it has
+     */
+    public record ActiveRestore(String name, String uid, Optional<String> podUID) {}
+}

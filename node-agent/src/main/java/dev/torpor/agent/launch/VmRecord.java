@@ -1,0 +1,115 @@
+package dev.torpor.agent.launch;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ProcessIdentity;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What this node knows of a VM.
+ *
+ * @param runs how often the VM ran here: cold boots, and resumes that were handed over. An image with a lower number
+ *     belongs to disks that have moved on
+ * @param lastRun the last start that was answered; present means that the VM's last run on this node is known
+ * @param retiredPods UIDs of pods whose VM was saved for good: they never start it again; newest last
+ * @param waiting the image that the next pod of this VM is fed
+ * @param handedOver the last process that an image was given to
+ */
+public record VmRecord(
+        long runs,
+        Optional<LastRun> lastRun,
+        List<String> retiredPods,
+        Optional<Waiting> waiting,
+        Optional<HandOver> handedOver) {
+    // A pod's UID is remembered long after the pod; what is dropped here was retired hundreds of saves ago.
+    private static final int RETIRED_MAX = 256;
+
+    /** Nothing is known. */
+    public static final VmRecord NONE =
+            new VmRecord(0, Optional.empty(), List.of(), Optional.empty(), Optional.empty());
+
+    /**
+     * A start that was answered.
+     *
+     * @param podUID pod that asked
+     * @param askID its ask: the same one is answered the same way again
+     * @param kind how it was told to start
+     * @param restoreUID VMRestore that it was started for, if it is to be fed an image
+     * @param time when
+     */
+    public record LastRun(String podUID, String askID, StartKind kind, Optional<String> restoreUID, Instant time) {}
+
+    /**
+     * An image that waits for a process.
+     *
+     * @param restoreUID VMRestore that asked for it
+     * @param image which image; its UID is the snapshot's
+     */
+    public record Waiting(String restoreUID, ImageId image) {}
+
+    /**
+     * An image given to a process.
+     *
+     * @param restoreUID VMRestore that asked for it
+     * @param image which image
+     * @param process who has it
+     */
+    public record HandOver(String restoreUID, ImageId image, ProcessIdentity process) {}
+
+    public VmRecord {
+        retiredPods = List.copyOf(retiredPods);
+    }
+
+    /** A cold start was answered; the same ask counts once. */
+    public VmRecord booted(String podUID, String askID, Instant time) {
+        boolean again = lastRun.filter(last -> last.askID().equals(askID) && last.kind() == StartKind.BOOT)
+                .isPresent();
+        return again
+                ? this
+                : new VmRecord(
+                        runs + 1,
+                        Optional.of(new LastRun(podUID, askID, StartKind.BOOT, Optional.empty(), time)),
+                        retiredPods,
+                        waiting,
+                        handedOver);
+    }
+
+    /** A start was answered that waits to be fed; it counts as a run only once it is handed the image. */
+    public VmRecord incoming(String podUID, String askID, String restoreUID, Instant time) {
+        LastRun run = new LastRun(podUID, askID, StartKind.RESUME, Optional.of(restoreUID), time);
+        boolean again = lastRun.filter(last -> last.askID().equals(askID)).isPresent();
+        return again ? this : new VmRecord(runs, Optional.of(run), retiredPods, waiting, handedOver);
+    }
+
+    /** The VM of a pod was saved for good. */
+    public VmRecord retired(String podUID) {
+        if (retiredPods.contains(podUID)) {
+            return this;
+        }
+        List<String> all = new ArrayList<>(retiredPods);
+        all.add(podUID);
+        List<String> kept = all.subList(Math.max(0, all.size() - RETIRED_MAX), all.size());
+        return new VmRecord(runs, lastRun, kept, waiting, handedOver);
+    }
+
+    /** An image waits. */
+    public VmRecord waitingFor(Waiting image) {
+        return new VmRecord(runs, lastRun, retiredPods, Optional.of(image), handedOver);
+    }
+
+    /** A restore is over: its image waits no more. Another restore's goes on waiting. */
+    public VmRecord notWaitingFor(String restoreUID) {
+        return waiting.filter(w -> w.restoreUID().equals(restoreUID)).isPresent()
+                ? new VmRecord(runs, lastRun, retiredPods, Optional.empty(), handedOver)
+                : this;
+    }
+
+    /** The waiting image was given to a process: the VM runs again. */
+    public VmRecord handedOver(HandOver to) {
+        return handedOver.equals(Optional.of(to))
+                ? this
+                : new VmRecord(runs + 1, lastRun, retiredPods, Optional.empty(), Optional.of(to));
+    }
+}

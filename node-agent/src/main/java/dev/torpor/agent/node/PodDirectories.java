@@ -1,0 +1,47 @@
+package dev.torpor.agent.node;
+
+import dev.torpor.agent.linux.Directory;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.regex.Pattern;
+
+/**
+ * The kubelet's directories of pods. Below the kubelet's root every step is by a single name and follows no link; only the
+ * last, the volume, may be a mount (an emptyDir in memory is one).
+ */
+public final class PodDirectories {
+    /** Name of the volume. */
+    private static final String VOLUME = "torpor";
+
+    private static final Pattern UID = Pattern.compile("[0-9a-zA-Z-]{1,64}");
+
+    private final Path kubeletRoot;
+
+    /**
+     * Takes note of where the kubelet keeps its files.
+     *
+     * @param kubeletRoot usually {@code /var/lib/kubelet}
+     */
+    public PodDirectories(Path kubeletRoot) {
+        this.kubeletRoot = kubeletRoot;
+    }
+
+    /**
+     * Opens a pod's volume that is shared with the launcher.
+     *
+     * @return for the caller to close
+     * @throws IOException if it is not there (any more), or something along the way is not a directory
+     */
+    public Directory volume(String podUID) throws IOException {
+        if (!UID.matcher(podUID).matches()) {
+            throw new IOException("'" + podUID + "' cannot be the UID of a pod");
+        }
+        try (Directory root = Directory.open(kubeletRoot);
+                Directory pods = root.childOrMount("pods");
+                Directory pod = pods.child(podUID);
+                Directory volumes = pod.child("volumes");
+                Directory emptyDirs = volumes.child("kubernetes.io~empty-dir")) {
+            return emptyDirs.childOrMount(VOLUME);
+        }
+    }
+}

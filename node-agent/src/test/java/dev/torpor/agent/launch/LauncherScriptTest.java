@@ -1,0 +1,216 @@
+package dev.torpor.agent.launch;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.agent.linux.Directory;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The script as the VM's container runs it, under the same busybox. */
+@Timeout(60)
+class LauncherScriptTest {
+    private static final Path SCRIPTS = Path.of("src/main/launcher");
+    private static final Duration PATIENCE = Duration.ofSeconds(5);
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path volume;
+
+    private final List<Process> started = new ArrayList<>();
+
+    @SuppressWarnings("NullAway.Init")
+    private Directory directory;
+
+    @SuppressWarnings("NullAway.Init")
+    private AskDirectory asks;
+
+    @BeforeEach
+    void install() throws Exception {
+        run("/bin/busybox", "sh", SCRIPTS.resolve("install").toString(), volume.toString());
+        Files.writeString(volume.resolve("show"), "#!/bin/sh\nprintf '[%s]' \"$@\"\n");
+        assertThat(volume.resolve("show").toFile().setExecutable(true)).isTrue();
+        directory = Directory.open(volume);
+        asks = new AskDirectory(directory);
+    }
+
+    @AfterEach
+    void stop() throws Exception {
+        for (Process process : started) {
+            process.destroyForcibly().waitFor();
+        }
+        directory.close();
+    }
+
+    @Test
+    void becomesTheAnsweredCommandWithEveryByteOfItsArguments() throws Exception {
+        String odd = " a  b\n'\"$(x)`\\n\\c\\0101 *\u0001\u00c3\u00a9\n\n";
+        Process launcher = launch(show(), "", odd, "-x");
+
+        Ask ask = onlyAsk();
+        assertThat(ask.argv()).containsExactly(show(), "", odd, "-x");
+        assertThat(asks.isAwaited(ask.id())).isTrue();
+        assertThat(asks.answer(ask.id(), Answer.boot(ask), PATIENCE)).isEqualTo(AskDirectory.Delivery.DELIVERED);
+
+        assertThat(output(launcher))
+                .endsWith("torpor: starting " + show() + "\n[][" + odd + "][-x][-qmp][" + Answer.MONITOR + "]");
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    @Test
+    void saysWhatItWaitsForAndWaitsOn() throws Exception {
+        Process launcher = launch(show(), "a");
+        Ask ask = onlyAsk();
+        asks.answer(ask.id(), new Answer.Say("the image is\nbeing checked"), PATIENCE);
+        await().until(() -> asks.isAwaited(ask.id()));
+        asks.answer(ask.id(), Answer.resume(ask), PATIENCE);
+        assertThat(output(launcher))
+                .startsWith("torpor: asking the agent of this node how to start (ask " + ask.id() + ")\n")
+                .contains("torpor: the image is being checked\n")
+                .endsWith("[a][-qmp][" + Answer.MONITOR + "][-incoming][defer]");
+    }
+
+    @Test
+    void repeatsWhatItWaitsFor() throws Exception {
+        ProcessBuilder builder = builder(show());
+        builder.environment().put("TORPOR_WAITING_LINE_SECONDS", "1");
+        Process launcher = start(builder);
+        Ask ask = onlyAsk();
+        var reader = launcher.inputReader();
+        assertThat(reader.readLine()).contains("asking");
+        assertThat(reader.readLine())
+                .isEqualTo("torpor: waiting for the agent of this node: no answer from the agent of this node yet");
+        asks.answer(ask.id(), new Answer.Say("a restore is under way"), PATIENCE);
+        assertThat(reader.readLine()).isEqualTo("torpor: a restore is under way");
+        assertThat(reader.readLine()).isEqualTo("torpor: waiting for the agent of this node: a restore is under way");
+    }
+
+    @Test
+    void ignoresAnAnswerThatWasCutOffAndTakesTheNext() throws Exception {
+        Process launcher = launch(show(), "a");
+        Ask ask = onlyAsk();
+        Path fifo = volume.resolve("answer." + ask.id());
+        Files.write(fifo, "\nbegin\narg /bin/false\narg half".getBytes(StandardCharsets.US_ASCII));
+        Files.write(fifo, "\nexec 3\n".getBytes(StandardCharsets.US_ASCII));
+        asks.answer(ask.id(), Answer.boot(ask), PATIENCE);
+        assertThat(output(launcher))
+                .contains("torpor: an answer was cut off (3 arguments told, 2 heard)")
+                .endsWith("[a][-qmp][" + Answer.MONITOR + "]");
+    }
+
+    @Test
+    void takesTheFirstOfTwoAnswers() throws Exception {
+        Process launcher = launch(show(), "a");
+        Ask ask = onlyAsk();
+        asks.answer(ask.id(), Answer.boot(ask), PATIENCE);
+        asks.answer(ask.id(), Answer.boot(ask), PATIENCE);
+        assertThat(output(launcher)).endsWith("[a][-qmp][" + Answer.MONITOR + "]");
+        await().until(() -> asks.answer(ask.id(), Answer.boot(ask), PATIENCE) == AskDirectory.Delivery.NOBODY_ASKS);
+    }
+
+    @Test
+    void passesAnArgumentListLongerThanTheFifoHolds() throws Exception {
+        String longArgument = "x y".repeat(30_000);
+        Process launcher = launch(show(), longArgument);
+        Ask ask = onlyAsk();
+        assertThat(asks.answer(ask.id(), Answer.boot(ask), Duration.ofSeconds(20)))
+                .isEqualTo(AskDirectory.Delivery.DELIVERED);
+        assertThat(output(launcher)).endsWith("[" + longArgument + "][-qmp][" + Answer.MONITOR + "]");
+    }
+
+    @Test
+    void cleansUpWhatAnEarlierProcessLeft() throws Exception {
+        Process first = launch(show(), "first");
+        String firstId = onlyAsk().id();
+        first.destroyForcibly().waitFor();
+        Files.writeString(volume.resolve("qmp.sock"), "");
+        assertThat(asks.asks()).containsExactly(firstId);
+
+        Process second = launch(show(), "second");
+        await().until(() -> !asks.asks().contains(firstId) && asks.asks().size() == 1);
+        assertThat(volume.resolve("answer." + firstId)).doesNotExist();
+        assertThat(volume.resolve("qmp.sock")).doesNotExist();
+        Ask ask = onlyAsk();
+        asks.answer(ask.id(), Answer.boot(ask), PATIENCE);
+        assertThat(output(second)).contains("[second]");
+    }
+
+    @Test
+    void anAskWhoseProcessIsGoneIsRemoved() throws Exception {
+        Process launcher = launch(show(), "a");
+        Ask ask = onlyAsk();
+        launcher.destroyForcibly().waitFor();
+        assertThat(asks.answer(ask.id(), Answer.boot(ask), PATIENCE)).isEqualTo(AskDirectory.Delivery.NOBODY_ASKS);
+        assertThat(asks.asks()).isEmpty();
+    }
+
+    @Test
+    void endsWhenToldTo() throws Exception {
+        Process launcher = launch(show(), "a");
+        onlyAsk();
+        assertThat(launcher.toHandle().destroy()).isTrue();
+        assertThat(output(launcher)).contains("told to stop while waiting");
+        assertThat(launcher.waitFor()).isEqualTo(143);
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    @Test
+    void refusesAContainerWithoutCommand() throws Exception {
+        Process launcher = launch();
+        assertThat(output(launcher)).contains("the container must name one after \"launch --\"");
+        assertThat(launcher.waitFor()).isEqualTo(1);
+    }
+
+    private String show() {
+        return volume.resolve("show").toString();
+    }
+
+    private Process launch(String... command) throws IOException {
+        return start(builder(command));
+    }
+
+    private ProcessBuilder builder(String... command) {
+        List<String> all = new ArrayList<>(List.of(
+                volume.resolve("bin/busybox").toString(),
+                "sh",
+                volume.resolve("bin/launch").toString(),
+                "--"));
+        for (String argument : command) {
+            // ProcessBuilder encodes in the platform's charset: bytes as in Ask.
+            all.add(new String(argument.getBytes(StandardCharsets.ISO_8859_1), StandardCharsets.UTF_8));
+        }
+        return new ProcessBuilder(all).redirectErrorStream(true);
+    }
+
+    private Process start(ProcessBuilder builder) throws IOException {
+        Process process = builder.start();
+        started.add(process);
+        return process;
+    }
+
+    private void run(String... command) throws Exception {
+        Process process = start(new ProcessBuilder(command).inheritIO());
+        assertThat(process.waitFor(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(process.exitValue()).isZero();
+    }
+
+    private static String output(Process process) throws IOException {
+        return new String(process.getInputStream().readAllBytes(), StandardCharsets.ISO_8859_1);
+    }
+
+    private Ask onlyAsk() throws Exception {
+        String id = await().until(asks::asks, ids -> ids.size() == 1).getFirst();
+        return asks.read(id);
+    }
+}

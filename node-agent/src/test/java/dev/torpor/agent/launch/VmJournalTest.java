@@ -1,0 +1,129 @@
+package dev.torpor.agent.launch;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Instant;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class VmJournalTest {
+    private static final VmName VM = new VmName("vms", "web");
+    private static final Instant NOW = Instant.parse("2026-01-02T03:04:05Z");
+    private static final ImageId IMAGE = new ImageId("vms", "web", "s1");
+    private static final ProcessIdentity PROCESS = new ProcessIdentity("p1", "c1", "boot", 7, 42);
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @SuppressWarnings("NullAway.Init")
+    private Directory store;
+
+    @BeforeEach
+    void open() throws IOException {
+        store = Directory.open(temp);
+    }
+
+    @AfterEach
+    void close() throws IOException {
+        store.close();
+    }
+
+    @Test
+    void nothingIsKnownOfANewVm() throws TorporException {
+        assertThat(new VmJournal(store).read(VM)).isEqualTo(VmRecord.NONE);
+    }
+
+    @Test
+    void whatWasRecordedIsReadByTheNextAgent() throws TorporException {
+        VmRecord written = new VmJournal(store).update(VM, r -> r.booted("p1", "a1", NOW)
+                .incoming("p1", "a2", "r1", NOW)
+                .retired("p0")
+                .handedOver(new VmRecord.HandOver("r1", IMAGE, PROCESS))
+                .waitingFor(new VmRecord.Waiting("r2", IMAGE)));
+        assertThat(written.runs()).isEqualTo(2);
+        assertThat(new VmJournal(store).read(VM)).isEqualTo(written);
+        assertThat(new VmJournal(store).podsOfLastRuns()).containsOnlyKeys("p1").containsValue(VM);
+    }
+
+    @Test
+    void recordsArePrivate() throws Exception {
+        new VmJournal(store).update(VM, r -> r.retired("p0"));
+        assertThat(mode("vms")).isEqualTo("rwx------");
+        assertThat(mode("vms/vms")).isEqualTo("rwx------");
+        assertThat(mode("vms/vms/web.json")).isEqualTo("rw-------");
+    }
+
+    @Test
+    void aDamagedRecordIsAnErrorAndStands() throws Exception {
+        VmJournal journal = new VmJournal(store);
+        journal.update(VM, r -> r.retired("p0"));
+        Files.writeString(temp.resolve("vms/vms/web.json"), "{\"formatVersion\":1,");
+        assertThatThrownBy(() -> journal.update(VM, r -> r.booted("p1", "a1", NOW)))
+                .isInstanceOfSatisfying(
+                        TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.StoreFailed))
+                .hasMessageContaining("vms/web");
+        assertThat(journal.podsOfLastRuns()).isEmpty();
+    }
+
+    @Test
+    void aRecordOfANewerReleaseIsNotGuessedAt() throws Exception {
+        VmJournal journal = new VmJournal(store);
+        journal.update(VM, r -> r.retired("p0"));
+        Files.writeString(temp.resolve("vms/vms/web.json"), "{\"formatVersion\":2}");
+        assertThatThrownBy(() -> journal.read(VM)).isInstanceOf(TorporException.class);
+    }
+
+    @Test
+    void theSameAskCountsOnce() {
+        VmRecord once = VmRecord.NONE.booted("p1", "a1", NOW);
+        assertThat(once.booted("p1", "a1", NOW.plusSeconds(5))).isEqualTo(once);
+        assertThat(once.booted("p1", "a2", NOW).runs()).isEqualTo(2);
+    }
+
+    @Test
+    void aResumeCountsWhenItIsHandedOverAndNotBefore() {
+        VmRecord fed = VmRecord.NONE
+                .booted("p0", "a0", NOW)
+                .waitingFor(new VmRecord.Waiting("r1", IMAGE))
+                .incoming("p1", "a1", "r1", NOW);
+        assertThat(fed.runs()).isEqualTo(1);
+        VmRecord over = fed.handedOver(new VmRecord.HandOver("r1", IMAGE, PROCESS));
+        assertThat(over.runs()).isEqualTo(2);
+        assertThat(over.waiting()).isEmpty();
+        assertThat(over.handedOver(new VmRecord.HandOver("r1", IMAGE, PROCESS))).isEqualTo(over);
+    }
+
+    @Test
+    void anotherRestoresImageGoesOnWaiting() {
+        VmRecord waiting = VmRecord.NONE.waitingFor(new VmRecord.Waiting("r1", IMAGE));
+        assertThat(waiting.notWaitingFor("r2")).isEqualTo(waiting);
+        assertThat(waiting.notWaitingFor("r1").waiting()).isEmpty();
+    }
+
+    @Test
+    void retiredPodsAreBounded() {
+        VmRecord record = VmRecord.NONE;
+        for (int i = 0; i < 1000; i++) {
+            record = record.retired("p" + i);
+        }
+        assertThat(record.retiredPods()).hasSize(256).contains("p999");
+        assertThat(record.retired("p999")).isEqualTo(record);
+    }
+
+    private String mode(String path) throws IOException {
+        return PosixFilePermissions.toString(Files.getPosixFilePermissions(temp.resolve(path)));
+    }
+}

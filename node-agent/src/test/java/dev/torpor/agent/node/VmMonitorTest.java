@@ -1,0 +1,155 @@
+package dev.torpor.agent.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.linux.Proc;
+import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+@Timeout(30)
+class VmMonitorTest {
+    private static final String POD = "3fa7c1de-0000-4111-8222-1234567890ab";
+    private static final QmpLimits LIMITS =
+            new QmpLimits(Duration.ofMillis(300), Duration.ofSeconds(2), 1 << 16, 16, 16, 100);
+    private static final String HONEST = """
+            {"QMP":{"version":{"qemu":{"major":10,"minor":0,"micro":2}},"capabilities":[]}}
+            {"return":{},"id":1}
+            """;
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path kubelet;
+
+    @SuppressWarnings("NullAway.Init")
+    private Path volume;
+
+    @BeforeEach
+    void volume() throws IOException {
+        volume = Files.createDirectories(kubelet.resolve("pods/" + POD + "/volumes/kubernetes.io~empty-dir/torpor"));
+    }
+
+    @Test
+    void aPodWithoutTheVolumeHasNoSocket() {
+        refused("11111111-0000-4111-8222-1234567890ab", FailureReason.SocketMissing, "volume torpor");
+        refused("../" + POD, FailureReason.SocketMissing, "volume torpor");
+    }
+
+    @Test
+    void aMissingSocketIsMissing() {
+        refused(POD, FailureReason.SocketMissing, "is QEMU started through the launcher?");
+    }
+
+    @Test
+    void aFileIsNotASocket() throws IOException {
+        Files.createFile(volume.resolve("qmp.sock"));
+        refused(POD, FailureReason.NotQEMU, "is not a socket");
+    }
+
+    @Test
+    void linksAreNotFollowedToASocket() throws IOException {
+        Path elsewhere = kubelet.resolve("elsewhere");
+        try (var server = serve(elsewhere, HONEST)) {
+            Files.createSymbolicLink(volume.resolve("qmp.sock"), elsewhere);
+            refused(POD, FailureReason.NotQEMU, "is not a socket");
+            assertThat(server.isOpen()).isTrue();
+        }
+    }
+
+    @Test
+    void linksAreNotFollowedToTheVolume() throws IOException {
+        Path other = Files.createDirectories(kubelet.resolve("other"));
+        Files.delete(volume);
+        Files.createSymbolicLink(volume, other);
+        refused(POD, FailureReason.SocketMissing, "volume torpor");
+    }
+
+    @Test
+    void aSocketThatNobodyServesIsMissing() throws IOException {
+        serve(volume.resolve("qmp.sock"), HONEST).close();
+        refused(POD, FailureReason.SocketMissing, "nobody listens");
+    }
+
+    @Test
+    void whatDoesNotSpeakQmpIsNotQemu() throws IOException {
+        try (var _ = serve(volume.resolve("qmp.sock"), "SSH-2.0-OpenSSH_9.9\r\n")) {
+            refused(POD, FailureReason.NotQEMU, "");
+        }
+    }
+
+    @Test
+    void aMonitorThatServesAnotherClientStaysSilent() throws IOException {
+        try (var _ = serve(volume.resolve("qmp.sock"), "")) {
+            refused(POD, FailureReason.QMPTimeout, "another client");
+        }
+    }
+
+    @Test
+    void aProcessOutsideThePodIsNotItsQemu() throws IOException {
+        try (var _ = serve(volume.resolve("qmp.sock"), HONEST)) {
+            refused(POD, FailureReason.NotQEMU, "not in a container of the VM's pod");
+        }
+    }
+
+    @Test
+    void aLongPathToTheSocketIsNoTrouble() throws IOException {
+        Path deep = kubelet.resolve("k".repeat(120));
+        Path longVolume =
+                Files.createDirectories(deep.resolve("pods/" + POD + "/volumes/kubernetes.io~empty-dir/torpor"));
+        try (var _ = serve(longVolume.resolve("qmp.sock"), HONEST)) {
+            assertThatThrownBy(() -> VmMonitor.connect(new PodDirectories(deep), POD, LIMITS))
+                    .hasMessageContaining("not in a container of the VM's pod");
+        }
+    }
+
+    @Test
+    void aProcessIsAliveUntilItsStartOrBootDiffers() throws IOException {
+        int pid = (int) ProcessHandle.current().pid();
+        long ticks = Proc.startTicks(pid).orElseThrow();
+        assertThat(VmMonitor.isAlive(new ProcessIdentity("p", "c", Proc.bootId(), pid, ticks)))
+                .isTrue();
+        assertThat(VmMonitor.isAlive(new ProcessIdentity("p", "c", Proc.bootId(), pid, ticks + 1)))
+                .isFalse();
+        assertThat(VmMonitor.isAlive(new ProcessIdentity("p", "c", "another boot", pid, ticks)))
+                .isFalse();
+    }
+
+    private void refused(String pod, FailureReason reason, String message) {
+        assertThatThrownBy(() -> VmMonitor.connect(new PodDirectories(kubelet), pod, LIMITS))
+                .isInstanceOfSatisfying(
+                        TorporException.class, e -> assertThat(e.reason()).isEqualTo(reason))
+                .hasMessageContaining(message);
+    }
+
+    private ServerSocketChannel serve(Path path, String text) throws IOException {
+        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        // Bound by a short name first: the address of a socket holds 107 bytes.
+        server.bind(UnixDomainSocketAddress.of(kubelet.resolve("s")));
+        Files.move(kubelet.resolve("s"), path);
+        Thread.ofVirtual().start(() -> {
+            try (SocketChannel client = server.accept()) {
+                client.write(ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
+                while (client.read(ByteBuffer.allocate(1024)) >= 0) {}
+            } catch (IOException e) {
+                return; // the test is over
+            }
+        });
+        return server;
+    }
+}
