@@ -1,0 +1,97 @@
+package dev.torpor.agent;
+
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideOutsideOfPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+import java.util.Arrays;
+
+/**
+ * The order of the agent's packages, which lets the part that touches VMs be used and tested without a cluster: {@code
+ * linux} at the bottom, then {@code qmp} and {@code image} side by side, {@code engine} and {@code launch} above them,
+ * and only on top what speaks to Kubernetes.
+ */
+@AnalyzeClasses(packages = "dev.torpor", importOptions = ImportOption.DoNotIncludeTests.class)
+class ArchitectureTest {
+    private static final String AGENT = "dev.torpor.agent.";
+
+    @ArchTest
+    static final ArchRule linuxStandsAlone = mayUse("linux");
+
+    @ArchTest
+    static final ArchRule qmpKnowsNoImages = mayUse("qmp", "linux");
+
+    @ArchTest
+    static final ArchRule imagesKnowNoMonitor = mayUse("image", "linux");
+
+    @ArchTest
+    static final ArchRule enginesDriveMonitorsAndImages = mayUse("engine", "qmp", "image", "linux");
+
+    @ArchTest
+    static final ArchRule launchAnswersFromTheStore = mayUse("launch", "image", "linux");
+
+    @ArchTest
+    static final ArchRule nodeLooksAtPods = mayUse("node", "linux", "launch");
+
+    @ArchTest
+    static final ArchRule onlyTheTopKnowsKubernetes = noClasses()
+            .that()
+            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch"))
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("io.fabric8..", "dev.torpor.api..")
+            .because("saving a VM by hand, or for another orchestrator, needs no cluster")
+            .allowEmptyShould(true);
+
+    @ArchTest
+    static final ArchRule nothingUsesTheCommandLine = noClasses()
+            .that()
+            .resideOutsideOfPackage(AGENT + "cli..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage(AGENT + "cli..")
+            .allowEmptyShould(true);
+
+    @ArchTest
+    static final ArchRule onlyLinuxBindsNativeCode = noClasses()
+            .that()
+            .resideOutsideOfPackage(AGENT + "linux..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("java.lang.foreign..")
+            .because("every native call is stated and checked in one place");
+
+    @ArchTest
+    static final ArchRule thereIsOneWayToNativeCode = noClasses()
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("jnr..", "com.kenai.jffi..", "com.sun.jna..", "sun.misc..", "jdk.internal..")
+            .because("docs/adr/0002 chose the JDK's own foreign functions");
+
+    @ArchTest
+    static final ArchRule noCycles =
+            slices().matching(AGENT + "(*)..").should().beFreeOfCycles().allowEmptyShould(true);
+
+    /** Of the agent's packages, one may use itself and these. */
+    private static ArchRule mayUse(String name, String... below) {
+        return classes()
+                .that()
+                .resideInAPackage(AGENT + name + "..")
+                .should()
+                .onlyDependOnClassesThat(resideOutsideOfPackage("dev.torpor.agent..")
+                        .or(resideInAnyPackage(trees(name)))
+                        .or(resideInAnyPackage(trees(below)))
+                        .as("are its own or those of " + Arrays.toString(below) + " among the agent's"))
+                .allowEmptyShould(true);
+    }
+
+    private static String[] trees(String... names) {
+        return Arrays.stream(names).map(name -> AGENT + name + "..").toArray(String[]::new);
+    }
+}
