@@ -86,7 +86,7 @@ public final class QemuProbe {
         return blocks;
     }
 
-    /** Devices that were added on the command line or plugged in, as {@code type@PCI address}; sorted. */
+    /** Devices that were added on the command line or plugged in, as {@code type@slot.function}; sorted. */
     private static List<String> devices(QmpClient qmp) throws TorporException {
         List<String> devices = new ArrayList<>();
         for (String container : List.of("/machine/peripheral", "/machine/peripheral-anon")) {
@@ -104,7 +104,8 @@ public final class QemuProbe {
 
     private static String pciAddress(QmpClient qmp, String device) throws TorporException {
         try {
-            return "@" + property(qmp, device, "addr").asText();
+            int slotAndFunction = property(qmp, device, "addr").asInt();
+            return "@%02x.%x".formatted(slotAndFunction >> 3, slotAndFunction & 7);
         } catch (QmpCommandException e) {
             return ""; // not a PCI device
         }

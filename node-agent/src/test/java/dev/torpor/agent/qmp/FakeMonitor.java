@@ -15,26 +15,29 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Function;
 
 /** A monitor that says what a test tells it to, honest or not. */
-final class FakeMonitor implements AutoCloseable {
-    static final String GREETING =
+public final class FakeMonitor implements AutoCloseable {
+    public static final String GREETING =
             "{\"QMP\":{\"version\":{\"qemu\":{\"major\":10,\"minor\":0,\"micro\":2},\"package\":\"\"},\"capabilities\":[]}}\n";
-    static final String HANG_UP = "";
+    /** An answer that closes the connection instead. */
+    public static final String HANG_UP = "";
 
-    final List<String> received = new CopyOnWriteArrayList<>();
+    /** Every line that came, in order. */
+    public final List<String> received = new CopyOnWriteArrayList<>();
+
     private final ServerSocketChannel server;
 
     /**
      * @param greeting sent at once; empty to stay silent
      * @param answers text to send for each line received; {@link #HANG_UP} closes the connection
      */
-    FakeMonitor(Path socket, String greeting, Function<String, String> answers) throws IOException {
+    public FakeMonitor(Path socket, String greeting, Function<String, String> answers) throws IOException {
         server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
         server.bind(UnixDomainSocketAddress.of(socket));
         Thread.ofVirtual().start(() -> serve(greeting, answers));
     }
 
     /** Answers qmp_capabilities as it should be, and hands everything else to the test. */
-    static Function<String, String> negotiating(Function<String, String> answers) {
+    public static Function<String, String> negotiating(Function<String, String> answers) {
         return line -> line.contains("qmp_capabilities") ? "{\"return\":{},\"id\":1}\n" : answers.apply(line);
     }
 

@@ -1,0 +1,102 @@
+package dev.torpor.agent.engine;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.agent.qmp.FakeMonitor;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.function.Function;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The probe against recorded answers of QEMU 10.0.2. */
+class QemuProbeTest {
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @Test
+    void aVmWithVirtioDevices() throws Exception {
+        VmFacts facts = probe(new RecordedQemu("probe-qemu-10.0.2.qmp"));
+
+        assertThat(facts.definition())
+                .isEqualTo(new VmDefinition(
+                        "10.0.2",
+                        "pc-q35-10.0",
+                        2,
+                        "11111111-2222-3333-4444-555555555555",
+                        "qemu64-x86_64-cpu",
+                        "tcg",
+                        // virtconsole sits on the serial controller and has no address of its own.
+                        List.of(
+                                "virtconsole",
+                                "virtio-balloon-pci@02.0",
+                                "virtio-rng-pci@01.0",
+                                "virtio-serial-pci@03.0"),
+                        new TreeMap<>(Map.of("pc.ram", 256L << 20)),
+                        256L << 20));
+        assertThat(facts.capabilities()).contains("mapped-ram", "multifd", "x-ignore-shared");
+        assertThat(facts.parameters()).contains("direct-io", "multifd-channels", "max-bandwidth");
+        assertThat(facts.runState()).isEqualTo(new RunState("prelaunch", false));
+        assertThat(facts.blockedReasons()).isEmpty();
+        // The fake monitor lives in this process, which may open some more.
+        assertThat(facts.descriptorsLeft().orElseThrow()).isPositive();
+    }
+
+    @Test
+    void aVmWithABackendOfItsOwnAndADeviceThatBlocks() throws Exception {
+        VmFacts facts = probe(new RecordedQemu("probe-qemu-10.0.2-nvme.qmp"));
+
+        VmDefinition vm = facts.definition();
+        assertThat(vm.machineType()).isEqualTo("pc-q35-9.2");
+        assertThat(vm.vcpus()).isEqualTo(1);
+        assertThat(vm.devices()).containsExactly("nvme@02.0");
+        // Video memory is RAM as well; ROMs are made anew by each QEMU.
+        assertThat(vm.ramBlocks())
+                .hasSize(2)
+                .containsEntry("m0", 128L << 20)
+                .containsEntry("0000:00:01.0/vga.vram", 16L << 20);
+        assertThat(vm.memoryBytes()).isEqualTo(128L << 20);
+        assertThat(facts.runState()).isEqualTo(new RunState("running", true));
+        assertThat(facts.blockedReasons()).containsExactly("non-migratable device: 0000:00:02.0/nvme");
+    }
+
+    @Test
+    void aMonitorThatEndsInTheMiddle() throws Exception {
+        Function<String, String> recorded = new RecordedQemu("probe-qemu-10.0.2.qmp");
+        TorporException e = catchThrowableOfType(
+                TorporException.class,
+                () -> probe(line -> line.contains("query-uuid") ? FakeMonitor.HANG_UP : recorded.apply(line)));
+        assertThat(e.reason()).isEqualTo(FailureReason.QEMUGone);
+        assertThat(e).hasMessage("QEMU closed its monitor while we waited for query-uuid");
+    }
+
+    @Test
+    void aMonitorThatRefusesWhatEveryQemuAnswers() throws Exception {
+        Function<String, String> recorded = new RecordedQemu("probe-qemu-10.0.2.qmp");
+        TorporException e = catchThrowableOfType(
+                TorporException.class,
+                () -> probe(line -> line.contains("query-uuid")
+                        ? "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"not here\"},\"id\":5}\n"
+                        : recorded.apply(line)));
+        assertThat(e.reason()).isEqualTo(FailureReason.QMPCommandFailed);
+        assertThat(e).hasMessage("QEMU refused query-uuid: not here");
+    }
+
+    private VmFacts probe(Function<String, String> answers) throws IOException, TorporException {
+        Path socket = temp.resolve("qmp.sock");
+        try (FakeMonitor _ = new FakeMonitor(socket, FakeMonitor.GREETING, FakeMonitor.negotiating(answers));
+                QmpClient qmp = QmpClient.connect(socket, QmpLimits.DEFAULT)) {
+            return QemuProbe.probe(qmp);
+        }
+    }
+}
