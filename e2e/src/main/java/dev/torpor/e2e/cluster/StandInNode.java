@@ -1,0 +1,182 @@
+package dev.torpor.e2e.cluster;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.NodeBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.Quantity;
+import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
+import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.ZoneOffset;
+import java.time.ZonedDateTime;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Stands in for a kubelet, for tests that want several nodes on one machine or a pod within a second: registers a node,
+ * and runs the QEMU container of each VM pod that is bound to it as a process of this machine, in the kubelet's folder
+ * layout and in a cgroup named like the kubelet's ({@link StandInPod}). Everything else of a kubelet is left out: images,
+ * networks, probes, hooks, other volumes. Must run as root.
+ */
+public final class StandInNode implements AutoCloseable {
+    private static final String LEASES = "kube-node-lease";
+    // The node controller gives up on a node after 40 s.
+    private static final int HEARTBEAT_SECONDS = 10;
+
+    private final KubernetesClient client;
+    private final String name;
+    private final Path root;
+    private final Map<String, StandInPod> pods = new ConcurrentHashMap<>();
+    private final ScheduledExecutorService heartbeat = Executors.newSingleThreadScheduledExecutor(
+            Thread.ofPlatform().daemon().name("stand-in-node").factory());
+    private final SharedIndexInformer<Pod> informer;
+
+    private StandInNode(KubernetesClient client, String name, Path root) {
+        this.client = client;
+        this.name = name;
+        this.root = root;
+        register();
+        var _ = heartbeat.scheduleAtFixedRate(this::beat, 0, HEARTBEAT_SECONDS, TimeUnit.SECONDS);
+        this.informer = client.pods()
+                .inAnyNamespace()
+                .withField("spec.nodeName", name)
+                .inform(new ResourceEventHandler<>() {
+                    @Override
+                    public void onAdd(Pod pod) {
+                        seen(pod);
+                    }
+
+                    @Override
+                    public void onUpdate(Pod before, Pod now) {
+                        seen(now);
+                    }
+
+                    @Override
+                    public void onDelete(Pod pod, boolean unknown) {
+                        gone(pod);
+                    }
+                });
+    }
+
+    /** Registers a node of this name and begins to run what is bound to it. */
+    public static StandInNode start(ControlPlane controlPlane, String name) {
+        try {
+            Path root = Files.createDirectories(
+                    controlPlane.directory().resolve("stand-in").resolve(name));
+            return new StandInNode(controlPlane.client(), name, root);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** Returns the node's name. */
+    public String name() {
+        return name;
+    }
+
+    /** Returns the folder that stands for {@code /var/lib/kubelet}. */
+    public Path kubeletRoot() {
+        return root;
+    }
+
+    /** Returns the running pod of this name; fails if this node has none. */
+    public StandInPod pod(String namespace, String podName) {
+        return pods.values().stream()
+                .filter(pod -> pod.is(namespace, podName))
+                .findFirst()
+                .orElseThrow(() -> new IllegalStateException(
+                        "no pod " + namespace + "/" + podName + " runs on " + name + ", only " + pods.values()));
+    }
+
+    /** Tells whether a pod of this name runs here. */
+    public boolean runs(String namespace, String podName) {
+        return pods.values().stream().anyMatch(pod -> pod.is(namespace, podName));
+    }
+
+    @Override
+    public void close() {
+        informer.close();
+        heartbeat.shutdownNow();
+        pods.values().forEach(StandInPod::close);
+        client.nodes().withName(name).delete();
+    }
+
+    private void seen(Pod pod) {
+        if (!pod.getMetadata().getLabels().containsKey(Torpor.VM_LABEL)) {
+            return;
+        }
+        StandInPod running =
+                pods.computeIfAbsent(pod.getMetadata().getUid(), uid -> StandInPod.start(client, root, pod));
+        if (pod.getMetadata().getDeletionTimestamp() != null) {
+            running.terminate(pod.getMetadata().getDeletionGracePeriodSeconds());
+        }
+    }
+
+    private void gone(Pod pod) {
+        StandInPod running = pods.remove(pod.getMetadata().getUid());
+        if (running != null) {
+            running.close();
+        }
+    }
+
+    private void register() {
+        Node node = new NodeBuilder()
+                .withNewMetadata()
+                .withName(name)
+                .addToLabels("kubernetes.io/hostname", name)
+                .endMetadata()
+                .build();
+        client.resource(node).create();
+        client.nodes().withName(name).editStatus(now -> new NodeBuilder(now)
+                .editOrNewStatus()
+                .addToCapacity(Map.of("cpu", new Quantity("64"), "memory", new Quantity("256Gi")))
+                .addToCapacity(Map.of("pods", new Quantity("110")))
+                .addToAllocatable(Map.of("cpu", new Quantity("64"), "memory", new Quantity("256Gi")))
+                .addToAllocatable(Map.of("pods", new Quantity("110")))
+                .addNewCondition()
+                .withType("Ready")
+                .withStatus("True")
+                .withReason("StandIn")
+                .withMessage("a stand-in for a kubelet")
+                .endCondition()
+                .endStatus()
+                .build());
+        // As the kubelet does, whose admission of a node ends with this taint's removal.
+        client.nodes()
+                .withName(name)
+                .edit(now ->
+                        new NodeBuilder(now).editSpec().withTaints().endSpec().build());
+    }
+
+    private void beat() {
+        try {
+            client.leases()
+                    .inNamespace(LEASES)
+                    .resource(new LeaseBuilder()
+                            .withNewMetadata()
+                            .withName(name)
+                            .withNamespace(LEASES)
+                            .endMetadata()
+                            .withNewSpec()
+                            .withHolderIdentity(name)
+                            .withLeaseDurationSeconds(40)
+                            .withRenewTime(ZonedDateTime.now(ZoneOffset.UTC))
+                            .endSpec()
+                            .build())
+                    .forceConflicts()
+                    .fieldManager("stand-in-node")
+                    .serverSideApply();
+        } catch (RuntimeException e) {
+            System.err.println("stand-in node " + name + ": heartbeat failed: " + e.getMessage());
+        }
+    }
+}

@@ -1,0 +1,321 @@
+package dev.torpor.e2e.cluster;
+
+import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.tree.WorkTree;
+import io.fabric8.kubernetes.api.model.Container;
+import io.fabric8.kubernetes.api.model.ContainerStatusBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.UUID;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One VM pod on a {@link StandInNode}: its first container as a process, restarted when it ends (restartPolicy Always), in
+ * a mount namespace where {@code /run/torpor} is the pod's volume, and in a cgroup {@code …/pod<uid>/<container id>}.
+ */
+public final class StandInPod implements AutoCloseable {
+    private static final Path CGROUPS = cgroupHierarchy();
+    private static final long RESTART_DELAY_MILLIS = 300;
+    private static final long PATIENCE_SECONDS = 120;
+
+    private final KubernetesClient client;
+    private final Pod pod;
+    private final Path directory;
+    private final Path volume;
+    private final Path log;
+    private final Path cgroup;
+    private final Object lock = new Object();
+    private volatile boolean ending;
+    private volatile Optional<Child> process = Optional.empty();
+    private int starts;
+
+    private StandInPod(KubernetesClient client, Path kubeletRoot, Pod pod) {
+        this.client = client;
+        this.pod = pod;
+        String uid = pod.getMetadata().getUid();
+        this.directory = kubeletRoot.resolve("pods").resolve(uid);
+        this.volume = directory.resolve("volumes/kubernetes.io~empty-dir/torpor");
+        this.log = kubeletRoot.resolve(pod.getMetadata().getName() + "-" + uid + ".log");
+        this.cgroup = CGROUPS.resolve("torpor-stand-in").resolve("pod" + uid);
+    }
+
+    static StandInPod start(KubernetesClient client, Path kubeletRoot, Pod pod) {
+        StandInPod started = new StandInPod(client, kubeletRoot, pod);
+        Thread.ofPlatform()
+                .daemon()
+                .name("stand-in-pod-" + pod.getMetadata().getName())
+                .start(started::run);
+        return started;
+    }
+
+    boolean is(String namespace, String name) {
+        return pod.getMetadata().getNamespace().equals(namespace)
+                && pod.getMetadata().getName().equals(name);
+    }
+
+    /** Returns the UID of the pod object. */
+    public String uid() {
+        return pod.getMetadata().getUid();
+    }
+
+    /** Returns the folder that is {@code /run/torpor} for the VM. */
+    public Path volume() {
+        return volume;
+    }
+
+    /** Returns what the container has printed over all its starts; the guest's console is in it. */
+    public String output() throws IOException {
+        return Files.exists(log) ? Files.readString(log, StandardCharsets.ISO_8859_1) : "";
+    }
+
+    /** Returns the guest's latest tick. */
+    public Optional<Tick> lastTick() throws IOException {
+        return output().lines().map(Tick::parse).flatMap(Optional::stream).reduce((first, second) -> second);
+    }
+
+    /** Waits for a tick, and returns it. */
+    public Tick awaitTick(Predicate<Tick> wanted) throws IOException {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        while (System.nanoTime() < end) {
+            Optional<Tick> tick = lastTick().filter(wanted);
+            if (tick.isPresent()) {
+                return tick.get();
+            }
+            pause(20);
+        }
+        throw new IllegalStateException("waited in vain for a tick; the container printed:\n" + output());
+    }
+
+    /** Returns the number of times the container was started. */
+    public int starts() {
+        synchronized (lock) {
+            return starts;
+        }
+    }
+
+    /** Returns the process of the container; the launcher first, QEMU later, with the same id. */
+    public Optional<Process> process() {
+        return process.map(Child::process);
+    }
+
+    /** Kills the container's process as the kernel would; it is started again soon. */
+    public void killContainer() {
+        process.ifPresent(Child::kill);
+    }
+
+    /** Ends the container as the kubelet does for a deleted pod, and reports the pod gone. */
+    void terminate(@Nullable Long graceSeconds) {
+        synchronized (lock) {
+            if (ending) {
+                return;
+            }
+            ending = true;
+        }
+        Thread.ofPlatform().daemon().start(() -> {
+            process.ifPresent(child -> {
+                child.process().destroy();
+                try {
+                    if (!child.process().waitFor(graceSeconds == null ? 30 : graceSeconds, TimeUnit.SECONDS)) {
+                        child.kill();
+                    }
+                } catch (InterruptedException e) {
+                    child.kill();
+                }
+            });
+            // The pod object's own end follows from this, and with it close().
+            client.pods()
+                    .inNamespace(pod.getMetadata().getNamespace())
+                    .withName(pod.getMetadata().getName())
+                    .withGracePeriod(0)
+                    .delete();
+        });
+    }
+
+    @Override
+    public void close() {
+        synchronized (lock) {
+            ending = true;
+        }
+        process.ifPresent(Child::kill);
+        deleteTree(directory);
+        try {
+            if (Files.exists(cgroup)) {
+                try (Stream<Path> containers = Files.list(cgroup)) {
+                    for (Path container : containers.filter(Files::isDirectory).toList()) {
+                        deleteCgroup(container);
+                    }
+                }
+                deleteCgroup(cgroup);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return pod.getMetadata().getNamespace() + "/" + pod.getMetadata().getName();
+    }
+
+    private void run() {
+        try {
+            Files.createDirectories(volume);
+            Files.createDirectories(Path.of("/run/torpor"));
+            install();
+            while (true) {
+                Child child;
+                String containerId =
+                        UUID.randomUUID().toString().replace("-", "").repeat(2);
+                synchronized (lock) {
+                    if (ending) {
+                        return;
+                    }
+                    starts++;
+                    child = Child.start("container of " + this, log, Map.of(), command(containerId));
+                    process = Optional.of(child);
+                }
+                report(containerId, true);
+                child.process().waitFor();
+                if (ending) {
+                    return;
+                }
+                report(containerId, false);
+                pause(RESTART_DELAY_MILLIS);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    private void install() throws IOException, InterruptedException {
+        Path script = WorkTree.root().resolve("node-agent/src/main/launcher/install");
+        int status = new ProcessBuilder("/bin/busybox", "sh", script.toString(), volume.toString())
+                .inheritIO()
+                .start()
+                .waitFor();
+        if (status != 0) {
+            throw new IllegalStateException("the launcher's install ended with " + status);
+        }
+    }
+
+    private List<String> command(String containerId) throws IOException {
+        Path container = Files.createDirectories(cgroup.resolve(containerId));
+        Container first = pod.getSpec().getContainers().getFirst();
+        List<String> command = new ArrayList<>(List.of(
+                "unshare",
+                "--mount",
+                "/bin/sh",
+                "-ec",
+                "mount --bind \"$1\" /run/torpor; echo $$ > \"$2/cgroup.procs\"; shift 2; exec \"$@\"",
+                "sh",
+                volume.toString(),
+                container.toString()));
+        command.addAll(first.getCommand());
+        command.addAll(first.getArgs());
+        return command;
+    }
+
+    private void report(String containerId, boolean running) {
+        var status = new ContainerStatusBuilder()
+                .withName(pod.getSpec().getContainers().getFirst().getName())
+                .withImage("stand-in")
+                .withImageID("stand-in")
+                .withContainerID("stand-in://" + containerId)
+                .withReady(running)
+                .withStarted(running)
+                .withRestartCount(starts() - 1);
+        if (running) {
+            status.withNewState()
+                    .withNewRunning()
+                    .withStartedAt(Instant.now().toString())
+                    .endRunning()
+                    .endState();
+        } else {
+            status.withNewState()
+                    .withNewWaiting()
+                    .withReason("CrashLoopBackOff")
+                    .endWaiting()
+                    .endState();
+        }
+        try {
+            client.pods()
+                    .inNamespace(pod.getMetadata().getNamespace())
+                    .withName(pod.getMetadata().getName())
+                    .editStatus(now -> new PodBuilder(now)
+                            .editOrNewStatus()
+                            .withPhase("Running")
+                            .withPodIP("127.0.0.1")
+                            .withHostIP("127.0.0.1")
+                            .withContainerStatuses(status.build())
+                            .removeMatchingFromConditions(c -> c.getType().equals("Ready"))
+                            .addNewCondition()
+                            .withType("Ready")
+                            .withStatus(running ? "True" : "False")
+                            .endCondition()
+                            .endStatus()
+                            .build());
+        } catch (KubernetesClientException e) {
+            System.err.println("stand-in pod " + this + ": status not written: " + e.getMessage());
+        }
+    }
+
+    private static void pause(long millis) {
+        try {
+            TimeUnit.MILLISECONDS.sleep(millis);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** The pids hierarchy of cgroup v1, or the one hierarchy of v2: any will do, limits are not what this is for. */
+    private static Path cgroupHierarchy() {
+        Path v1 = Path.of("/sys/fs/cgroup/pids");
+        return Files.isDirectory(v1) ? v1 : Path.of("/sys/fs/cgroup");
+    }
+
+    private static void deleteCgroup(Path directory) throws IOException {
+        // The kernel takes a moment to see that the last process is gone.
+        for (int tries = 0; ; tries++) {
+            try {
+                Files.deleteIfExists(directory);
+                return;
+            } catch (IOException e) {
+                if (tries == 50) {
+                    throw e;
+                }
+                pause(20);
+            }
+        }
+    }
+
+    private static void deleteTree(Path root) {
+        if (!Files.exists(root)) {
+            return;
+        }
+        try (Stream<Path> entries = Files.walk(root)) {
+            for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
+                Files.deleteIfExists(entry);
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
