@@ -51,7 +51,7 @@ public record VMSnapshotSpec(
 
         @Default("Save")
         @JsonPropertyDescription(
-                "What happens to the VM afterwards: Save stops it, Checkpoint lets it carry on, ManagedSave stops it until its next start.")
+                "What happens to the VM afterwards: Save stops it, Checkpoint lets it carry on, ManagedSave (not in this release: refused with ModeNotSupported) stops it until its next start.")
         @Nullable
         SaveMode mode,
 

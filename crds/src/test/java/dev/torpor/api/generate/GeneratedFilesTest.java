@@ -1,10 +1,15 @@
 package dev.torpor.api.generate;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.fabric8.kubernetes.api.model.apiextensions.v1.CustomResourceDefinition;
+import io.fabric8.kubernetes.api.model.apiextensions.v1.JSONSchemaProps;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
@@ -37,11 +42,49 @@ class GeneratedFilesTest {
         }
     }
 
+    @Test
+    void everyFieldIsDescribed() throws IOException {
+        for (CustomResourceDefinition crd : Manifests.definitions()) {
+            JSONSchemaProps schema =
+                    crd.getSpec().getVersions().getFirst().getSchema().getOpenAPIV3Schema();
+            assertDescribed(crd.getSpec().getNames().getKind(), schema);
+        }
+    }
+
+    private static void assertDescribed(String path, JSONSchemaProps schema) {
+        assertThat(schema.getDescription()).as(path).isNotBlank();
+        if (schema.getProperties() != null) {
+            schema.getProperties().forEach((name, field) -> assertDescribed(path + "." + name, field));
+        }
+    }
+
+    @Test
+    void everySpecFieldIsFrozenButForTheTwoThatAreMeantToChange() throws IOException {
+        JSONSchemaProps spec = specOf("VMSnapshot");
+        List<String> frozen = spec.getXKubernetesValidations().stream()
+                .map(rule -> rule.getFieldPath().substring(1))
+                .toList();
+        List<String> free = new ArrayList<>(spec.getProperties().keySet());
+        free.removeAll(frozen);
+
+        assertThat(free).containsExactlyInAnyOrder("cancel", "deletionPolicy");
+    }
+
+    private static JSONSchemaProps specOf(String kind) throws IOException {
+        return Manifests.definitions().stream()
+                .filter(crd -> crd.getSpec().getNames().getKind().equals(kind))
+                .map(crd -> crd.getSpec().getVersions().getFirst().getSchema().getOpenAPIV3Schema())
+                .map(schema -> requireNonNull(schema.getProperties().get("spec")))
+                .findFirst()
+                .orElseThrow();
+    }
+
     private static Map<Path, String> generated() throws IOException {
         Map<Path, String> files = new TreeMap<>();
         Manifests.generate()
                 .forEach((name, text) ->
                         files.put(WORK_TREE.resolve("crds/manifests").resolve(name), text));
+        files.put(WORK_TREE.resolve("docs/api-reference.md"), ApiReference.generate(WORK_TREE));
         return files;
     }
 }

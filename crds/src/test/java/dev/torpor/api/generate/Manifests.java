@@ -20,6 +20,8 @@ final class Manifests {
     static final List<Class<? extends HasMetadata>> KINDS =
             List.of(VMSnapshot.class, VMRestore.class, VMSnapshotClass.class);
 
+    private static final List<String> KIND_NAMES =
+            KINDS.stream().map(Class::getSimpleName).toList();
     private static final String HEADER = "# Made by `make generate` from the Java types in crds/; do not edit.\n";
 
     private Manifests() {}
@@ -28,7 +30,8 @@ final class Manifests {
     static List<CustomResourceDefinition> definitions() throws IOException {
         return generate().values().stream()
                 .map(text -> Serialization.unmarshal(text, CustomResourceDefinition.class))
-                .sorted(Comparator.comparing(crd -> crd.getSpec().getNames().getKind()))
+                .sorted(Comparator.comparingInt(
+                        crd -> KIND_NAMES.indexOf(crd.getSpec().getNames().getKind())))
                 .toList();
     }
 
