@@ -24,16 +24,18 @@ format: jdk ## rewrite the Java sources in the house format
 generate: jdk ## rewrite the files that come from the API's Java types
 	@$(MVN) -q test -pl crds -Dtest=GeneratedFilesTest -Dtorpor.generate=true
 
-.PHONY: packages kubernetes guest
+.PHONY: packages kubernetes guest images
 packages:
 	@tools/packages.sh
 kubernetes:
 	@tools/kubernetes.sh >/dev/null
 guest: packages
 	@tools/guest.sh >/dev/null
+images: packages
+	@tools/images.sh >/dev/null
 
 .PHONY: test
-test: jdk packages kubernetes guest ## all tests, and how many ran on each tier
+test: jdk packages kubernetes images ## all tests, and how many ran on each tier
 	@tools/test.sh
 
 .PHONY: test-unit
@@ -53,7 +55,7 @@ test-standin: jdk packages kubernetes guest ## operator and agent on a real cont
 	@tools/test.sh standin
 
 .PHONY: test-node
-test-node: jdk packages kubernetes guest ## the whole way on a real kubelet
+test-node: jdk packages kubernetes images ## the whole way on a real kubelet
 	@tools/test.sh node
 
 .PHONY: clean
