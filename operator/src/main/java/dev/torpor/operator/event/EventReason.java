@@ -1,0 +1,50 @@
+package dev.torpor.operator.event;
+
+/** Reasons of the operator's Events. The names are API: never renamed. */
+public enum EventReason {
+    /** The request cannot be served yet; it is tried again until its deadline. */
+    Waiting(Type.Warning),
+    /** A node's agent was told to save the VM. */
+    Bound(Type.Normal),
+    /** The image is committed and the VM's pod is being deleted. */
+    StoppingVM(Type.Normal),
+    /** The image can be restored. */
+    Restorable(Type.Normal),
+    /** The save was cancelled. */
+    Cancelled(Type.Normal),
+    /** The save failed for good. */
+    SaveFailed(Type.Warning),
+    /** A restore of the image is in progress. */
+    Resuming(Type.Normal),
+    /** The image was restored in place and is gone. */
+    Consumed(Type.Normal),
+    /** The image can no longer be restored. */
+    ImageUnusable(Type.Warning),
+    /** The object went away with its node; the file may still lie in that node's store. */
+    ImageOrphaned(Type.Warning),
+    /** A node's agent was told to bring the VM back. */
+    Restoring(Type.Normal),
+    /** The VM's pod was created from its recorded manifest. */
+    PodCreated(Type.Normal),
+    /** The VM runs again. */
+    Restored(Type.Normal),
+    /** The restore failed for good. */
+    RestoreFailed(Type.Warning);
+
+    /** Type of an Event, as Kubernetes spells it. */
+    public enum Type {
+        Normal,
+        Warning
+    }
+
+    private final Type type;
+
+    EventReason(Type type) {
+        this.type = type;
+    }
+
+    /** Returns whether a person should look. */
+    public Type type() {
+        return type;
+    }
+}

@@ -1,0 +1,4 @@
+package dev.torpor.operator.event;
+
+/** An Event to be written. */
+public record Notice(EventReason reason, String message) {}

@@ -1,0 +1,146 @@
+package dev.torpor.operator.vm;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import io.fabric8.kubernetes.api.model.Affinity;
+import io.fabric8.kubernetes.api.model.AffinityBuilder;
+import io.fabric8.kubernetes.api.model.Container;
+import io.fabric8.kubernetes.api.model.NodeSelectorRequirement;
+import io.fabric8.kubernetes.api.model.NodeSelectorRequirementBuilder;
+import io.fabric8.kubernetes.api.model.NodeSelectorTerm;
+import io.fabric8.kubernetes.api.model.NodeSelectorTermBuilder;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.PodSpec;
+import io.fabric8.kubernetes.api.model.PodSpecBuilder;
+import io.fabric8.kubernetes.api.model.Toleration;
+import io.fabric8.kubernetes.api.model.Volume;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.Collectors;
+
+/** A pod's manifest as its author wrote it, as far as it can be told from the pod, and what is made of it for a restore. */
+public final class PodManifest {
+    /** Field of nodes that a pod is bound by: labels can be changed, the name cannot. */
+    private static final String NODE_NAME_FIELD = "metadata.name";
+    /** What the admission plugin DefaultTolerationSeconds adds to every pod. */
+    private static final Set<String> DEFAULT_TOLERATIONS =
+            Set.of("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable");
+
+    private static final long DEFAULT_TOLERATION_SECONDS = 300;
+    /** Name prefix of the token volume that the admission plugin ServiceAccount adds. */
+    private static final String TOKEN_VOLUME_PREFIX = "kube-api-access-";
+
+    private PodManifest() {}
+
+    /**
+     * Returns a pod without what the API server, admission and the scheduler added, so that it can be created again:
+     * no identity, status, node, controller, token volumes, computed priority, ephemeral containers or default tolerations.
+     */
+    public static Pod of(Pod pod) {
+        ObjectMeta from = pod.getMetadata();
+        return new PodBuilder()
+                .withMetadata(new ObjectMetaBuilder()
+                        .withName(from.getName())
+                        .withNamespace(from.getNamespace())
+                        .withLabels(from.getLabels())
+                        .withAnnotations(without(from.getAnnotations(), Torpor.RESTORE_ANNOTATION))
+                        .withOwnerReferences(from.getOwnerReferences().stream()
+                                .filter(owner -> !Boolean.TRUE.equals(owner.getController()))
+                                .toList())
+                        .build())
+                .withSpec(spec(pod.getSpec()))
+                .build();
+    }
+
+    /** Returns a recorded manifest as it is created for a restore: marked with the restore, and required to run on the image's node. */
+    public static Pod forRestore(Pod recorded, String restoreUid, String nodeName) {
+        return new PodBuilder(recorded)
+                .editMetadata()
+                .addToAnnotations(Torpor.RESTORE_ANNOTATION, restoreUid)
+                .endMetadata()
+                .editSpec()
+                .withAffinity(requireNode(recorded.getSpec().getAffinity(), nodeName))
+                .endSpec()
+                .build();
+    }
+
+    private static PodSpec spec(PodSpec from) {
+        Set<String> tokens = from.getVolumes().stream()
+                .map(Volume::getName)
+                .filter(name -> name.startsWith(TOKEN_VOLUME_PREFIX))
+                .collect(Collectors.toSet());
+        PodSpec spec = new PodSpecBuilder(from)
+                .withNodeName(null)
+                .withPriority(null)
+                .withPreemptionPolicy(null)
+                .withEphemeralContainers(List.of())
+                .withSchedulingGates(List.of())
+                .withVolumes(from.getVolumes().stream()
+                        .filter(volume -> !tokens.contains(volume.getName()))
+                        .toList())
+                .withTolerations(from.getTolerations().stream()
+                        .filter(toleration -> !isDefault(toleration))
+                        .toList())
+                .build();
+        spec.getContainers().forEach(container -> removeMounts(container, tokens));
+        spec.getInitContainers().forEach(container -> removeMounts(container, tokens));
+        return spec;
+    }
+
+    private static void removeMounts(Container container, Set<String> volumes) {
+        container.setVolumeMounts(container.getVolumeMounts().stream()
+                .filter(mount -> !volumes.contains(mount.getName()))
+                .toList());
+    }
+
+    private static boolean isDefault(Toleration toleration) {
+        return DEFAULT_TOLERATIONS.contains(toleration.getKey())
+                && "NoExecute".equals(toleration.getEffect())
+                && Long.valueOf(DEFAULT_TOLERATION_SECONDS).equals(toleration.getTolerationSeconds());
+    }
+
+    // The terms of a node selector are alternatives, so the node is required in each of them.
+    private static Affinity requireNode(Affinity affinity, String nodeName) {
+        NodeSelectorRequirement onNode = new NodeSelectorRequirementBuilder()
+                .withKey(NODE_NAME_FIELD)
+                .withOperator("In")
+                .withValues(nodeName)
+                .build();
+        List<NodeSelectorTerm> terms = new ArrayList<>();
+        if (affinity != null
+                && affinity.getNodeAffinity() != null
+                && affinity.getNodeAffinity().getRequiredDuringSchedulingIgnoredDuringExecution() != null) {
+            for (NodeSelectorTerm term : affinity.getNodeAffinity()
+                    .getRequiredDuringSchedulingIgnoredDuringExecution()
+                    .getNodeSelectorTerms()) {
+                List<NodeSelectorRequirement> fields = new ArrayList<>(term.getMatchFields());
+                fields.removeIf(field -> NODE_NAME_FIELD.equals(field.getKey()));
+                fields.add(onNode);
+                terms.add(new NodeSelectorTermBuilder(term)
+                        .withMatchFields(fields)
+                        .build());
+            }
+        }
+        if (terms.isEmpty()) {
+            terms.add(new NodeSelectorTermBuilder().withMatchFields(onNode).build());
+        }
+        return (affinity == null ? new AffinityBuilder() : new AffinityBuilder(affinity))
+                .editOrNewNodeAffinity()
+                .withNewRequiredDuringSchedulingIgnoredDuringExecution()
+                .withNodeSelectorTerms(terms)
+                .endRequiredDuringSchedulingIgnoredDuringExecution()
+                .endNodeAffinity()
+                .build();
+    }
+
+    private static Map<String, String> without(Map<String, String> map, String key) {
+        Map<String, String> rest = new HashMap<>(map);
+        rest.remove(key);
+        return rest;
+    }
+}

@@ -1,0 +1,88 @@
+package dev.torpor.operator.vm;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
+import io.fabric8.kubernetes.api.model.apps.ControllerRevisionBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.dsl.Resource;
+import java.util.Map;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Manifests of saved pods, each in a {@code ControllerRevision} that its VMSnapshot owns. Agents cannot write those: a
+ * manifest in status would let whoever may write status make the operator create any pod.
+ */
+public final class RecordedManifests {
+    private static final String NAME_PREFIX = "torpor-";
+    private static final String POD_UID = "podUID";
+    private static final String POD = "pod";
+
+    private final KubernetesClient client;
+
+    public RecordedManifests(KubernetesClient client) {
+        this.client = client;
+    }
+
+    /** Returns the name of the revision of a snapshot. */
+    public static String nameFor(VMSnapshot snapshot) {
+        return NAME_PREFIX + snapshot.getMetadata().getUid();
+    }
+
+    /** Records the manifest of the pod that a snapshot saves. Recording the same pod again changes nothing. */
+    public void record(VMSnapshot snapshot, Pod pod) {
+        ObjectMeta owner = snapshot.getMetadata();
+        Resource<ControllerRevision> resource = resource(owner.getNamespace(), nameFor(snapshot));
+        ControllerRevision before = resource.get();
+        if (before != null) {
+            if (pod.getMetadata().getUid().equals(field(before, POD_UID))) {
+                return;
+            }
+            // Left by an admission that did not come to its end; revisions cannot be changed.
+            resource.delete();
+        }
+        client.resource(new ControllerRevisionBuilder()
+                        .withNewMetadata()
+                        .withNamespace(owner.getNamespace())
+                        .withName(nameFor(snapshot))
+                        .addNewOwnerReference()
+                        .withApiVersion(snapshot.getApiVersion())
+                        .withKind(snapshot.getKind())
+                        .withName(owner.getName())
+                        .withUid(owner.getUid())
+                        .withController(true)
+                        .endOwnerReference()
+                        .addToLabels(Torpor.VM_LABEL, snapshot.getSpec().vmName())
+                        .endMetadata()
+                        .withRevision(1L)
+                        .withData(Map.of(
+                                POD_UID, pod.getMetadata().getUid(),
+                                POD, client.getKubernetesSerialization().convertValue(PodManifest.of(pod), Map.class)))
+                        .build())
+                .create();
+    }
+
+    /** Returns a recorded manifest, if it is there and was written by us for that snapshot. */
+    public Optional<Pod> read(VMSnapshot snapshot) {
+        ControllerRevision revision = resource(snapshot.getMetadata().getNamespace(), nameFor(snapshot))
+                .get();
+        if (revision == null
+                || revision.getMetadata().getOwnerReferences().stream()
+                        .noneMatch(owner -> snapshot.getMetadata().getUid().equals(owner.getUid()))) {
+            return Optional.empty();
+        }
+        return Optional.ofNullable(field(revision, POD))
+                .map(pod -> client.getKubernetesSerialization().convertValue(pod, Pod.class));
+    }
+
+    private Resource<ControllerRevision> resource(String namespace, String name) {
+        return client.apps().controllerRevisions().inNamespace(namespace).withName(name);
+    }
+
+    private static @Nullable Object field(ControllerRevision revision, String name) {
+        return revision.getData() instanceof Map<?, ?> data ? data.get(name) : null;
+    }
+}

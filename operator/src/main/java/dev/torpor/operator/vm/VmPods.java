@@ -1,0 +1,100 @@
+package dev.torpor.operator.vm;
+
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.Torpor;
+import io.fabric8.kubernetes.api.model.DeleteOptions;
+import io.fabric8.kubernetes.api.model.DeleteOptionsBuilder;
+import io.fabric8.kubernetes.api.model.OwnerReference;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.net.HttpURLConnection;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/** The pods of VMs, read from the API server itself. */
+public final class VmPods {
+    private static final Set<String> ENDED = Set.of("Succeeded", "Failed");
+
+    private final KubernetesClient client;
+
+    public VmPods(KubernetesClient client) {
+        this.client = client;
+    }
+
+    /**
+     * Returns the live pods that claim to be a VM, by name. A terminating pod is live: its QEMU may run until it is gone.
+     */
+    public List<Pod> live(VmName vm) {
+        return client
+                .pods()
+                .inNamespace(vm.namespace())
+                .withLabel(Torpor.VM_LABEL, vm.name())
+                .list()
+                .getItems()
+                .stream()
+                .filter(VmPods::isLive)
+                .sorted(Comparator.comparing(pod -> pod.getMetadata().getName()))
+                .toList();
+    }
+
+    /** Returns the pod of a name if it is still the one of that UID. */
+    public Optional<Pod> find(String namespace, ObjectName pod) {
+        return Optional.ofNullable(client.pods()
+                        .inNamespace(namespace)
+                        .withName(pod.name())
+                        .get())
+                .filter(found -> found.getMetadata().getUid().equals(pod.uid()));
+    }
+
+    /**
+     * Deletes a pod with its own grace period, provided that it still is the one of that UID. A pod that is gone or
+     * was replaced needs no deletion.
+     */
+    public void delete(String namespace, ObjectName pod) {
+        DeleteOptions options = new DeleteOptionsBuilder()
+                .withNewPreconditions()
+                .withUid(pod.uid())
+                .endPreconditions()
+                .build();
+        try {
+            client.raw("/api/v1/namespaces/%s/pods/%s".formatted(namespace, pod.name()), "DELETE", options);
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != HttpURLConnection.HTTP_NOT_FOUND && e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
+                throw e;
+            }
+        }
+    }
+
+    /** Returns name and UID of a pod. */
+    public static ObjectName nameOf(Pod pod) {
+        return new ObjectName(pod.getMetadata().getName(), pod.getMetadata().getUid());
+    }
+
+    /** Returns whether a pod is on its way out. */
+    public static boolean isTerminating(Pod pod) {
+        return pod.getMetadata().getDeletionTimestamp() != null;
+    }
+
+    /** Returns the controller that would start the pod again. */
+    public static Optional<OwnerReference> controllerOf(Pod pod) {
+        return pod.getMetadata().getOwnerReferences().stream()
+                .filter(owner -> Boolean.TRUE.equals(owner.getController()))
+                .findFirst();
+    }
+
+    /** Returns whether a container of the pod is running. */
+    public static boolean isRunning(Pod pod, String container) {
+        return pod.getStatus() != null
+                && pod.getStatus().getContainerStatuses().stream()
+                        .anyMatch(status -> container.equals(status.getName())
+                                && status.getState() != null
+                                && status.getState().getRunning() != null);
+    }
+
+    private static boolean isLive(Pod pod) {
+        return pod.getStatus() == null || !ENDED.contains(pod.getStatus().getPhase());
+    }
+}
