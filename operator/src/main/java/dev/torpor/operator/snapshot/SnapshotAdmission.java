@@ -1,0 +1,141 @@
+package dev.torpor.operator.snapshot;
+
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SourceSpec;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.LauncherWiring;
+import dev.torpor.operator.vm.SnapshotClasses;
+import dev.torpor.operator.vm.StoreState;
+import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.VmName;
+import dev.torpor.operator.vm.VmPods;
+import dev.torpor.operator.vm.VmUse;
+import io.fabric8.kubernetes.api.model.OwnerReference;
+import io.fabric8.kubernetes.api.model.Pod;
+import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
+
+/** Decides whether a snapshot can be bound to a node. Refusals that no waiting cures come first. */
+final class SnapshotAdmission {
+    private final VmPods pods;
+    private final SnapshotClasses classes;
+    private final VmUse use;
+    private final Stores stores;
+
+    SnapshotAdmission(VmPods pods, SnapshotClasses classes, VmUse use, Stores stores) {
+        this.pods = pods;
+        this.classes = classes;
+        this.use = use;
+        this.stores = stores;
+    }
+
+    /**
+     * Returns what the snapshot is bound to. To be called under the namespace's admission lock.
+     *
+     * @throws TorporException with the reason for which it cannot be bound, or not yet
+     */
+    SnapshotSituation.Binding admit(VMSnapshot snapshot) throws TorporException {
+        VMSnapshotSpec spec = snapshot.getSpec();
+        VmName vm = new VmName(snapshot.getMetadata().getNamespace(), spec.vmName());
+        requireSupportedMode(spec);
+        Pod pod = singlePod(vm);
+        requireSource(spec.source(), pod);
+        requireNoController(spec, pod);
+        String container = LauncherWiring.qemuContainer(pod);
+        String nodeName = requireRunning(pod, container);
+        Optional<String> className = classes.resolve(spec);
+        use.requireFree(vm);
+        StoreState.Alive store = requireStore(nodeName);
+        return new SnapshotSituation.Binding(className.orElse(null), pod, nodeName, store.nodeUid(), store.storeId());
+    }
+
+    private static void requireSupportedMode(VMSnapshotSpec spec) throws TorporException {
+        if (spec.mode() == SaveMode.ManagedSave) {
+            throw new TorporException(
+                    FailureReason.ModeNotSupported,
+                    "This release does not do mode ManagedSave. Use Save, or Checkpoint. Nothing was done to the VM.");
+        }
+    }
+
+    private Pod singlePod(VmName vm) throws TorporException {
+        List<Pod> live = pods.live(vm);
+        if (live.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.VMNotFound,
+                    "No live pod in namespace %s has the label %s=%s. Start the VM, or name the right one in a new VMSnapshot."
+                            .formatted(vm.namespace(), Torpor.VM_LABEL, vm.name()));
+        }
+        if (live.size() > 1) {
+            throw new TorporException(
+                    FailureReason.MultipleLivePods,
+                    "VM %s has %d live pods: %s. A VM is one pod: delete the others. Nothing was done to the VM."
+                            .formatted(
+                                    vm.name(),
+                                    live.size(),
+                                    live.stream()
+                                            .map(pod -> pod.getMetadata().getName())
+                                            .collect(Collectors.joining(", "))));
+        }
+        return live.getFirst();
+    }
+
+    private static void requireSource(@Nullable SourceSpec source, Pod pod) throws TorporException {
+        if (source != null
+                && source.podUID() != null
+                && !source.podUID().equals(pod.getMetadata().getUid())) {
+            throw new TorporException(
+                    FailureReason.PodReplaced,
+                    "spec.source.podUID is %s, and the live pod %s has UID %s. Make a new VMSnapshot for that one. The VM runs."
+                            .formatted(
+                                    source.podUID(),
+                                    pod.getMetadata().getName(),
+                                    pod.getMetadata().getUid()));
+        }
+    }
+
+    private static void requireNoController(VMSnapshotSpec spec, Pod pod) throws TorporException {
+        Optional<OwnerReference> controller = VmPods.controllerOf(pod);
+        if (controller.isPresent() && spec.mode() != SaveMode.Checkpoint) {
+            throw new TorporException(
+                    FailureReason.ControllerWouldRecreate,
+                    "Pod %s belongs to %s %s, which would start the VM again as soon as it is saved. Use mode Checkpoint, or a bare pod. The VM runs."
+                            .formatted(
+                                    pod.getMetadata().getName(),
+                                    controller.get().getKind(),
+                                    controller.get().getName()));
+        }
+    }
+
+    private static String requireRunning(Pod pod, String container) throws TorporException {
+        String nodeName = pod.getSpec().getNodeName();
+        if (VmPods.isTerminating(pod)) {
+            throw new TorporException(
+                    FailureReason.VMNotRunning,
+                    "Pod %s is being deleted. Start the VM again to save it."
+                            .formatted(pod.getMetadata().getName()));
+        }
+        if (nodeName == null || !VmPods.isRunning(pod, container)) {
+            throw new TorporException(
+                    FailureReason.VMNotRunning,
+                    "Container %s of pod %s does not run. See what the pod waits for."
+                            .formatted(container, pod.getMetadata().getName()));
+        }
+        return nodeName;
+    }
+
+    private StoreState.Alive requireStore(String nodeName) throws TorporException {
+        return switch (stores.look(nodeName, null, null)) {
+            case StoreState.Alive alive -> alive;
+            case StoreState.Away(String message) ->
+                throw new TorporException(FailureReason.StoreUnavailable, message + " The VM runs.");
+            case StoreState.NodeGone(String message) ->
+                throw new TorporException(FailureReason.StoreUnavailable, message);
+        };
+    }
+}

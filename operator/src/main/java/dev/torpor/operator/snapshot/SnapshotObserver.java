@@ -1,0 +1,174 @@
+package dev.torpor.operator.snapshot;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.ConsumedBy;
+import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.StoreState;
+import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.VmPods;
+import dev.torpor.operator.vm.VmUse;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+
+/** Reads the situation of a VMSnapshot. All reads go to the API server; nothing is changed. */
+final class SnapshotObserver {
+    private final KubernetesClient client;
+    private final SnapshotAdmission admission;
+    private final VmPods pods;
+    private final Stores stores;
+
+    SnapshotObserver(KubernetesClient client, SnapshotAdmission admission, VmPods pods, Stores stores) {
+        this.client = client;
+        this.admission = admission;
+        this.pods = pods;
+        this.stores = stores;
+    }
+
+    /** Returns whether a snapshot is still to be admitted, which must be done under the admission lock. */
+    static boolean isUnbound(VMSnapshot snapshot) {
+        return snapshot.getStatus() == null || snapshot.getStatus().getNodeName() == null;
+    }
+
+    SnapshotSituation observe(VMSnapshot snapshot) {
+        VMSnapshotStatus status = Objects.requireNonNullElseGet(snapshot.getStatus(), VMSnapshotStatus::new);
+        boolean finalizer = snapshot.getMetadata().getFinalizers().contains(Torpor.IMAGE_FINALIZER);
+        boolean deleted = snapshot.getMetadata().getDeletionTimestamp() != null;
+        String nodeName = status.getNodeName();
+        if (nodeName == null) {
+            if (deleted) {
+                return finalizer ? new SnapshotSituation.DeletedUnbound() : new SnapshotSituation.Ended();
+            }
+            return unbound(snapshot, status, finalizer);
+        }
+        if (deleted) {
+            return deleted(snapshot, status, nodeName, finalizer);
+        }
+        if (Conditions.isTrue(status.getConditions(), ConditionType.SAVED)) {
+            return saved(snapshot, status, nodeName);
+        }
+        FailureStatus failure = status.getFailure();
+        if (failure != null) {
+            return new SnapshotSituation.GaveUp(
+                    Objects.requireNonNullElse(failure.reason(), FailureReason.Internal.name()),
+                    Objects.requireNonNullElse(failure.message(), ""));
+        }
+        return new SnapshotSituation.InWork(stores.look(nodeName, status.getNodeUID(), status.getStoreID()));
+    }
+
+    private SnapshotSituation unbound(VMSnapshot snapshot, VMSnapshotStatus status, boolean finalizer) {
+        if (Conditions.isTrue(status.getConditions(), ConditionType.STALLED)) {
+            return new SnapshotSituation.Ended();
+        }
+        if (Boolean.TRUE.equals(snapshot.getSpec().cancel()) || Boolean.TRUE.equals(status.getCancelRequested())) {
+            return new SnapshotSituation.CancelledUnbound();
+        }
+        if (!finalizer) {
+            return new SnapshotSituation.New();
+        }
+        try {
+            return new SnapshotSituation.Admissible(admission.admit(snapshot));
+        } catch (TorporException e) {
+            return new SnapshotSituation.Refused(e.reason(), Objects.requireNonNullElse(e.getMessage(), ""));
+        }
+    }
+
+    private SnapshotSituation deleted(
+            VMSnapshot snapshot, VMSnapshotStatus status, String nodeName, boolean finalizer) {
+        if (!finalizer) {
+            return new SnapshotSituation.Ended();
+        }
+        // A saved pod's next start is refused for good; without its deletion a paused QEMU would stay behind.
+        Optional<SnapshotSituation> stopping = Conditions.isTrue(status.getConditions(), ConditionType.SAVED)
+                ? stoppingSource(snapshot, status)
+                : Optional.empty();
+        return stopping.orElseGet(() -> switch (stores.look(nodeName, status.getNodeUID(), null)) {
+            case StoreState.NodeGone(String message) -> new SnapshotSituation.DeletedWithNode(message);
+            case StoreState.Alive _, StoreState.Away _ -> new SnapshotSituation.DeletedByAgent();
+        });
+    }
+
+    private SnapshotSituation saved(VMSnapshot snapshot, VMSnapshotStatus status, String nodeName) {
+        return stoppingSource(snapshot, status).orElseGet(() -> image(snapshot, status, nodeName));
+    }
+
+    private Optional<SnapshotSituation> stoppingSource(VMSnapshot snapshot, VMSnapshotStatus status) {
+        ObjectName source = status.getPod();
+        if (snapshot.getSpec().mode() == SaveMode.Checkpoint || source == null) {
+            return Optional.empty();
+        }
+        Optional<Pod> pod = pods.find(snapshot.getMetadata().getNamespace(), source);
+        return pod.map(found -> new SnapshotSituation.StoppingSource(source, VmPods.isTerminating(found)));
+    }
+
+    private SnapshotSituation image(VMSnapshot snapshot, VMSnapshotStatus status, String nodeName) {
+        if (status.getConsumedBy() != null) {
+            return new SnapshotSituation.Consumed(status.getConsumedBy());
+        }
+        List<VMRestore> restores = restoresOf(snapshot);
+        if (snapshot.getSpec().mode() != SaveMode.Checkpoint) {
+            Optional<VMRestore> done = restores.stream()
+                    .filter(restore -> Conditions.isTrue(restore.getStatus().getConditions(), ConditionType.RESUMED))
+                    .findFirst();
+            if (done.isPresent()) {
+                return new SnapshotSituation.Consumed(consumedBy(done.get()));
+            }
+        }
+        Optional<Condition> available = Conditions.find(status.getConditions(), ConditionType.IMAGE_AVAILABLE);
+        String reason = available.map(Condition::getReason).orElse("");
+        if (SnapshotReason.Consumed.name().equals(reason)) {
+            return new SnapshotSituation.Consumed(null);
+        }
+        Optional<VMRestore> active = restores.stream().filter(VmUse::isAtWork).findFirst();
+        if (active.isPresent()) {
+            return new SnapshotSituation.BeingRestored(
+                    active.get().getMetadata().getName());
+        }
+        if (available.isPresent()
+                && (SnapshotReason.Stale.name().equals(reason)
+                        || "False".equals(available.get().getStatus()))) {
+            return new SnapshotSituation.ImageUnusable(reason, available.get().getMessage());
+        }
+        if (stores.look(nodeName, status.getNodeUID(), null) instanceof StoreState.NodeGone(String message)) {
+            return new SnapshotSituation.ImageUnusable(
+                    SnapshotReason.NodeGone.name(), message + " The image was in its store.");
+        }
+        return new SnapshotSituation.Restorable(nodeName);
+    }
+
+    private List<VMRestore> restoresOf(VMSnapshot snapshot) {
+        String uid = snapshot.getMetadata().getUid();
+        return client
+                .resources(VMRestore.class)
+                .inNamespace(snapshot.getMetadata().getNamespace())
+                .list()
+                .getItems()
+                .stream()
+                .filter(restore -> restore.getStatus() != null
+                        && uid.equals(restore.getStatus().getSnapshotUID()))
+                .toList();
+    }
+
+    private static ConsumedBy consumedBy(VMRestore restore) {
+        VMRestoreStatus status = restore.getStatus();
+        ObjectName pod = status.getPod();
+        return new ConsumedBy(
+                restore.getMetadata().getName(),
+                pod == null ? null : pod.name(),
+                pod == null ? null : pod.uid(),
+                status.getCompletionTime());
+    }
+}

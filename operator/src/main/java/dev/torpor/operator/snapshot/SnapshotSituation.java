@@ -1,0 +1,59 @@
+package dev.torpor.operator.snapshot;
+
+import dev.torpor.api.v1alpha1.ConsumedBy;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.operator.vm.StoreState;
+import io.fabric8.kubernetes.api.model.Pod;
+import org.jspecify.annotations.Nullable;
+
+/** Where a VMSnapshot stands, as read from the API server: one record for each situation that is treated in its own way. */
+sealed interface SnapshotSituation {
+    /** Its end is written down, and nothing is left to do. */
+    record Ended() implements SnapshotSituation {}
+
+    /** It does not carry our finalizer yet. */
+    record New() implements SnapshotSituation {}
+
+    /** Cancelled before a node was chosen. */
+    record CancelledUnbound() implements SnapshotSituation {}
+
+    /** It cannot be admitted, now or ever. */
+    record Refused(FailureReason reason, String message) implements SnapshotSituation {}
+
+    /** It can be bound. */
+    record Admissible(Binding binding) implements SnapshotSituation {}
+
+    /** Bound, and the agent has not come to an end; {@code store} says whether there is an agent. */
+    record InWork(StoreState store) implements SnapshotSituation {}
+
+    /** The agent gave up, and says what became of the VM. */
+    record GaveUp(String reason, String message) implements SnapshotSituation {}
+
+    /** The image is committed, and the pod that it was taken from is still there. */
+    record StoppingSource(ObjectName pod, boolean terminating) implements SnapshotSituation {}
+
+    /** The image can be restored. */
+    record Restorable(String nodeName) implements SnapshotSituation {}
+
+    /** A restore of the image is in progress. */
+    record BeingRestored(String restoreName) implements SnapshotSituation {}
+
+    /** The image was restored in place and is gone; by whom, where it is still known. */
+    record Consumed(@Nullable ConsumedBy by) implements SnapshotSituation {}
+
+    /** The image can no longer be restored. */
+    record ImageUnusable(String reason, String message) implements SnapshotSituation {}
+
+    /** It is being deleted and no file can exist: our finalizer can go. */
+    record DeletedUnbound() implements SnapshotSituation {}
+
+    /** It is being deleted, and the node that has the file is gone. */
+    record DeletedWithNode(String message) implements SnapshotSituation {}
+
+    /** It is being deleted, and its node's agent sees to the file and to our finalizer. */
+    record DeletedByAgent() implements SnapshotSituation {}
+
+    /** What binding a snapshot to a node rests on. */
+    record Binding(@Nullable String className, Pod pod, String nodeName, String nodeUid, String storeId) {}
+}
