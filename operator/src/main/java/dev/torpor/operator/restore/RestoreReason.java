@@ -1,0 +1,16 @@
+package dev.torpor.operator.restore;
+
+/**
+ * Reasons of condition Ready that are no failures; those are {@link dev.torpor.failure.FailureReason}. The names are
+ * API: never renamed.
+ */
+enum RestoreReason {
+    /** The agent checks the image. */
+    CheckingImage,
+    /** The VM's pod is being started. */
+    StartingPod,
+    /** QEMU loads the image. */
+    Loading,
+    /** The VM is back. */
+    Running
+}

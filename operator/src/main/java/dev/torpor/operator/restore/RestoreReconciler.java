@@ -1,0 +1,189 @@
+package dev.torpor.operator.restore;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.status.StatusWriter;
+import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.TorporException;
+import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.RecordedManifests;
+import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.VmPods;
+import dev.torpor.operator.vm.VmUse;
+import dev.torpor.operator.vm.Wakeups;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import java.time.Duration;
+import java.time.InstantSource;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Brings VMRestores from one state to the next. Whatever woke it, it decides on what the API server says now. */
+@ControllerConfiguration(name = "vmrestore", generationAwareEventProcessing = false)
+public final class RestoreReconciler implements Reconciler<VMRestore> {
+    private static final Logger LOG = LoggerFactory.getLogger(RestoreReconciler.class);
+    /** The object changed while we decided: the event of that change comes too, this only makes sure. */
+    private static final Duration STALE_INTERVAL = Duration.ofSeconds(1);
+
+    private final KubernetesClient client;
+    private final StatusWriter writer;
+    private final EventRecorder events;
+    private final AdmissionLock lock;
+    private final InstantSource clock;
+    private final RestoreObserver observer;
+    private final RestoreActions actions;
+
+    /**
+     * @param stores the nodes' stores
+     * @param lock shared with the controller of snapshots
+     */
+    public RestoreReconciler(
+            KubernetesClient client,
+            StatusWriter writer,
+            EventRecorder events,
+            Stores stores,
+            AdmissionLock lock,
+            InstantSource clock) {
+        VmPods pods = new VmPods(client);
+        RecordedManifests manifests = new RecordedManifests(client);
+        this.client = client;
+        this.writer = writer;
+        this.events = events;
+        this.lock = lock;
+        this.clock = clock;
+        this.observer = new RestoreObserver(
+                client,
+                new RestoreAdmission(client, pods, manifests, new VmUse(client), stores),
+                pods,
+                manifests,
+                stores);
+        this.actions = new RestoreActions(client, pods);
+    }
+
+    @Override
+    public UpdateControl<VMRestore> reconcile(VMRestore woken, Context<VMRestore> context) {
+        UpdateControl<VMRestore> done = UpdateControl.noUpdate();
+        Duration lookAgain =
+                step(woken.getMetadata().getNamespace(), woken.getMetadata().getName());
+        return lookAgain == null ? done : done.rescheduleAfter(lookAgain.plusMillis(1));
+    }
+
+    /** Does one step, and returns after which time to look again at the latest, or null. */
+    @Nullable
+    Duration step(String namespace, String name) {
+        VMRestore seen = read(namespace, name);
+        if (seen == null) {
+            return null;
+        }
+        if (!RestoreObserver.isUnbound(seen)) {
+            return run(seen);
+        }
+        return lock.hold(namespace, () -> {
+            VMRestore now = read(namespace, name);
+            return now == null ? null : run(now);
+        });
+    }
+
+    private @Nullable Duration run(VMRestore seen) {
+        RestoreDecision decision = RestoreDecision.decide(seen, observer.observe(seen), clock.instant());
+        try {
+            actions.perform(seen, decision.action());
+        } catch (TorporException e) {
+            decision = RestoreDecision.decide(
+                    seen,
+                    new RestoreSituation.Failed(
+                            e.reason().name(), Objects.requireNonNullElse(e.getMessage(), ""), Optional.empty()),
+                    clock.instant());
+        }
+        return publish(seen, decision);
+    }
+
+    private @Nullable Duration publish(VMRestore seen, RestoreDecision decision) {
+        VMRestoreStatus own = decision.own();
+        if (own == null) {
+            announce(seen, decision);
+            return decision.lookAgain();
+        }
+        return switch (writer.transition(StatusOwner.RESTORE_OPERATOR, seen, own)) {
+            case WriteResult.Unchanged<VMRestore> _ -> decision.lookAgain();
+            case WriteResult.Written<VMRestore> _ -> {
+                if (isNews(seen.getStatus(), own)) {
+                    announce(seen, decision);
+                }
+                yield decision.lookAgain();
+            }
+            case WriteResult.Stale<VMRestore>(String detail) -> {
+                LOG.debug("{}: looking again: {}", ref(seen), detail);
+                yield STALE_INTERVAL;
+            }
+            case WriteResult.Gone<VMRestore> _ -> null;
+        };
+    }
+
+    private void announce(VMRestore seen, RestoreDecision decision) {
+        if (decision.notice() != null) {
+            LOG.info(
+                    "{}: {}: {}",
+                    ref(seen),
+                    decision.notice().reason(),
+                    decision.notice().message());
+            events.record(seen, decision.notice());
+        }
+    }
+
+    private static boolean isNews(@Nullable VMRestoreStatus before, VMRestoreStatus after) {
+        return before == null
+                || before.getPhase() != after.getPhase()
+                || !Objects.equals(
+                        Conditions.reason(before.getConditions(), ConditionType.READY),
+                        Conditions.reason(after.getConditions(), ConditionType.READY));
+    }
+
+    private @Nullable VMRestore read(String namespace, String name) {
+        return client.resources(VMRestore.class)
+                .inNamespace(namespace)
+                .withName(name)
+                .get();
+    }
+
+    private static String ref(VMRestore restore) {
+        return "VMRestore %s/%s (%s)"
+                .formatted(
+                        restore.getMetadata().getNamespace(),
+                        restore.getMetadata().getName(),
+                        restore.getMetadata().getUid());
+    }
+
+    @Override
+    public List<EventSource<?, VMRestore>> prepareEventSources(EventSourceContext<VMRestore> context) {
+        return Wakeups.of(
+                context,
+                RestoreReconciler::keys,
+                Wakeups.pods(vm -> "vm:" + vm),
+                // A snapshot wakes the restores that name it, and those that wait for its VM.
+                Wakeups.others(
+                        VMSnapshot.class,
+                        snapshot -> List.of("snapshot:" + snapshot.getMetadata().getName())));
+    }
+
+    private static List<String> keys(VMRestore restore) {
+        String snapshot = "snapshot:" + restore.getSpec().snapshotName();
+        return restore.getStatus() == null || restore.getStatus().getVmName() == null
+                ? List.of(snapshot)
+                : List.of(snapshot, "vm:" + restore.getStatus().getVmName());
+    }
+}

@@ -1,0 +1,40 @@
+package dev.torpor.operator.restore;
+
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.operator.vm.StoreState;
+import io.fabric8.kubernetes.api.model.Pod;
+import java.util.Optional;
+
+/** Where a VMRestore stands, as read from the API server: one record for each situation that is treated in its own way. */
+sealed interface RestoreSituation {
+    /** Its end is written down, and nothing is left to do. */
+    record Ended() implements RestoreSituation {}
+
+    /** It cannot be admitted, now or ever. */
+    record Refused(FailureReason reason, String message) implements RestoreSituation {}
+
+    /** It can be bound. */
+    record Admissible(Binding binding) implements RestoreSituation {}
+
+    /** Bound, and the agent has not said that the image is good; {@code store} says whether there is an agent. */
+    record CheckingImage(StoreState store) implements RestoreSituation {}
+
+    /** The image is good and the pod is to be created. */
+    record PodMissing(Pod manifest) implements RestoreSituation {}
+
+    /** The pod was created, and QEMU does not load yet. */
+    record PodStarting(ObjectName pod, StoreState store) implements RestoreSituation {}
+
+    /** QEMU loads the image. */
+    record Loading(ObjectName pod, StoreState store) implements RestoreSituation {}
+
+    /** The agent proved that the VM is back. */
+    record Resumed() implements RestoreSituation {}
+
+    /** It failed for good after it was bound, by the agent's word or by ours; the pod that was created may be left. */
+    record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}
+
+    /** What binding a restore to a node rests on. */
+    record Binding(String nodeName, String snapshotUid, String vmName) {}
+}
