@@ -58,6 +58,11 @@ test-standin: jdk packages kubernetes guest ## operator and agent on a real cont
 test-node: jdk packages kubernetes images ## the whole way on a real kubelet
 	@tools/test.sh node
 
+.PHONY: bench
+bench: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes
+	@$(MVN) -q package -DskipTests -pl e2e -am
+	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.Bench
+
 .PHONY: clean
 clean: jdk ## delete what was built here (not the cache of Kubernetes binaries)
 	@$(MVN) -q clean
