@@ -1,0 +1,28 @@
+package dev.torpor.agent.image;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+
+/** Changes single fields of JSON. */
+final class SampleJson {
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private SampleJson() {}
+
+    /** Sets the field of a dotted path to a value, in JSON with single quotes. */
+    static byte[] with(byte[] json, String path, String value) {
+        try {
+            JsonNode root = JSON.readTree(json);
+            int dot = path.lastIndexOf('.');
+            JsonNode parent =
+                    dot < 0 ? root : root.at("/" + path.substring(0, dot).replace('.', '/'));
+            ((ObjectNode) parent).set(path.substring(dot + 1), JSON.readTree(value.replace('\'', '"')));
+            return JSON.writeValueAsBytes(root);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
