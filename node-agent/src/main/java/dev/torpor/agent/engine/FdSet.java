@@ -33,18 +33,32 @@ final class FdSet {
             id = Math.max(id, set.path("fdset-id").asLong() + 1);
         }
         FdSet fdSet = new FdSet(id);
-        for (Descriptor descriptor : descriptors) {
-            qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OPAQUE), descriptor);
-        }
-        for (JsonNode set : qmp.execute("query-fdsets")) {
-            if (set.path("fdset-id").asLong() == id && set.path("fds").size() == descriptors.size()) {
-                return fdSet;
+        try {
+            for (Descriptor descriptor : descriptors) {
+                qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OPAQUE), descriptor);
             }
+            for (JsonNode set : qmp.execute("query-fdsets")) {
+                if (set.path("fdset-id").asLong() == id && set.path("fds").size() == descriptors.size()) {
+                    return fdSet;
+                }
+            }
+            throw new TorporException(
+                    FailureReason.QMPCommandFailed,
+                    "QEMU did not keep the " + descriptors.size() + " descriptors it was sent");
+        } catch (TorporException e) {
+            if (e.reason() == FailureReason.QMPCommandFailed) {
+                removeAfter(e, qmp, fdSet);
+            }
+            throw e;
         }
-        fdSet.remove(qmp);
-        throw new TorporException(
-                FailureReason.QMPCommandFailed,
-                "QEMU did not keep the " + descriptors.size() + " descriptors it was sent");
+    }
+
+    private static void removeAfter(TorporException failure, QmpClient qmp, FdSet fdSet) {
+        try {
+            fdSet.remove(qmp);
+        } catch (TorporException e) {
+            failure.addSuppressed(e);
+        }
     }
 
     /** Removes every set that we ever added, also in an earlier life of the agent. */
