@@ -52,6 +52,7 @@ public final class ControlPlane implements AutoCloseable {
     private final Kubeconfig kubeconfigs;
     private final Path kubeconfig;
     private final KubernetesClient client;
+    private final Path kubeletClientAuthority;
 
     private ControlPlane(Options options, Binaries binaries, Workspace workspace) throws IOException {
         this.options = options;
@@ -60,6 +61,7 @@ public final class ControlPlane implements AutoCloseable {
         int port = FreePorts.take();
         Path certificate = workspace.file("pki/apiserver.crt");
         this.kubeconfigs = new Kubeconfig("https://" + options.address() + ":" + port, certificate);
+        this.kubeletClientAuthority = workspace.file("kubelet-client.crt");
         this.kubeconfig = kubeconfigs.write(workspace.file("admin.kubeconfig"), adminToken);
         startApiServer(port);
         awaitWithChildren("certificate of the API server", () -> Files.exists(certificate));
@@ -97,6 +99,7 @@ public final class ControlPlane implements AutoCloseable {
                 "--initial-advertise-peer-urls=" + etcdPeer,
                 "--initial-cluster=default=" + etcdPeer);
         SigningKey.generate(workspace.file("service-account.key"), workspace.file("service-account.pub"));
+        ClientCertificate.generate(kubeletClientAuthority, workspace.file("kubelet-client.key"));
         Files.writeString(workspace.file("tokens.csv"), adminToken + ",admin,admin,system:masters\n");
         boolean loopback = options.address().startsWith("127.");
         run(
@@ -117,6 +120,8 @@ public final class ControlPlane implements AutoCloseable {
                 "--enable-admission-plugins=NodeRestriction",
                 "--disable-admission-plugins=" + (options.controllers() ? "" : "ServiceAccount"),
                 "--kubelet-preferred-address-types=InternalIP",
+                "--kubelet-client-certificate=" + kubeletClientAuthority,
+                "--kubelet-client-key=" + workspace.file("kubelet-client.key"),
                 "--profiling=false");
     }
 
@@ -128,6 +133,7 @@ public final class ControlPlane implements AutoCloseable {
                 "--secure-port=0",
                 "--service-account-private-key-file=" + workspace.file("service-account.key"),
                 "--use-service-account-credentials=true",
+                "--flex-volume-plugin-dir=" + workspace.file("volume-plugins"),
                 "--root-ca-file=" + workspace.file("pki/apiserver.crt"),
                 "--profiling=false");
         run(
@@ -164,6 +170,11 @@ public final class ControlPlane implements AutoCloseable {
 
     public Binaries binaries() {
         return binaries;
+    }
+
+    /** Returns the file with the certificate that the API server shows kubelets; self-signed. */
+    Path kubeletClientAuthority() {
+        return kubeletClientAuthority;
     }
 
     /** Returns the URL of the API server. */

@@ -1,0 +1,115 @@
+package dev.torpor.e2e.cluster;
+
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** A containerd of a node's own, with everything that it keeps below one directory, beside any other on the machine. */
+final class ContainerRuntime implements AutoCloseable {
+    private static final Duration READY_TIMEOUT = Duration.ofMinutes(1);
+    /** The namespace that containerd's CRI plugin keeps its containers and images in. */
+    private static final String NAMESPACE = "k8s.io";
+
+    private final Path directory;
+    private final Path socket;
+    private final Child containerd;
+
+    private ContainerRuntime(Workspace workspace, Path directory, PodNetwork network) throws IOException {
+        this.directory = directory;
+        this.socket = directory.resolve("containerd.sock");
+        Path cni = directory.resolve("cni");
+        network.configure(cni, directory.resolve("cni-addresses"));
+        Path configuration = Files.writeString(directory.resolve("config.toml"), configuration(cni));
+        this.containerd = workspace.start("containerd", Path.of("/usr/bin/containerd"), "--config=" + configuration);
+    }
+
+    /** Starts one and waits until it answers. */
+    static ContainerRuntime start(Workspace workspace, PodNetwork network) throws IOException {
+        Path directory = Files.createDirectory(workspace.file("containerd"));
+        ContainerRuntime runtime = new ContainerRuntime(workspace, directory, network);
+        await("containerd").atMost(READY_TIMEOUT).until(() -> {
+            runtime.containerd.requireAlive();
+            return Command.tryRun(runtime.ctr("version")).code() == 0;
+        });
+        return runtime;
+    }
+
+    private String configuration(Path cni) throws IOException {
+        // The kernel refuses overlay on overlay, as in a container's own file system.
+        String snapshotter = Files.getFileStore(directory).type().equals("overlay") ? "native" : "overlayfs";
+        // restrict_oom_score_adj: runc fails in a machine without CAP_SYS_RESOURCE otherwise.
+        return """
+                version = 2
+                root = "%1$s/root"
+                state = "%1$s/state"
+                [grpc]
+                address = "%2$s"
+                [plugins."io.containerd.internal.v1.opt"]
+                path = "%1$s/opt"
+                [plugins."io.containerd.grpc.v1.cri"]
+                sandbox_image = "%3$s"
+                restrict_oom_score_adj = true
+                netns_mounts_under_state_dir = true
+                [plugins."io.containerd.grpc.v1.cri".cni]
+                bin_dir = "/usr/lib/cni"
+                conf_dir = "%4$s"
+                [plugins."io.containerd.grpc.v1.cri".containerd]
+                snapshotter = "%5$s"
+                [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+                runtime_type = "io.containerd.runc.v2"
+                [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+                SystemdCgroup = false
+                Root = "%1$s/runc"
+                """.formatted(directory, socket, ContainerImages.PAUSE, cni, snapshotter);
+    }
+
+    /** Returns the address that a kubelet takes. */
+    String endpoint() {
+        return "unix://" + socket;
+    }
+
+    /** Loads an image from an archive. */
+    void load(Path archive) {
+        Command.run(ctr("images", "import", archive.toString()));
+    }
+
+    /** Kills the containers that are left, with their shims, and ends containerd. */
+    @Override
+    public void close() {
+        for (String task :
+                Command.tryRun(ctr("tasks", "list", "--quiet")).output().lines().toList()) {
+            Command.tryRun(ctr("tasks", "delete", "--force", task));
+        }
+        containerd.close();
+        killShims();
+    }
+
+    private void killShims() {
+        List<ProcessHandle> shims =
+                ProcessHandle.allProcesses().filter(this::isOurShim).toList();
+        for (ProcessHandle shim : shims) {
+            shim.descendants().forEach(ProcessHandle::destroyForcibly);
+            shim.destroyForcibly();
+        }
+        shims.forEach(shim -> shim.onExit().join());
+    }
+
+    private boolean isOurShim(ProcessHandle process) {
+        try {
+            String commandLine = Files.readString(Path.of("/proc/" + process.pid() + "/cmdline"));
+            return commandLine.contains("containerd-shim") && commandLine.contains(socket.toString());
+        } catch (IOException e) {
+            return false; // It has ended.
+        }
+    }
+
+    private String[] ctr(String... arguments) {
+        return Stream.concat(Stream.of("ctr", "--address=" + socket, "--namespace=" + NAMESPACE), Stream.of(arguments))
+                .toArray(String[]::new);
+    }
+}

@@ -1,0 +1,200 @@
+package dev.torpor.e2e.cluster;
+
+import static org.awaitility.Awaitility.await;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.stream.Stream;
+
+/**
+ * This machine as a node of a {@link ControlPlane} with controllers: a real kubelet on a containerd of its own, with
+ * the images of {@link ContainerImages} loaded. Needs root and the packages of {@code tools/packages.sh}. Cgroup, bridge,
+ * sockets and folders are its own, so that it runs beside another container engine; closing it takes all of them away.
+ */
+public final class RealNode implements AutoCloseable {
+    private static final Duration READY_TIMEOUT = Duration.ofMinutes(2);
+    private static final Path CONTAINER_LOGS = Path.of("/var/log/containers");
+
+    private final ControlPlane controlPlane;
+    private final String name;
+    private final Workspace workspace = Workspace.create("node");
+    private final Thread atExit = new Thread(this::tearDown, "close-node");
+    /** What {@link #close} undoes, the last one first. */
+    private final Deque<AutoCloseable> parts = new ArrayDeque<>();
+
+    private RealNode(ControlPlane controlPlane, String name) {
+        this.controlPlane = controlPlane;
+        this.name = name;
+    }
+
+    /**
+     * Starts a node and waits until it is Ready. Throws an unchecked exception with the logs' ends if not.
+     *
+     * @param name of the node object
+     */
+    public static RealNode start(ControlPlane controlPlane, String name) {
+        ContainerImages images = ContainerImages.find();
+        RealNode node = new RealNode(controlPlane, name);
+        Runtime.getRuntime().addShutdownHook(node.atExit);
+        try {
+            node.startParts(images);
+            return node;
+        } catch (IOException | RuntimeException e) {
+            String logs = node.workspace.logTails(20);
+            node.close();
+            throw new IllegalStateException("the node " + name + " did not start:\n" + logs, e);
+        }
+    }
+
+    private void startParts(ContainerImages images) throws IOException {
+        parts.push(workspace);
+        parts.push(() -> Mounts.unmountBelow(workspace.directory()));
+        KernelSettings settings = KernelSettings.remember();
+        parts.push(settings::restore);
+        FixedFolders folders = FixedFolders.remember();
+        parts.push(folders::removeNew);
+        parts.push(this::deleteLogLinks);
+        PodNetwork network = PodNetwork.create();
+        parts.push(network);
+        NodeCgroup cgroup = NodeCgroup.create(network.bridge());
+        parts.push(cgroup);
+        ContainerRuntime runtime = ContainerRuntime.start(workspace, network);
+        parts.push(runtime);
+        images.archives().forEach(runtime::load);
+        Child kubelet = startKubelet(network, cgroup, runtime);
+        parts.push(kubelet);
+        parts.push(this::deletePods);
+        awaitReady();
+    }
+
+    private Child startKubelet(PodNetwork network, NodeCgroup cgroup, ContainerRuntime runtime) throws IOException {
+        Path configuration = workspace.file("kubelet.yaml");
+        Files.writeString(
+                configuration,
+                new KubeletConfiguration(
+                                workspace.directory(),
+                                network.nodeAddress(),
+                                FreePorts.take(),
+                                controlPlane.kubeletClientAuthority(),
+                                runtime.endpoint(),
+                                cgroup.path())
+                        .text());
+        return workspace.start(
+                "kubelet",
+                controlPlane.binaries().path("kubelet"),
+                "--config=" + configuration,
+                "--kubeconfig=" + controlPlane.kubeconfigOfNode(name),
+                "--root-dir=" + kubeletRoot(),
+                "--cert-dir=" + workspace.file("kubelet-pki"),
+                "--hostname-override=" + name,
+                "--node-ip=" + network.nodeAddress());
+    }
+
+    private void awaitReady() {
+        await("node " + name)
+                .atMost(READY_TIMEOUT)
+                .pollInterval(Duration.ofMillis(200))
+                .until(() -> {
+                    workspace.requireAllAlive();
+                    return controlPlane
+                            .kubectl()
+                            .tryRun(
+                                    "get",
+                                    "node",
+                                    name,
+                                    "-o",
+                                    "jsonpath={.status.conditions[?(@.type=='Ready')].status}")
+                            .output()
+                            .equals("True");
+                });
+        // Pods wait for the taint to go, not for the condition.
+        await("taints of node " + name).atMost(READY_TIMEOUT).until(() -> controlPlane
+                .kubectl("get", "node", name, "-o", "jsonpath={.spec.taints}")
+                .isEmpty());
+    }
+
+    /** Returns the name of the node object. */
+    public String name() {
+        return name;
+    }
+
+    /** Returns the folder that the kubelet keeps pods' volumes in. */
+    public Path kubeletRoot() {
+        return workspace.file("kubelet");
+    }
+
+    /** Returns everything's directory; the logs are in {@code logs/}. */
+    public Path directory() {
+        return workspace.directory();
+    }
+
+    /** Returns the ends of all logs, for a failure's report. */
+    public String logTails(int lines) {
+        return workspace.logTails(lines);
+    }
+
+    /** Deletes the node's pods, ends its processes, and takes away what they left on the machine. Idempotent. */
+    @Override
+    public void close() {
+        tearDown();
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException e) {
+            // The JVM is ending and runs it.
+        }
+    }
+
+    /** Goes on after a failure, so that as little as possible is left, and then tells of it. */
+    private synchronized void tearDown() {
+        IllegalStateException failure = null;
+        while (!parts.isEmpty()) {
+            try {
+                parts.pop().close();
+            } catch (Exception e) {
+                if (failure == null) {
+                    failure = new IllegalStateException("node " + name + " was not taken away whole", e);
+                } else {
+                    failure.addSuppressed(e);
+                }
+            }
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+
+    /** While the kubelet is there to unmount their volumes. What it leaves is killed after it. */
+    private void deletePods() {
+        controlPlane
+                .kubectl()
+                .tryRun(
+                        "delete",
+                        "pods",
+                        "--all-namespaces",
+                        "--field-selector=spec.nodeName=" + name,
+                        "--grace-period=1",
+                        "--timeout=30s");
+        controlPlane.kubectl().tryRun("delete", "node", name, "--timeout=10s");
+    }
+
+    /** The kubelet links each container's log into a folder that it can't be told. */
+    private void deleteLogLinks() throws IOException {
+        if (!Files.isDirectory(CONTAINER_LOGS)) {
+            return;
+        }
+        try (Stream<Path> links = Files.list(CONTAINER_LOGS)) {
+            for (Path link : links.filter(Files::isSymbolicLink).toList()) {
+                if (Files.readSymbolicLink(link).startsWith(workspace.directory())) {
+                    Files.deleteIfExists(link);
+                }
+            }
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
+        }
+    }
+}
