@@ -94,6 +94,13 @@ public record VmRecord(
         return new VmRecord(runs, lastRun, kept, waiting, handedOver);
     }
 
+    /** A pod's VM goes on after all, before anybody was told that it was saved. */
+    public VmRecord notRetired(String podUID) {
+        List<String> left =
+                retiredPods.stream().filter(uid -> !uid.equals(podUID)).toList();
+        return new VmRecord(runs, lastRun, left, waiting, handedOver);
+    }
+
     /** An image waits. */
     public VmRecord waitingFor(Waiting image) {
         return new VmRecord(runs, lastRun, retiredPods, Optional.of(image), handedOver);

@@ -1,0 +1,135 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Hands what informers and the scan for asks see to the VMs' workers. Thread-safe; nothing here blocks. */
+final class Agent implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Agent.class);
+
+    private final SnapshotTask snapshots;
+    private final RestoreTask restores;
+    private final Starts starts;
+    private final Workers workers;
+    /** VMs by the UID of their pods on this node. */
+    private final Map<String, VmName> pods = new ConcurrentHashMap<>();
+    /** VMs by namespace/name of the objects that speak of them, so that an object finds its worker by name only. */
+    private final Map<WorkItem, VmName> vms = new ConcurrentHashMap<>();
+
+    /** Pods that are being answered, so that a scan does not answer them again. */
+    private final Set<WorkItem> asking = ConcurrentHashMap.newKeySet();
+
+    Agent(Node node, PodDirectories directories, SaveWishes wishes) {
+        snapshots = new SnapshotTask(node, wishes);
+        restores = new RestoreTask(node);
+        starts = new Starts(node, directories);
+        workers = new Workers(this::look, node.timer());
+    }
+
+    void snapshot(VMSnapshot object) {
+        WorkItem item = new WorkItem.Snapshot(
+                object.getMetadata().getNamespace(), object.getMetadata().getName());
+        snapshots.seen(object);
+        submit(new VmName(object.getMetadata().getNamespace(), object.getSpec().vmName()), item);
+    }
+
+    void restore(VMRestore object) {
+        if (object.getStatus() == null || object.getStatus().getVmName() == null) {
+            return;
+        }
+        VmName vm = new VmName(
+                object.getMetadata().getNamespace(), object.getStatus().getVmName());
+        submit(
+                vm,
+                new WorkItem.Restore(
+                        object.getMetadata().getNamespace(),
+                        object.getMetadata().getName()));
+        // Its pod may be waiting for just this.
+        pods.forEach((uid, its) -> {
+            if (its.equals(vm) && starts.isAsking(uid)) {
+                submit(vm, new WorkItem.Pod(vm, uid));
+            }
+        });
+    }
+
+    void gone(VMSnapshot object) {
+        vms.remove(new WorkItem.Snapshot(
+                object.getMetadata().getNamespace(), object.getMetadata().getName()));
+    }
+
+    void pod(Pod pod) {
+        String vm = pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
+        if (vm != null) {
+            pods.put(pod.getMetadata().getUid(), new VmName(pod.getMetadata().getNamespace(), vm));
+        }
+    }
+
+    void gone(Pod pod) {
+        pods.remove(pod.getMetadata().getUid());
+    }
+
+    /** A pod that the journal remembers; what an informer says of it counts more. */
+    void remembered(String podUID, VmName vm) {
+        pods.putIfAbsent(podUID, vm);
+    }
+
+    /** Looks for launchers that ask. */
+    void scan() {
+        pods.forEach((uid, vm) -> {
+            if (starts.isAsking(uid)) {
+                WorkItem item = new WorkItem.Pod(vm, uid);
+                if (asking.add(item)) {
+                    workers.submit(vm, item);
+                }
+            }
+        });
+    }
+
+    /** Has an object looked at again. */
+    void wake(WorkItem item) {
+        VmName vm = vms.get(item);
+        if (vm != null) {
+            workers.submit(vm, item);
+        }
+    }
+
+    private void submit(VmName vm, WorkItem item) {
+        vms.put(item, vm);
+        workers.submit(vm, item);
+    }
+
+    private Next look(VmName vm, WorkItem item) {
+        try {
+            return switch (item) {
+                case WorkItem.Snapshot snapshot -> snapshots.look(snapshot);
+                case WorkItem.Restore restore -> restores.look(restore);
+                case WorkItem.Pod pod -> {
+                    Next next = starts.look(pod);
+                    if (next instanceof Next.OnChange) {
+                        asking.remove(pod);
+                    }
+                    yield next;
+                }
+            };
+        } catch (KubernetesClientException e) {
+            LOG.warn("{} of VM {}: the API server answered: {}", item, vm, e.getMessage());
+            LOG.debug("{}", item, e);
+            return Next.backOff();
+        }
+    }
+
+    @Override
+    public void close() {
+        workers.close();
+    }
+}

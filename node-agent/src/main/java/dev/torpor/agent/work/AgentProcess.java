@@ -1,0 +1,191 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.api.status.ApplyStatusWriter;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.TorporException;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.Config;
+import io.fabric8.kubernetes.client.ConfigBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
+import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
+import java.time.Clock;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The agent as a process: everything is put together here, and taken apart when it is told to end. */
+public final class AgentProcess {
+    private static final Logger LOG = LoggerFactory.getLogger(AgentProcess.class);
+    // A guest that waits to start waits this much longer; a look costs some ten system calls for each VM pod.
+    private static final long SCAN_MILLIS = 200;
+    // Progress, deadlines and the lease share these; each of their tasks is one request at most.
+    private static final int TIMER_THREADS = 4;
+    // Launchers and VMs wait while a request hangs; everything is tried again anyway.
+    private static final int REQUEST_TIMEOUT_MILLIS = 5_000;
+    private static final int REQUEST_RETRIES = 2;
+
+    private AgentProcess() {}
+
+    /**
+     * Runs until the process is told to end (SIGTERM). Work under way is left to the next agent: QEMU goes on by itself.
+     *
+     * @throws TorporException StoreFailed if the store cannot be opened or belongs to another process
+     */
+    public static void run(AgentConfig config) throws TorporException, InterruptedException {
+        run(config, StepHook.NONE);
+    }
+
+    /** The same with a hook at each step, for tests. */
+    public static void run(AgentConfig config, StepHook hook) throws TorporException, InterruptedException {
+        CountDownLatch told = new CountDownLatch(1);
+        CountDownLatch ended = new CountDownLatch(1);
+        Runtime.getRuntime()
+                .addShutdownHook(new Thread(
+                        () -> {
+                            told.countDown();
+                            try {
+                                if (!ended.await(20, TimeUnit.SECONDS)) {
+                                    LOG.warn("the agent did not end in time");
+                                }
+                            } catch (InterruptedException e) {
+                                Thread.currentThread().interrupt();
+                            }
+                        },
+                        "shutdown"));
+        try (ImageStore store = ImageStore.open(config.store());
+                KubernetesClient client = client()) {
+            serve(config, hook, store, client, told);
+        } finally {
+            ended.countDown();
+        }
+    }
+
+    private static KubernetesClient client() {
+        Config config = new ConfigBuilder(Config.autoConfigure(null))
+                .withRequestTimeout(REQUEST_TIMEOUT_MILLIS)
+                .withConnectionTimeout(REQUEST_TIMEOUT_MILLIS)
+                .withRequestRetryBackoffLimit(REQUEST_RETRIES)
+                .build();
+        return new KubernetesClientBuilder().withConfig(config).build();
+    }
+
+    private static void serve(
+            AgentConfig config, StepHook hook, ImageStore store, KubernetesClient client, CountDownLatch told)
+            throws TorporException, InterruptedException {
+        Clock clock = Clock.systemUTC();
+        PodDirectories pods = new PodDirectories(config.kubeletRoot());
+        VmJournal journal = new VmJournal(store.directory());
+        ApiCluster cluster = new ApiCluster(client);
+        ScheduledExecutorService timer = Executors.newScheduledThreadPool(TIMER_THREADS, r -> new Thread(r, "timer"));
+        AtomicReference<Consumer<WorkItem>> wake = new AtomicReference<>(item -> {});
+        Node node = new Node(
+                store,
+                journal,
+                new QemuVm.OfNode(pods),
+                cluster,
+                new ApplyStatusWriter(client),
+                clock,
+                timer,
+                new Semaphore(config.savesAtOnceMax()),
+                hook,
+                item -> wake.get().accept(item));
+        StoreLease lease = new StoreLease(client, config, store.storeID(), clock);
+        try (Agent agent = new Agent(node, pods, new SaveWishes())) {
+            wake.set(agent::wake);
+            journal.podsOfLastRuns().forEach(agent::remembered);
+            var _ = timer.scheduleWithFixedDelay(
+                    guarded("lease", lease::renew), 0, StoreLease.RENEW.toMillis(), TimeUnit.MILLISECONDS);
+            var _ = timer.scheduleWithFixedDelay(
+                    guarded("scan", agent::scan), SCAN_MILLIS, SCAN_MILLIS, TimeUnit.MILLISECONDS);
+            List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster);
+            LOG.info("agent of node {} with store {} serves", config.node(), store.storeID());
+            told.await();
+            LOG.info("told to end");
+            informers.forEach(SharedIndexInformer::stop);
+        } finally {
+            timer.shutdownNow();
+        }
+    }
+
+    private static List<SharedIndexInformer<?>> informers(
+            AgentConfig config, KubernetesClient client, Agent agent, ApiCluster cluster) {
+        SharedIndexInformer<Pod> pods = client.pods()
+                .inAnyNamespace()
+                .withLabel(Torpor.VM_LABEL)
+                .withField("spec.nodeName", config.node())
+                .runnableInformer(0);
+        pods.addEventHandler(handler(agent::pod, agent::gone));
+        SharedIndexInformer<VMSnapshot> snapshots = client.resources(VMSnapshot.class)
+                .inAnyNamespace()
+                .withField("status.nodeName", config.node())
+                .runnableInformer(0);
+        snapshots.addEventHandler(handler(
+                object -> {
+                    cluster.seen(object);
+                    agent.snapshot(object);
+                },
+                object -> {
+                    cluster.gone(object);
+                    agent.gone(object);
+                }));
+        SharedIndexInformer<VMRestore> restores = client.resources(VMRestore.class)
+                .inAnyNamespace()
+                .withField("status.nodeName", config.node())
+                .runnableInformer(0);
+        restores.addEventHandler(handler(agent::restore, object -> {}));
+        List<SharedIndexInformer<?>> all = List.of(pods, snapshots, restores);
+        for (SharedIndexInformer<?> informer : all) {
+            // An API server that is away at our start, or a definition that is not there yet, is waited for.
+            informer.exceptionHandler((started, e) -> {
+                LOG.warn("watching {}: {}", informer.getApiTypeClass().getSimpleName(), e.getMessage());
+                return true;
+            });
+            var _ = informer.start();
+        }
+        return all;
+    }
+
+    private static <T> ResourceEventHandler<T> handler(Consumer<T> seen, Consumer<T> gone) {
+        return new ResourceEventHandler<>() {
+            @Override
+            public void onAdd(T object) {
+                seen.accept(object);
+            }
+
+            @Override
+            public void onUpdate(T before, T now) {
+                seen.accept(now);
+            }
+
+            @Override
+            public void onDelete(T object, boolean unknown) {
+                gone.accept(object);
+            }
+        };
+    }
+
+    // A task of a timer that throws is never run again.
+    private static Runnable guarded(String name, Runnable task) {
+        return () -> {
+            try {
+                task.run();
+            } catch (RuntimeException e) {
+                LOG.error("{}", name, e);
+            }
+        };
+    }
+}

@@ -1,0 +1,167 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.launch.StartFacts;
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.base.PatchContext;
+import io.fabric8.kubernetes.client.dsl.base.PatchType;
+import java.net.HttpURLConnection;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
+import org.jspecify.annotations.Nullable;
+
+/** The API server. Reads name no resourceVersion, which makes them consistent. */
+final class ApiCluster implements Cluster {
+    private final KubernetesClient client;
+    // Names by UID, from the informer: only a hint where to look.
+    private final Map<String, VMSnapshot> snapshots = new ConcurrentHashMap<>();
+
+    ApiCluster(KubernetesClient client) {
+        this.client = client;
+    }
+
+    void seen(VMSnapshot snapshot) {
+        snapshots.put(snapshot.getMetadata().getUid(), snapshot);
+    }
+
+    void gone(VMSnapshot snapshot) {
+        snapshots.remove(snapshot.getMetadata().getUid());
+    }
+
+    @Override
+    public Optional<VMSnapshot> snapshot(String namespace, String name) {
+        return Optional.ofNullable(client.resources(VMSnapshot.class)
+                .inNamespace(namespace)
+                .withName(name)
+                .get());
+    }
+
+    @Override
+    public Optional<VMSnapshot> snapshotOf(ImageId image) {
+        return Optional.ofNullable(snapshots.get(image.uid()));
+    }
+
+    @Override
+    public Optional<VMRestore> restore(String namespace, String name) {
+        return Optional.ofNullable(client.resources(VMRestore.class)
+                .inNamespace(namespace)
+                .withName(name)
+                .get());
+    }
+
+    @Override
+    public Optional<VMSnapshotClassSpec> snapshotClass(String name) {
+        return Optional.ofNullable(
+                        client.resources(VMSnapshotClass.class).withName(name).get())
+                .map(VMSnapshotClass::getSpec);
+    }
+
+    @Override
+    public List<StartFacts.ActiveRestore> activeRestores(VmName vm) {
+        List<StartFacts.ActiveRestore> active = new ArrayList<>();
+        for (VMRestore restore : client.resources(VMRestore.class)
+                .inNamespace(vm.namespace())
+                .list()
+                .getItems()) {
+            if (isActive(restore) && vm.name().equals(vmName(restore))) {
+                ObjectMeta meta = restore.getMetadata();
+                Optional<String> podUID = Optional.ofNullable(restore.getStatus())
+                        .map(VMRestoreStatus::getPod)
+                        .map(ObjectName::uid);
+                active.add(new StartFacts.ActiveRestore(meta.getName(), meta.getUid(), podUID));
+            }
+        }
+        return active;
+    }
+
+    @Override
+    public Optional<String> restoreOfPod(VmName vm, String podUID) {
+        for (Pod pod : client.pods()
+                .inNamespace(vm.namespace())
+                .withLabel(Torpor.VM_LABEL, vm.name())
+                .list()
+                .getItems()) {
+            if (pod.getMetadata().getUid().equals(podUID) && pod.getMetadata().getAnnotations() != null) {
+                return Optional.ofNullable(pod.getMetadata().getAnnotations().get(Torpor.RESTORE_ANNOTATION));
+            }
+        }
+        return Optional.empty();
+    }
+
+    @Override
+    public boolean podIsLive(String namespace, String name, String uid) {
+        Pod pod = client.pods().inNamespace(namespace).withName(name).get();
+        if (pod == null || !pod.getMetadata().getUid().equals(uid)) {
+            return false;
+        }
+        String phase = pod.getStatus() == null ? null : pod.getStatus().getPhase();
+        return !"Succeeded".equals(phase) && !"Failed".equals(phase);
+    }
+
+    @Override
+    public boolean removeFinalizer(VMSnapshot seen) {
+        ObjectMeta meta = seen.getMetadata();
+        List<String> left = meta.getFinalizers().stream()
+                .filter(finalizer -> !finalizer.equals(Torpor.IMAGE_FINALIZER))
+                .map(finalizer -> "\"" + finalizer + "\"")
+                .toList();
+        // With the version it was seen in: finalizers that others add meanwhile are not lost.
+        String patch = "{\"metadata\":{\"resourceVersion\":\"" + meta.getResourceVersion() + "\",\"finalizers\":["
+                + String.join(",", left) + "]}}";
+        try {
+            client.resources(VMSnapshot.class)
+                    .inNamespace(meta.getNamespace())
+                    .withName(meta.getName())
+                    .patch(
+                            new PatchContext.Builder()
+                                    .withPatchType(PatchType.JSON_MERGE)
+                                    .withFieldManager(Torpor.AGENT_MANAGER)
+                                    .build(),
+                            patch);
+            return true;
+        } catch (KubernetesClientException e) {
+            if (e.getCode() == HttpURLConnection.HTTP_CONFLICT) {
+                return false;
+            }
+            if (e.getCode() == HttpURLConnection.HTTP_NOT_FOUND) {
+                return true;
+            }
+            throw e;
+        }
+    }
+
+    private static boolean isActive(VMRestore restore) {
+        VMRestoreStatus status = restore.getStatus();
+        return restore.getMetadata().getDeletionTimestamp() == null
+                && (status == null
+                        || (status.getFailure() == null
+                                && !Conditions.isTrue(status.getConditions(), ConditionType.RESUMED)
+                                && !Conditions.isTrue(status.getConditions(), ConditionType.STALLED)));
+    }
+
+    /** The VM of a restore that the operator has not admitted yet is that of its snapshot. */
+    private @Nullable String vmName(VMRestore restore) {
+        if (restore.getStatus() != null && restore.getStatus().getVmName() != null) {
+            return restore.getStatus().getVmName();
+        }
+        return snapshot(restore.getMetadata().getNamespace(), restore.getSpec().snapshotName())
+                .map(snapshot -> snapshot.getSpec().vmName())
+                .orElse(null);
+    }
+}

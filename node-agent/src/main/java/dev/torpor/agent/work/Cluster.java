@@ -1,0 +1,38 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.launch.StartFacts;
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What the agent reads from the API, live: informers only tell it when to look. Every method throws the client's
+ * exception if the API server does not answer.
+ */
+interface Cluster {
+    Optional<VMSnapshot> snapshot(String namespace, String name);
+
+    /** The object that an image was made for, as far as the informer knows. */
+    Optional<VMSnapshot> snapshotOf(ImageId image);
+
+    Optional<VMRestore> restore(String namespace, String name);
+
+    /** The class's defaults; empty if there is no class of this name. */
+    Optional<VMSnapshotClassSpec> snapshotClass(String name);
+
+    /** Restores of a VM that are neither done nor given up, by a consistent read. */
+    List<StartFacts.ActiveRestore> activeRestores(VmName vm);
+
+    /** UID of the VMRestore that a pod was made for, as its annotation says. */
+    Optional<String> restoreOfPod(VmName vm, String podUID);
+
+    /** Tells whether a pod with this name and UID exists and has not ended. */
+    boolean podIsLive(String namespace, String name, String uid);
+
+    /** Removes the finalizer for the image, if the object is still as it was seen; false if it has changed. */
+    boolean removeFinalizer(VMSnapshot seen);
+}

@@ -1,0 +1,111 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.Progress;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import io.fabric8.kubernetes.api.model.Condition;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalDouble;
+import org.jspecify.annotations.Nullable;
+
+/** Builds the agent's part of a VMRestore's status: always all of it, from what was there and what is new. */
+final class RestoreStatuses {
+    private static final String EAGER = "Eager";
+
+    private RestoreStatuses() {}
+
+    /** The image was found to be what was committed, and waits for its pod. */
+    static VMRestoreStatus checked(VMRestore seen, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        own.setStartTime(Conditions.time(now));
+        put(own, seen, ConditionType.IMAGE_AVAILABLE, true, "Checked", "lengths and checksums hold", now);
+        return own;
+    }
+
+    /** The restore waits for something that may pass. */
+    static VMRestoreStatus held(VMRestore seen, String reason, String message, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        own.setProgress(null);
+        put(own, seen, ConditionType.RESUMED, false, reason, message, now);
+        return own;
+    }
+
+    /** QEMU reads the image. */
+    static VMRestoreStatus loading(VMRestore seen, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        own.setStrategy(EAGER);
+        put(own, seen, ConditionType.RESUMED, false, "Loading", "QEMU reads the image", now);
+        return own;
+    }
+
+    /** So far. */
+    static VMRestoreStatus progress(VMRestore seen, Progress progress) {
+        VMRestoreStatus own = ours(seen);
+        own.setProgress(progress);
+        return own;
+    }
+
+    /** The guest is back. */
+    static VMRestoreStatus resumed(
+            VMRestore seen, String reason, String message, long totalBytes, OptionalDouble seconds, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        own.setStrategy(EAGER);
+        own.setCompletionTime(Conditions.time(now));
+        seconds.ifPresent(s -> {
+            own.setLoadSeconds(Math.round(s * 1000) / 1000.0);
+            own.setProgress(ProgressMeter.finished(totalBytes, s));
+        });
+        put(own, seen, ConditionType.RESUMED, true, reason, message, now);
+        return own;
+    }
+
+    /** It failed for good. */
+    static VMRestoreStatus failed(VMRestore seen, String reason, String message, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        own.setProgress(null);
+        own.setCompletionTime(Conditions.time(now));
+        own.setFailure(new FailureStatus(reason, message));
+        put(own, seen, ConditionType.RESUMED, false, reason, message, now);
+        return own;
+    }
+
+    private static void put(
+            VMRestoreStatus own,
+            VMRestore seen,
+            String type,
+            boolean status,
+            String reason,
+            String message,
+            Instant now) {
+        Long generation = seen.getMetadata().getGeneration();
+        own.setConditions(Conditions.with(
+                own.getConditions(), Conditions.next(before(seen), type, status, reason, message, generation, now)));
+    }
+
+    private static VMRestoreStatus ours(VMRestore seen) {
+        VMRestoreStatus own = new VMRestoreStatus();
+        VMRestoreStatus all = seen.getStatus();
+        if (all != null) {
+            own.setProgress(all.getProgress());
+            own.setStrategy(all.getStrategy());
+            own.setStartTime(all.getStartTime());
+            own.setCompletionTime(all.getCompletionTime());
+            own.setLoadSeconds(all.getLoadSeconds());
+            own.setFailure(all.getFailure());
+        }
+        List<Condition> conditions = new ArrayList<>();
+        Conditions.find(before(seen), ConditionType.IMAGE_AVAILABLE).ifPresent(conditions::add);
+        Conditions.find(before(seen), ConditionType.RESUMED).ifPresent(conditions::add);
+        own.setConditions(conditions);
+        return own;
+    }
+
+    private static @Nullable List<Condition> before(VMRestore seen) {
+        return seen.getStatus() == null ? null : seen.getStatus().getConditions();
+    }
+}

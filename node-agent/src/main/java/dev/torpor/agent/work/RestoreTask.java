@@ -1,0 +1,285 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.DisksPolicy;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.concurrent.ConcurrentHashMap;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Looks at one VMRestore: observes, decides ({@link RestoreDecision}), acts, says. */
+final class RestoreTask {
+    private static final Logger LOG = LoggerFactory.getLogger(RestoreTask.class);
+    // While the pod starts: the guest is down, so its owner counts every bit of it.
+    private static final Duration START_POLL = Duration.ofMillis(100);
+
+    private final Node node;
+    // What only this process knows; after a restart the records on disk are enough.
+    private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
+    private final Map<String, Double> loadSeconds = new ConcurrentHashMap<>();
+
+    RestoreTask(Node node) {
+        this.node = node;
+    }
+
+    Next look(WorkItem.Restore item) {
+        Optional<RestoreView> seen =
+                node.cluster().restore(item.namespace(), item.name()).flatMap(RestoreView::of);
+        if (seen.isEmpty()) {
+            return Next.onChange();
+        }
+        RestoreView restore = seen.get();
+        try {
+            return act(restore, RestoreDecision.of(observe(restore)));
+        } catch (ChangedMeanwhileException e) {
+            return Next.now();
+        } catch (TorporException e) {
+            Trouble trouble = Trouble.of(e);
+            LOG.info("VMRestore {}: {}: {}", restore.name(), trouble.reason(), trouble.message());
+            LOG.debug("VMRestore {}", restore.name(), e);
+            if (trouble.reason() == FailureReason.AgentRestarted) {
+                return Next.backOff();
+            }
+            troubles.put(restore.uid(), trouble);
+            if (trouble.isFinal()) {
+                return Next.now();
+            }
+            var _ = say(
+                    restore,
+                    RestoreStatuses.held(
+                            restore.object(),
+                            trouble.reason().name(),
+                            trouble.message(),
+                            node.clock().instant()));
+            return Next.backOff();
+        }
+    }
+
+    private RestoreDecision.Facts observe(RestoreView restore) throws TorporException {
+        return new RestoreDecision.Facts(
+                restore,
+                node.store().record(restore.image()),
+                node.journal().read(restore.vm()),
+                Optional.ofNullable(troubles.get(restore.uid())),
+                !node.clock().instant().isBefore(restore.deadline()));
+    }
+
+    private Next act(RestoreView restore, RestoreDecision decision) throws TorporException {
+        LOG.debug("VMRestore {}: {}", restore.name(), decision.getClass().getSimpleName());
+        return switch (decision) {
+            case RestoreDecision.Rest _ ->
+                restore.resumed() || restore.failed() || restore.givenUp() ? Next.onChange() : untilDeadline(restore);
+            case RestoreDecision.Check _ -> check(restore);
+            case RestoreDecision.Load(String podUID) -> load(restore, podUID);
+            case RestoreDecision.Finish(ProcessIdentity process) -> finish(restore, process);
+            case RestoreDecision.TidyUp(boolean consume) -> tidyUp(restore, consume);
+            case RestoreDecision.GiveUp(Trouble why) -> giveUp(restore, why);
+        };
+    }
+
+    private Next untilDeadline(RestoreView restore) {
+        Duration left = Duration.between(node.clock().instant(), restore.deadline());
+        return Next.after(left.isNegative() ? Duration.ZERO : left.plusMillis(1));
+    }
+
+    private Next check(RestoreView restore) throws TorporException {
+        CommittedImage image = node.store().open(restore.image());
+        image.requireRestorable();
+        requireSameRun(restore, image, node.journal().read(restore.vm()));
+        node.step(Step.RESTORE_WAIT, () -> {
+            VmRecord.Waiting waiting = new VmRecord.Waiting(restore.uid(), restore.image());
+            var _ = node.journal().update(restore.vm(), r -> r.waitingFor(waiting));
+        });
+        LOG.info("VMRestore {}: the image is checked and waits for its pod", restore.name());
+        return say(
+                restore, RestoreStatuses.checked(restore.object(), node.clock().instant()));
+    }
+
+    private static void requireSameRun(RestoreView restore, CommittedImage image, VmRecord vm) throws TorporException {
+        if (restore.disks() != DisksPolicy.Unchanged) {
+            return;
+        }
+        long ofImage = image.header().runNumber();
+        if (vm.runs() > ofImage || image.header().mode() == ImageMode.CHECKPOINT) {
+            throw new TorporException(
+                    FailureReason.VMRanSince,
+                    "the VM has run since the image was made (the image is of run " + ofImage + ", the last one was "
+                            + vm.runs()
+                            + "), so its disks may have moved on: put the disks back and say disks: Restored,"
+                            + " or say disks: Ephemeral");
+        }
+    }
+
+    private Next load(RestoreView restore, String podUID) throws TorporException {
+        ObjectName pod = restore.pod().orElseThrow();
+        LoadRun.Outcome outcome;
+        try {
+            outcome = new LoadRun(node, restore).run(podUID);
+        } catch (TorporException e) {
+            if (e.reason() != FailureReason.SocketMissing) {
+                throw e;
+            }
+            // Its QEMU is not up yet: a pod takes a while to start.
+            String name = pod.name() == null ? "" : pod.name();
+            if (!node.cluster().podIsLive(restore.image().namespace(), name, podUID)) {
+                throw new TorporException(
+                        FailureReason.PodGone,
+                        "pod " + name + " ended before it was fed: see why, and restore again",
+                        e);
+            }
+            troubles.put(restore.uid(), Trouble.of(e));
+            return Next.after(START_POLL);
+        }
+        return switch (outcome) {
+            case LoadRun.Outcome.Spent _ -> Next.after(START_POLL);
+            case LoadRun.Outcome.HandedOver(double seconds) -> {
+                loadSeconds.put(restore.uid(), seconds);
+                yield Next.now(); // the record says HandedOver now: that is finished next, as after a restart
+            }
+        };
+    }
+
+    private Next finish(RestoreView restore, ProcessIdentity process) throws TorporException {
+        Optional<ImageRecord> record = node.store().record(restore.image());
+        if (record.isPresent() && record.get().state() instanceof ImageState.HandedOver) {
+            VmRecord.HandOver to = new VmRecord.HandOver(restore.uid(), restore.image(), process);
+            var _ = node.journal().update(restore.vm(), r -> r.handedOver(to));
+        }
+        boolean ranBefore = record.map(r -> r.intent().wasRunning()).orElse(true);
+        boolean runs = restore.runs(ranBefore);
+        String[] said = {"Running", "the guest runs"};
+        if (!runs) {
+            said = new String[] {"Paused", "the guest is paused, as it was asked for or as its owner had it"};
+        }
+        if (isAlive(process)) {
+            if (runs) {
+                node.step(Step.RESTORE_CONTINUE, () -> continueGuest(process));
+            }
+        } else {
+            said = new String[] {"Ended", "the guest was given its memory, and its QEMU has ended since"};
+        }
+        return publish(restore, said[0], said[1]);
+    }
+
+    private void continueGuest(ProcessIdentity process) throws TorporException {
+        try (Vm vm = node.vms().connect(process.podUID())) {
+            if (!vm.process().equals(process)) {
+                return; // it ended since; the next one boots
+            }
+            if (!vm.runState().running()) {
+                vm.resume();
+                vm.announce();
+            }
+        } catch (TorporException e) {
+            if (isAlive(process)) {
+                throw e;
+            }
+            LOG.warn("the QEMU that was given an image has ended", e);
+        }
+    }
+
+    private Next publish(RestoreView restore, String reason, String message) {
+        Double seconds = loadSeconds.get(restore.uid());
+        long totalBytes = 0;
+        if (restore.object().getStatus().getProgress() != null
+                && restore.object().getStatus().getProgress().totalBytes() != null) {
+            totalBytes = restore.object().getStatus().getProgress().totalBytes();
+        }
+        node.hook().before(Step.RESTORE_PUBLISH);
+        Next next = say(
+                restore,
+                RestoreStatuses.resumed(
+                        restore.object(),
+                        reason,
+                        message,
+                        totalBytes,
+                        seconds == null ? OptionalDouble.empty() : OptionalDouble.of(seconds),
+                        node.clock().instant()));
+        node.hook().after(Step.RESTORE_PUBLISH);
+        LOG.info("VMRestore {}: {}", restore.name(), message);
+        return next instanceof Next.OnChange ? Next.now() : next; // to tidy up
+    }
+
+    private Next tidyUp(RestoreView restore, boolean consume) throws TorporException {
+        var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
+        if (consume) {
+            node.step(Step.RESTORE_CONSUME, () -> node.store().transition(restore.image(), new ImageState.Consumed()));
+        }
+        troubles.remove(restore.uid());
+        loadSeconds.remove(restore.uid());
+        node.wake()
+                .accept(new WorkItem.Snapshot(
+                        restore.image().namespace(), restore.object().getSpec().snapshotName()));
+        return Next.onChange();
+    }
+
+    private Next giveUp(RestoreView restore, Trouble why) throws TorporException {
+        endWhatWaits(restore);
+        var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
+        String message = "VMRestore " + restore.name() + ": " + why.message() + ". " + stateOfImage(why);
+        LOG.error("{}", message);
+        return say(
+                restore,
+                RestoreStatuses.failed(
+                        restore.object(),
+                        why.reason().name(),
+                        message,
+                        node.clock().instant()));
+    }
+
+    private void endWhatWaits(RestoreView restore) {
+        Optional<String> podUID = restore.pod().map(ObjectName::uid);
+        if (podUID.isEmpty()) {
+            return;
+        }
+        try (Vm vm = node.vms().connect(podUID.get())) {
+            if (!vm.runState().running()) {
+                vm.quit();
+            }
+        } catch (TorporException e) {
+            LOG.debug("VMRestore {}: nothing to end", restore.name(), e);
+        }
+    }
+
+    private static String stateOfImage(Trouble why) {
+        return switch (why.reason()) {
+            case ImageMissing, ImageTruncated, ImageDamaged, ImageIncomplete -> "The image cannot be restored.";
+            default -> "The image is safe.";
+        };
+    }
+
+    private boolean isAlive(ProcessIdentity process) throws TorporException {
+        try {
+            return node.vms().isAlive(process);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.Internal, "cannot tell which processes run", e);
+        }
+    }
+
+    private Next say(RestoreView restore, VMRestoreStatus own) {
+        return switch (node.status().transition(StatusOwner.RESTORE_AGENT, restore.object(), own)) {
+            case WriteResult.Unchanged<VMRestore> _, WriteResult.Written<VMRestore> _, WriteResult.Gone<VMRestore> _ ->
+                Next.onChange();
+            case WriteResult.Stale<VMRestore>(String detail) -> {
+                LOG.debug("VMRestore {}: {}", restore.name(), detail);
+                yield Next.now();
+            }
+        };
+    }
+}

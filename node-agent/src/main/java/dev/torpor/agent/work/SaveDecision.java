@@ -1,0 +1,110 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.failure.FailureReason;
+import java.util.Optional;
+
+/** What is to be done for a VMSnapshot; a pure function of what was observed. */
+sealed interface SaveDecision {
+    /** Nothing (yet). */
+    record Rest() implements SaveDecision {}
+
+    /** Save the VM. */
+    record Save() implements SaveDecision {}
+
+    /** Undo a save that was begun, by an earlier agent or by this one. */
+    record Undo() implements SaveDecision {}
+
+    /** Say in status what the image's record says; of a fresh image, first do what comes with it. */
+    record Mirror(ImageState state) implements SaveDecision {}
+
+    /** The VM has run since: the image no longer belongs to its disks. */
+    record MarkStale() implements SaveDecision {}
+
+    /** Say in status that it failed for good. */
+    record GiveUp(Trouble why) implements SaveDecision {}
+
+    /** Have the VM go on and forget its image: it was deleted before anybody was told that it is saved. */
+    record TakeBack(PartialIntent intent) implements SaveDecision {}
+
+    /** Remove or keep the file, as the object asks, and let the object go. */
+    record LetGo() implements SaveDecision {}
+
+    /** The image is in use by a restore, so the object must stay. */
+    record StayForRestore() implements SaveDecision {}
+
+    /**
+     * What was observed.
+     *
+     * @param snapshot the object
+     * @param here whether it was bound to this store
+     * @param record the image's record
+     * @param runs how often the VM has run here
+     * @param inRestore whether a restore of the image is under way
+     * @param trouble the last trouble of this save, as far as this process knows
+     * @param overdue whether the deadline has passed
+     */
+    record Facts(
+            SnapshotView snapshot,
+            boolean here,
+            Optional<ImageRecord> record,
+            long runs,
+            boolean inRestore,
+            Optional<Trouble> trouble,
+            boolean overdue) {}
+
+    static SaveDecision of(Facts facts) {
+        SnapshotView snapshot = facts.snapshot();
+        Optional<ImageState> state = facts.record().map(ImageRecord::state);
+        if (state.isPresent() && state.get() instanceof ImageState.Partial) {
+            return new Undo();
+        }
+        if (snapshot.deleting()) {
+            if (facts.inRestore()) {
+                return new StayForRestore();
+            }
+            if (state.isPresent() && isFresh(state.get()) && !snapshot.saved()) {
+                return new TakeBack(facts.record().get().intent());
+            }
+            return state.isPresent() || !facts.here() || snapshot.failed() || snapshot.saved()
+                    ? new LetGo()
+                    : new GiveUp(new Trouble(FailureReason.Cancelled, "it was deleted before it was saved"));
+        }
+        if (snapshot.failed() || !facts.here()) {
+            return new Rest();
+        }
+        if (state.isPresent()) {
+            boolean ranSince = facts.record().get().intent().mode() != ImageMode.CHECKPOINT
+                    && facts.runs() > facts.record().get().intent().runNumber()
+                    && !facts.inRestore();
+            return isFresh(state.get()) && ranSince && snapshot.saved() ? new MarkStale() : new Mirror(state.get());
+        }
+        if (snapshot.saved()) {
+            return new Mirror(new ImageState.Partial()); // the file is gone, which status must not hide
+        }
+        return begin(facts);
+    }
+
+    private static boolean isFresh(ImageState state) {
+        return state instanceof ImageState.Complete || state instanceof ImageState.Verified;
+    }
+
+    private static SaveDecision begin(Facts facts) {
+        SnapshotView snapshot = facts.snapshot();
+        if (snapshot.cancel()) {
+            return new GiveUp(new Trouble(FailureReason.Cancelled, "it was cancelled"));
+        }
+        Optional<Trouble> trouble = facts.trouble();
+        if (trouble.isPresent() && trouble.get().isFinal()) {
+            return new GiveUp(trouble.get());
+        }
+        if (facts.overdue()) {
+            return new GiveUp(trouble.map(t -> t.untilDeadline(snapshot.deadlineSeconds()))
+                    .orElseGet(() -> Trouble.deadline(snapshot.deadlineSeconds())));
+        }
+        return snapshot.podUID().isPresent() ? new Save() : new Rest();
+    }
+}

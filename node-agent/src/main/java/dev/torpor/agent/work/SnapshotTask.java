@@ -1,0 +1,372 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.PartialImage;
+import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.DeletionPolicy;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** Looks at one VMSnapshot: observes, decides ({@link SaveDecision}), acts, says. */
+final class SnapshotTask {
+    private static final Logger LOG = LoggerFactory.getLogger(SnapshotTask.class);
+    private static final Duration TURN_POLL = Duration.ofMillis(500);
+    private static final Duration RESTORE_POLL = Duration.ofSeconds(1);
+    private static final double NANOS_PER_SECOND = 1e9;
+
+    private final Node node;
+    private final SaveWishes wishes;
+    // What only this process knows; after a restart the records on disk are enough.
+    private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
+    private final Map<String, Long> pausedAt = new ConcurrentHashMap<>();
+
+    SnapshotTask(Node node, SaveWishes wishes) {
+        this.node = node;
+        this.wishes = wishes;
+    }
+
+    Next look(WorkItem.Snapshot item) {
+        Optional<VMSnapshot> object = node.cluster().snapshot(item.namespace(), item.name());
+        if (object.isEmpty()) {
+            return Next.onChange();
+        }
+        SnapshotView snapshot = SnapshotView.of(object.get());
+        String uid = snapshot.image().uid();
+        try {
+            return act(snapshot, SaveDecision.of(observe(snapshot)));
+        } catch (ChangedMeanwhileException e) {
+            return Next.now();
+        } catch (TorporException e) {
+            Trouble trouble = Trouble.of(e);
+            LOG.info("VMSnapshot {}: {}: {}", snapshot.name(), trouble.reason(), trouble.message());
+            LOG.debug("VMSnapshot {}", snapshot.name(), e);
+            if (trouble.reason() != FailureReason.AgentRestarted) {
+                troubles.put(uid, trouble);
+            }
+            try {
+                return again(snapshot, trouble);
+            } catch (TorporException again) {
+                LOG.debug("VMSnapshot {}", snapshot.name(), again);
+                return Next.backOff();
+            }
+        }
+    }
+
+    /** Tells whether an object that an informer saw wants its save to end. */
+    void seen(VMSnapshot object) {
+        if (SnapshotView.of(object).cancel()) {
+            wishes.cancelled(object.getMetadata().getUid());
+        }
+    }
+
+    private SaveDecision.Facts observe(SnapshotView snapshot) throws TorporException {
+        boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
+        Optional<ImageRecord> record = here ? node.store().record(snapshot.image()) : Optional.empty();
+        VmRecord vm = withoutDeadRestore(snapshot);
+        boolean waits =
+                vm.waiting().filter(w -> w.image().equals(snapshot.image())).isPresent();
+        boolean beingHandedOver = record.map(ImageRecord::state)
+                        .filter(ImageState.HandedOver.class::isInstance)
+                        .isPresent()
+                && snapshot.mode() != ImageMode.CHECKPOINT;
+        return new SaveDecision.Facts(
+                snapshot,
+                here,
+                record,
+                vm.runs(),
+                waits || beingHandedOver,
+                Optional.ofNullable(troubles.get(snapshot.image().uid())),
+                !node.clock().instant().isBefore(snapshot.deadline()));
+    }
+
+    /** Forgets a restore that waits for this image and was deleted: nobody else would. */
+    private VmRecord withoutDeadRestore(SnapshotView snapshot) throws TorporException {
+        VmRecord vm = node.journal().read(snapshot.vm());
+        Optional<String> waiting =
+                vm.waiting().filter(w -> w.image().equals(snapshot.image())).map(VmRecord.Waiting::restoreUID);
+        if (waiting.isEmpty()
+                || node.cluster().activeRestores(snapshot.vm()).stream()
+                        .anyMatch(restore -> restore.uid().equals(waiting.get()))) {
+            return vm;
+        }
+        return node.journal().update(snapshot.vm(), r -> r.notWaitingFor(waiting.get()));
+    }
+
+    private Next act(SnapshotView snapshot, SaveDecision decision) throws TorporException {
+        LOG.debug("VMSnapshot {}: {}", snapshot.name(), decision.getClass().getSimpleName());
+        return switch (decision) {
+            case SaveDecision.Rest _ -> Next.onChange();
+            case SaveDecision.Save _ -> save(snapshot);
+            case SaveDecision.Undo _ -> undo(snapshot);
+            case SaveDecision.Mirror(ImageState state) -> mirror(snapshot, state);
+            case SaveDecision.MarkStale _ -> {
+                node.store().transition(snapshot.image(), new ImageState.Stale());
+                LOG.info("VMSnapshot {}: Complete -> Stale: the VM has run since", snapshot.name());
+                yield Next.now();
+            }
+            case SaveDecision.GiveUp(Trouble why) -> giveUp(snapshot, why);
+            case SaveDecision.TakeBack(PartialIntent intent) -> takeBack(snapshot, intent);
+            case SaveDecision.LetGo _ -> letGo(snapshot);
+            case SaveDecision.StayForRestore _ -> Next.after(RESTORE_POLL);
+        };
+    }
+
+    private Next save(SnapshotView snapshot) throws TorporException {
+        if (!node.saves().tryAcquire()) {
+            var _ = say(
+                    snapshot,
+                    SnapshotStatuses.held(
+                            snapshot.object(),
+                            "Queued",
+                            "other VMs of this node are being saved first",
+                            node.clock().instant()));
+            return Next.after(TURN_POLL);
+        }
+        String uid = snapshot.image().uid();
+        Cancellation cancellation = wishes.begin(uid);
+        Future<?> deadline = node.timer()
+                .schedule(
+                        () -> cancellation.request(
+                                FailureReason.DeadlineExceeded,
+                                Trouble.deadline(snapshot.deadlineSeconds()).message()),
+                        Math.max(
+                                0,
+                                Duration.between(node.clock().instant(), snapshot.deadline())
+                                        .toMillis()),
+                        TimeUnit.MILLISECONDS);
+        try {
+            LOG.info("VMSnapshot {}: saving", snapshot.name());
+            pausedAt.put(
+                    uid,
+                    new SaveRun(node, snapshot, cancellation)
+                            .run(snapshot.podUID().orElseThrow()));
+            troubles.remove(uid);
+        } finally {
+            deadline.cancel(false);
+            wishes.end(uid);
+            node.saves().release();
+        }
+        return Next.now(); // the record says Complete now: that is said next, as after a restart
+    }
+
+    /** Leaves the VM as it was before the save that was begun, and no file. */
+    private Next undo(SnapshotView snapshot) throws TorporException {
+        Optional<PartialImage> partial = node.store().partial(snapshot.image());
+        if (partial.isEmpty()) {
+            return Next.now();
+        }
+        try {
+            carryOn(snapshot, partial.get().intent());
+        } catch (TorporException e) {
+            // Not noted as the save's trouble: that is what it is undone for.
+            LOG.warn("VMSnapshot {}: undoing the begun save: {}: {}", snapshot.name(), e.reason(), e.getMessage());
+            return Next.backOff();
+        }
+        partial.get().abandon();
+        LOG.info("VMSnapshot {}: the begun save is undone", snapshot.name());
+        return Next.now();
+    }
+
+    /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
+    private void carryOn(SnapshotView snapshot, PartialIntent intent) throws TorporException {
+        Optional<ProcessIdentity> source = intent.source();
+        if (source.isEmpty() || !isAlive(source.get())) {
+            LOG.warn("VMSnapshot {}: the QEMU that was saved has ended", snapshot.name());
+            return;
+        }
+        try (Vm vm = node.vms().connect(source.get().podUID())) {
+            if (vm.process().equals(source.get())) {
+                vm.settle();
+                if (intent.wasRunning() && !vm.runState().running()) {
+                    vm.resume();
+                }
+            }
+        } catch (TorporException e) {
+            if (isAlive(source.get())) {
+                throw e;
+            }
+            LOG.warn("VMSnapshot {}: the QEMU that was saved has ended", snapshot.name(), e);
+        }
+    }
+
+    private boolean isAlive(ProcessIdentity process) throws TorporException {
+        try {
+            return node.vms().isAlive(process);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.Internal, "cannot tell which processes run", e);
+        }
+    }
+
+    private Next mirror(SnapshotView snapshot, ImageState state) throws TorporException {
+        return switch (state) {
+            case ImageState.Complete _, ImageState.Verified _ ->
+                snapshot.saved() ? available(snapshot) : saved(snapshot);
+            case ImageState.HandedOver _ -> Next.onChange();
+            case ImageState.Consumed _ ->
+                image(snapshot, false, "Consumed", "a VMRestore resumed the VM from this image, which is gone");
+            case ImageState.Stale _ ->
+                image(snapshot, true, "Stale", "the VM has run since: the image no longer belongs to its disks");
+            case ImageState.Partial _ ->
+                image(snapshot, false, "ImageMissing", "the image is not in the node's store any more");
+        };
+    }
+
+    private Next available(SnapshotView snapshot) throws TorporException {
+        return image(snapshot, true, "Committed", "lengths and checksums hold");
+    }
+
+    private Next image(SnapshotView snapshot, boolean available, String reason, String message) {
+        return say(
+                snapshot,
+                SnapshotStatuses.image(
+                        snapshot.object(),
+                        available,
+                        reason,
+                        message,
+                        node.clock().instant()));
+    }
+
+    /** Does what comes with a committed image, and says so. */
+    private Next saved(SnapshotView snapshot) throws TorporException {
+        CommittedImage image = node.store().open(snapshot.image());
+        String pod = snapshot.podUID().orElse("");
+        switch (snapshot.mode()) {
+            case SAVE, MANAGED_SAVE ->
+                node.step(Step.SAVE_RETIRE, () -> {
+                    var _ = node.journal().update(snapshot.vm(), vm -> vm.retired(pod));
+                });
+            case CHECKPOINT -> {
+                PartialIntent intent =
+                        node.store().record(snapshot.image()).orElseThrow().intent();
+                node.step(Step.SAVE_CONTINUE, () -> carryOn(snapshot, intent));
+            }
+        }
+        Long since = pausedAt.remove(snapshot.image().uid());
+        OptionalDouble paused = since == null
+                ? OptionalDouble.empty()
+                : OptionalDouble.of((System.nanoTime() - since) / NANOS_PER_SECOND);
+        node.hook().before(Step.SAVE_PUBLISH);
+        Next next = say(
+                snapshot,
+                SnapshotStatuses.saved(
+                        snapshot.object(), image, paused, node.clock().instant()));
+        node.hook().after(Step.SAVE_PUBLISH);
+        LOG.info("VMSnapshot {}: saved", snapshot.name());
+        return next;
+    }
+
+    private Next giveUp(SnapshotView snapshot, Trouble why) throws TorporException {
+        String message = "VMSnapshot " + snapshot.name() + ": " + why.message() + ". " + stateOfVm(snapshot);
+        LOG.error("{}", message);
+        Next next = say(
+                snapshot,
+                SnapshotStatuses.failed(
+                        snapshot.object(),
+                        why.reason().name(),
+                        message,
+                        node.clock().instant()));
+        troubles.remove(snapshot.image().uid());
+        return next;
+    }
+
+    private String stateOfVm(SnapshotView snapshot) {
+        if (snapshot.podUID().isEmpty()) {
+            return "The VM runs.";
+        }
+        try (Vm vm = node.vms().connect(snapshot.podUID().get())) {
+            return vm.runState().running() ? "The VM runs." : "The VM is paused, as it was before.";
+        } catch (TorporException e) {
+            return switch (e.reason()) {
+                case SocketMissing, QEMUGone -> "No QEMU of the VM answers: see its pod.";
+                // Whatever holds the monitor, we did not stop the guest.
+                default -> "The VM runs.";
+            };
+        }
+    }
+
+    /** The object was deleted before status said Saved: the VM goes on. */
+    private Next takeBack(SnapshotView snapshot, PartialIntent intent) throws TorporException {
+        carryOn(snapshot, intent);
+        String pod = snapshot.podUID().orElse("");
+        var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
+        return letGo(snapshot);
+    }
+
+    private Next letGo(SnapshotView snapshot) throws TorporException {
+        boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
+        if (here && policy(snapshot) == DeletionPolicy.Delete) {
+            node.store().delete(snapshot.image());
+        }
+        if (!node.cluster().removeFinalizer(snapshot.object())) {
+            return Next.now();
+        }
+        LOG.info("VMSnapshot {}: let go", snapshot.name());
+        troubles.remove(snapshot.image().uid());
+        pausedAt.remove(snapshot.image().uid());
+        return Next.onChange();
+    }
+
+    private DeletionPolicy policy(SnapshotView snapshot) {
+        DeletionPolicy own = snapshot.object().getSpec().deletionPolicy();
+        if (own != null) {
+            return own;
+        }
+        VMSnapshotStatus status = snapshot.object().getStatus();
+        return Optional.ofNullable(status == null ? null : status.getClassName())
+                .flatMap(node.cluster()::snapshotClass)
+                .map(VMSnapshotClassSpec::deletionPolicy)
+                .orElse(DeletionPolicy.Delete);
+    }
+
+    /** Says why it does not go on, and when it is tried again. */
+    private Next again(SnapshotView snapshot, Trouble trouble) throws TorporException {
+        Optional<ImageState> state = node.store().state(snapshot.image());
+        boolean begun = state.filter(ImageState.Partial.class::isInstance).isPresent();
+        if (begun || (trouble.isFinal() && state.isEmpty())) {
+            return Next.now(); // to undo it, or to say for good that it failed
+        }
+        if (!snapshot.saved()) {
+            var _ = say(
+                    snapshot,
+                    SnapshotStatuses.held(
+                            snapshot.object(),
+                            trouble.reason().name(),
+                            trouble.message(),
+                            node.clock().instant()));
+        }
+        return Next.backOff();
+    }
+
+    private Next say(SnapshotView snapshot, VMSnapshotStatus own) {
+        return switch (node.status().transition(StatusOwner.SNAPSHOT_AGENT, snapshot.object(), own)) {
+            case WriteResult.Unchanged<VMSnapshot> _,
+                    WriteResult.Written<VMSnapshot> _,
+                    WriteResult.Gone<VMSnapshot> _ -> Next.onChange();
+            case WriteResult.Stale<VMSnapshot>(String detail) -> {
+                LOG.debug("VMSnapshot {}: {}", snapshot.name(), detail);
+                yield Next.now();
+            }
+        };
+    }
+}

@@ -1,0 +1,56 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.LoadReport;
+import dev.torpor.agent.engine.ProgressListener;
+import dev.torpor.agent.engine.RunState;
+import dev.torpor.agent.engine.SavePlan;
+import dev.torpor.agent.engine.SaveReport;
+import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.util.List;
+
+/** A connection to the QEMU of a pod; what it does is described at the engine. Closing it leaves QEMU to itself. */
+interface Vm extends AutoCloseable {
+    /** Where VMs are found. */
+    interface Vms {
+        /** Connects to the QEMU in a pod: SocketMissing, NotQEMU, QMPTimeout. */
+        Vm connect(String podUID) throws TorporException;
+
+        /** Tells whether that very process still is there. */
+        boolean isAlive(ProcessIdentity process) throws IOException;
+    }
+
+    ProcessIdentity process();
+
+    VmFacts probe() throws TorporException;
+
+    List<String> blockedReasons() throws TorporException;
+
+    RunState runState() throws TorporException;
+
+    /** Tells whether it has begun to read an image, to whatever end. */
+    boolean wasFed() throws TorporException;
+
+    void pause() throws TorporException;
+
+    void resume() throws TorporException;
+
+    void quit() throws TorporException;
+
+    void announce() throws TorporException;
+
+    SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
+            throws TorporException;
+
+    LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener)
+            throws TorporException;
+
+    void settle() throws TorporException;
+
+    @Override
+    void close();
+}

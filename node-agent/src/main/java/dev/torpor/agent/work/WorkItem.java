@@ -1,0 +1,15 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.launch.VmName;
+
+/** Something to look at. */
+sealed interface WorkItem {
+    /** A VMSnapshot. */
+    record Snapshot(String namespace, String name) implements WorkItem {}
+
+    /** A VMRestore. */
+    record Restore(String namespace, String name) implements WorkItem {}
+
+    /** A pod whose launcher may be asking. */
+    record Pod(VmName vm, String podUID) implements WorkItem {}
+}

@@ -1,0 +1,132 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.launch.VmName;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One worker for each VM: its items are looked at one at a time, in the order in which they came; an item that waits
+ * already is not queued again. Platform threads, as the calls to QEMU and the disk hold their carrier; they end when idle.
+ */
+final class Workers implements AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(Workers.class);
+    private static final Duration BACK_OFF_FIRST = Duration.ofMillis(500);
+    private static final Duration BACK_OFF_MAX = Duration.ofSeconds(10);
+
+    private final Work work;
+    private final AtomicLong threads = new AtomicLong();
+    private final ExecutorService executor =
+            Executors.newCachedThreadPool(r -> new Thread(r, "worker-" + threads.incrementAndGet()));
+    private final ScheduledExecutorService timer;
+    private final Map<VmName, Set<WorkItem>> waiting = new HashMap<>();
+    private final Map<WorkItem, Integer> attempts = new HashMap<>();
+
+    /** What is done with an item. */
+    interface Work {
+        Next look(VmName vm, WorkItem item) throws InterruptedException;
+    }
+
+    Workers(Work work, ScheduledExecutorService timer) {
+        this.work = work;
+        this.timer = timer;
+    }
+
+    /** Has an item looked at soon. */
+    synchronized void submit(VmName vm, WorkItem item) {
+        Set<WorkItem> queue = waiting.get(vm);
+        if (queue != null) {
+            queue.add(item);
+            return;
+        }
+        queue = new LinkedHashSet<>();
+        queue.add(item);
+        waiting.put(vm, queue);
+        try {
+            executor.execute(() -> drain(vm));
+        } catch (RejectedExecutionException e) {
+            waiting.remove(vm); // the agent is stopping
+        }
+    }
+
+    private void drain(VmName vm) {
+        for (WorkItem item = next(vm); item != null; item = next(vm)) {
+            Next next;
+            try {
+                next = work.look(vm, item);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+                return;
+            } catch (RuntimeException e) {
+                LOG.error("{}: looking at it failed", item, e);
+                next = Next.backOff();
+            }
+            if (Thread.currentThread().isInterrupted()) {
+                return; // the agent is stopping; the next one looks at everything again
+            }
+            schedule(vm, item, next);
+        }
+    }
+
+    private synchronized @Nullable WorkItem next(VmName vm) {
+        Set<WorkItem> queue = waiting.get(vm);
+        if (queue == null || queue.isEmpty()) {
+            waiting.remove(vm);
+            return null;
+        }
+        WorkItem first = queue.iterator().next();
+        queue.remove(first);
+        return first;
+    }
+
+    private synchronized void schedule(VmName vm, WorkItem item, Next next) {
+        switch (next) {
+            case Next.OnChange _ -> attempts.remove(item);
+            case Next.After(Duration delay) -> {
+                attempts.remove(item);
+                later(vm, item, delay);
+            }
+            case Next.BackOff _ -> {
+                int attempt = attempts.merge(item, 1, Integer::sum);
+                long millis = BACK_OFF_FIRST.toMillis() << Math.min(attempt - 1, 10);
+                later(vm, item, Duration.ofMillis(Math.min(millis, BACK_OFF_MAX.toMillis())));
+            }
+        }
+    }
+
+    private void later(VmName vm, WorkItem item, Duration delay) {
+        if (delay.isZero()) {
+            submit(vm, item);
+            return;
+        }
+        try {
+            var _ = timer.schedule(() -> submit(vm, item), delay.toMillis(), TimeUnit.MILLISECONDS);
+        } catch (RejectedExecutionException e) {
+            LOG.debug("{}: not looked at again, the agent is stopping", item);
+        }
+    }
+
+    /** Interrupts what is under way, and waits a little for it to let go. QEMU's work goes on without us. */
+    @Override
+    public void close() {
+        executor.shutdownNow();
+        try {
+            if (!executor.awaitTermination(10, TimeUnit.SECONDS)) {
+                LOG.warn("some work did not end in time; the next agent takes it up");
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+}
