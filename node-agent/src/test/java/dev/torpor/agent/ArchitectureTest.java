@@ -37,7 +37,7 @@ class ArchitectureTest {
     static final ArchRule launchAnswersFromTheStore = mayUse("launch", "image", "linux");
 
     @ArchTest
-    static final ArchRule nodeLooksAtPods = mayUse("node", "linux", "launch");
+    static final ArchRule nodeLooksAtPods = mayUse("node", "linux", "qmp", "image", "launch");
 
     @ArchTest
     static final ArchRule onlyTheTopKnowsKubernetes = noClasses()
