@@ -82,7 +82,12 @@ public final class RecordedManifests {
         return client.apps().controllerRevisions().inNamespace(namespace).withName(name);
     }
 
-    private static @Nullable Object field(ControllerRevision revision, String name) {
-        return revision.getData() instanceof Map<?, ?> data ? data.get(name) : null;
+    // The model leaves the data's Java type to what it looks like; in JSON it is an object always.
+    private @Nullable Object field(ControllerRevision revision, String name) {
+        return revision.getData() == null
+                ? null
+                : client.getKubernetesSerialization()
+                        .convertValue(revision.getData(), Map.class)
+                        .get(name);
     }
 }
