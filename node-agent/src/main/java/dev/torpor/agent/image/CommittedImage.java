@@ -44,7 +44,7 @@ public final class CommittedImage {
         Path parent = absolute.getParent();
         Path name = absolute.getFileName();
         if (parent == null || name == null) {
-            throw new TorporException(FailureReason.ImageMissing, path + " is not a file.");
+            throw new TorporException(FailureReason.ImageMissing, path + " is not a file");
         }
         return open(() -> Directory.open(parent), name.toString(), Optional.empty());
     }
@@ -55,11 +55,11 @@ public final class CommittedImage {
                 case ImageState.Partial _ ->
                     throw new TorporException(
                             FailureReason.ImageIncomplete,
-                            "Image " + record.get().id() + " was never committed.");
+                            "image " + record.get().id() + " was never committed");
                 case ImageState.Consumed _ ->
                     throw new TorporException(
                             FailureReason.ImageMissing,
-                            "Image " + record.get().id() + " was consumed: its VM was resumed from it.");
+                            "image " + record.get().id() + " was consumed: its VM was resumed from it");
                 case ImageState.Complete _, ImageState.Verified _, ImageState.HandedOver _, ImageState.Stale _ -> {}
             }
         }
@@ -75,16 +75,16 @@ public final class CommittedImage {
     /** Opens the file for reading if it is a file: opening a FIFO or a device could block or have effects. */
     private static Descriptor openFile(Directory directory, String name) throws IOException, TorporException {
         if (directory.facts(name).filter(f -> !f.isRegularFile()).isPresent()) {
-            throw new TorporException(FailureReason.ImageMissing, name + " is not a file.");
+            throw new TorporException(FailureReason.ImageMissing, name + " is not a file");
         }
         return directory.openFile(name, Access.READ);
     }
 
     private static TorporException unreadable(IOException e) {
         if (StoreTrouble.missing(e) || e instanceof NoSuchFileException) {
-            return new TorporException(FailureReason.ImageMissing, "The image's file is missing.", e);
+            return new TorporException(FailureReason.ImageMissing, "the image's file is missing", e);
         }
-        return StoreTrouble.of("The image cannot be read", e);
+        return StoreTrouble.of("the image cannot be read", e);
     }
 
     /** Returns which image. */
@@ -141,8 +141,7 @@ public final class CommittedImage {
                                 ImageState.Verified _ ->
                             "it is " + record.get().state().word();
                     };
-            throw new TorporException(
-                    FailureReason.SnapshotUnusable, "Image " + id() + " must not be resumed: " + why + ".");
+            throw new TorporException(FailureReason.SnapshotUnusable, "image " + id() + " must not be resumed: " + why);
         }
     }
 
@@ -158,7 +157,7 @@ public final class CommittedImage {
                 for (Descriptor file : files.all()) {
                     if (file.facts().inode() != facts.inode()) {
                         throw new TorporException(
-                                FailureReason.ImageMissing, "The image's file was replaced by another.");
+                                FailureReason.ImageMissing, "the image's file was replaced by another");
                     }
                 }
                 return files;

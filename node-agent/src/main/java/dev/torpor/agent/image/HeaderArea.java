@@ -84,12 +84,11 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
     static HeaderArea read(ByteSource source) throws IOException, TorporException {
         ByteBuffer fixed = ByteBuffer.allocate(FIXED_BYTES);
         if (source.read(fixed, 0) < FIXED_BYTES) {
-            throw new TorporException(FailureReason.ImageTruncated, "The image is shorter than its header.");
+            throw new TorporException(FailureReason.ImageTruncated, "the image is shorter than its header");
         }
         byte[] magic = Arrays.copyOf(fixed.array(), MAGIC.length);
         if (Arrays.equals(magic, new byte[MAGIC.length])) {
-            throw new TorporException(
-                    FailureReason.ImageIncomplete, "The image was never committed: it has no header.");
+            throw new TorporException(FailureReason.ImageIncomplete, "the image was never committed: it has no header");
         }
         if (!Arrays.equals(magic, MAGIC)) {
             throw damaged("it does not begin with the magic of a Torpor image");
@@ -104,7 +103,7 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
         }
         ByteBuffer area = ByteBuffer.allocate(FIXED_BYTES + length);
         if (source.read(area, 0) < area.capacity()) {
-            throw new TorporException(FailureReason.ImageTruncated, "The image is shorter than its header.");
+            throw new TorporException(FailureReason.ImageTruncated, "the image is shorter than its header");
         }
         int crc = area.getInt(CRC_OFFSET);
         int actual = crc(area.array());
@@ -133,11 +132,11 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
         }
         return new TorporException(
                 FailureReason.ImageFormatTooNew,
-                "The image has format version " + version + "; this release reads up to " + ImageHeader.FORMAT_VERSION
-                        + ". Torpor " + release + " or later reads it.");
+                "the image has format version " + version + "; this release reads up to " + ImageHeader.FORMAT_VERSION
+                        + ": Torpor " + release + " or later reads it");
     }
 
     private static TorporException damaged(String why) {
-        return new TorporException(FailureReason.ImageDamaged, "The image's header is damaged: " + why + ".");
+        return new TorporException(FailureReason.ImageDamaged, "the image's header is damaged: " + why);
     }
 }

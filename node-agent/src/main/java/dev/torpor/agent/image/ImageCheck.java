@@ -50,7 +50,7 @@ final class ImageCheck {
         if (actual != expected) {
             throw new TorporException(
                     FailureReason.ImageTruncated,
-                    "The image has " + actual + " bytes; " + expected + " were committed.");
+                    "the image has " + actual + " bytes; " + expected + " were committed");
         }
     }
 
@@ -62,6 +62,6 @@ final class ImageCheck {
     }
 
     private static TorporException damaged(String why) {
-        return new TorporException(FailureReason.ImageDamaged, "The image is damaged: " + why + ".");
+        return new TorporException(FailureReason.ImageDamaged, "the image is damaged: " + why);
     }
 }

@@ -68,7 +68,7 @@ public final class ImageStore implements AutoCloseable {
         try {
             return root.directory().freeBytes();
         } catch (IOException e) {
-            throw StoreTrouble.of("The store's free space cannot be read", e);
+            throw StoreTrouble.of("the store's free space cannot be read", e);
         }
     }
 
@@ -79,7 +79,7 @@ public final class ImageStore implements AutoCloseable {
             try {
                 directIO = Optional.of(root.probeDirectIO());
             } catch (IOException e) {
-                throw StoreTrouble.of("The store cannot be written", e);
+                throw StoreTrouble.of("the store cannot be written", e);
             }
         }
         return directIO.get();
@@ -104,7 +104,7 @@ public final class ImageStore implements AutoCloseable {
             if (folder.facts(id.recordName()).isPresent()
                     || folder.facts(id.fileName()).isPresent()) {
                 throw new TorporException(
-                        FailureReason.StoreFailed, "There is an image " + id + " already; it is not overwritten.");
+                        FailureReason.StoreFailed, "there is an image " + id + " already; it is not overwritten");
             }
             folder.replaceFile(id.recordName(), RecordJson.encode(record));
             observer.done(Step.RECORDED_PARTIAL);
@@ -113,7 +113,7 @@ public final class ImageStore implements AutoCloseable {
             observer.done(Step.FILE_CREATED);
             return new PartialImage(this, record, observer);
         } catch (IOException e) {
-            throw StoreTrouble.of("Image " + id + " cannot be created", e);
+            throw StoreTrouble.of("image " + id + " cannot be created", e);
         }
     }
 
@@ -144,7 +144,7 @@ public final class ImageStore implements AutoCloseable {
             if (StoreTrouble.missing(e)) {
                 return Optional.empty();
             }
-            throw StoreTrouble.of("The record of image " + id + " cannot be read", e);
+            throw StoreTrouble.of("the record of image " + id + " cannot be read", e);
         }
     }
 
@@ -157,7 +157,7 @@ public final class ImageStore implements AutoCloseable {
             return Optional.of(RecordJson.decode(json, id));
         } catch (MalformedImageException e) {
             throw new TorporException(
-                    FailureReason.ImageDamaged, "The record of image " + id + " is damaged: " + e.why() + ".");
+                    FailureReason.ImageDamaged, "the record of image " + id + " is damaged: " + e.why());
         }
     }
 
@@ -229,7 +229,7 @@ public final class ImageStore implements AutoCloseable {
             if (StoreTrouble.missing(e)) {
                 return List.of();
             }
-            throw StoreTrouble.of("The store cannot be listed", e);
+            throw StoreTrouble.of("the store cannot be listed", e);
         }
     }
 
@@ -255,7 +255,7 @@ public final class ImageStore implements AutoCloseable {
                 removeFiles(folder, id);
             }
         } catch (IOException e) {
-            throw StoreTrouble.of("Image " + id + " cannot be recorded as " + next.word(), e);
+            throw StoreTrouble.of("image " + id + " cannot be recorded as " + next.word(), e);
         }
     }
 
@@ -282,7 +282,7 @@ public final class ImageStore implements AutoCloseable {
             }
         } catch (IOException e) {
             if (!StoreTrouble.missing(e)) {
-                throw StoreTrouble.of("Image " + id + " cannot be deleted", e);
+                throw StoreTrouble.of("image " + id + " cannot be deleted", e);
             }
         }
     }
@@ -310,7 +310,7 @@ public final class ImageStore implements AutoCloseable {
     }
 
     private static TorporException missing(ImageId id) {
-        return new TorporException(FailureReason.ImageMissing, "There is no image " + id + " in this store.");
+        return new TorporException(FailureReason.ImageMissing, "there is no image " + id + " in this store");
     }
 
     /** Gives the store up to the next owner. */
@@ -319,7 +319,7 @@ public final class ImageStore implements AutoCloseable {
         try {
             root.close();
         } catch (IOException e) {
-            throw StoreTrouble.of("The store cannot be closed", e);
+            throw StoreTrouble.of("the store cannot be closed", e);
         }
     }
 }

@@ -90,12 +90,12 @@ final class PageReader implements AutoCloseable {
             try {
                 if (pages.read(chunk, offset) < wanted) {
                     throw new TorporException(
-                            FailureReason.ImageTruncated, "The image ends in the middle of its pages.");
+                            FailureReason.ImageTruncated, "the image ends in the middle of its pages");
                 }
             } catch (ErrnoException e) {
                 throw new TorporException(
                         FailureReason.ImageDamaged,
-                        "The disk cannot read RAM block '" + block.name() + "' at offset " + offset + ".",
+                        "the disk cannot read RAM block '" + block.name() + "' at offset " + offset,
                         e);
             }
         }

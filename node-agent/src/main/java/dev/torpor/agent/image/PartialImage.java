@@ -48,7 +48,7 @@ public final class PartialImage {
         try (Directory folder = store.folder(id())) {
             return ImageFiles.open(folder, id().fileName(), Access.WRITE, directIO, Access.WRITE_DIRECT);
         } catch (IOException e) {
-            throw StoreTrouble.of("Image " + id() + " cannot be opened for writing", e);
+            throw StoreTrouble.of("image " + id() + " cannot be opened for writing", e);
         }
     }
 
@@ -73,7 +73,7 @@ public final class PartialImage {
         } catch (MalformedImageException e) {
             throw checkFailed(e.why());
         } catch (IOException e) {
-            throw StoreTrouble.of("Image " + id() + " cannot be committed", e);
+            throw StoreTrouble.of("image " + id() + " cannot be committed", e);
         }
         CommittedImage image = CommittedImage.open(() -> store.folder(id()), id().fileName(), Optional.of(sealed));
         committed = true;
@@ -137,6 +137,6 @@ public final class PartialImage {
 
     private TorporException checkFailed(String why) {
         return new TorporException(
-                FailureReason.ImageCheckFailed, "Image " + id() + " failed the checks before commit: " + why + ".");
+                FailureReason.ImageCheckFailed, "image " + id() + " failed the checks before commit: " + why);
     }
 }

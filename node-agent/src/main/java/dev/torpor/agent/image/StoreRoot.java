@@ -45,7 +45,7 @@ record StoreRoot(
                 throw e;
             }
         } catch (IOException e) {
-            throw StoreTrouble.of("The image store cannot be opened", e);
+            throw StoreTrouble.of("the image store cannot be opened", e);
         }
     }
 
@@ -55,8 +55,8 @@ record StoreRoot(
             if (!lock.tryLock()) {
                 throw new TorporException(
                         FailureReason.StoreFailed,
-                        "The image store belongs to another process, an agent for example; "
-                                + "stop it, or use another store.");
+                        "the image store belongs to another process, an agent for example: "
+                                + "stop it, or use another store");
             }
             if (directory.facts(IDENTITY).isEmpty()) {
                 directory.replaceFile(
@@ -88,7 +88,7 @@ record StoreRoot(
                 throw e;
             }
         } catch (IOException e) {
-            throw new TorporException(FailureReason.StoreFailed, "There is no image store at " + path + ".", e);
+            throw new TorporException(FailureReason.StoreFailed, "there is no image store at " + path, e);
         }
     }
 

@@ -18,7 +18,7 @@ final class StoreTrouble {
         FailureReason reason = e instanceof ErrnoException errno && errno.errno() == ErrnoException.ENOSPC
                 ? FailureReason.NotEnoughSpace
                 : FailureReason.StoreFailed;
-        return new TorporException(reason, what + ": " + brief(e) + ".", e);
+        return new TorporException(reason, what + ": " + brief(e), e);
     }
 
     static boolean missing(IOException e) {

@@ -105,7 +105,7 @@ class HeaderAreaTest {
         byte[] json = SampleJson.with(HeaderJson.encode(sample.header(), layout), field, value);
         refuses(
                 FailureReason.ImageDamaged,
-                "The image's header is damaged: " + message + ".",
+                "the image's header is damaged: " + message,
                 HeaderArea.seal(json, 1, "0.1.0"));
     }
 
@@ -119,7 +119,7 @@ class HeaderAreaTest {
     void newerVersionSaysWhatReadsIt() {
         refuses(
                 FailureReason.ImageFormatTooNew,
-                "The image has format version 2; this release reads up to 1. Torpor 0.4.0 or later reads it.",
+                "the image has format version 2; this release reads up to 1: Torpor 0.4.0 or later reads it",
                 HeaderArea.seal("{}".getBytes(UTF_8), 2, "0.4.0"));
     }
 
@@ -127,11 +127,11 @@ class HeaderAreaTest {
     void damagedVersionIsNotTakenForANewerOne() {
         refuses(
                 FailureReason.ImageDamaged,
-                "The image's header is damaged: its format version is 0.",
+                "the image's header is damaged: its format version is 0",
                 HeaderArea.seal("{}".getBytes(UTF_8), 0, "0.1.0"));
         refuses(
                 FailureReason.ImageDamaged,
-                "The image's header is damaged: its format version is 9.",
+                "the image's header is damaged: its format version is 9",
                 HeaderArea.seal("{}".getBytes(UTF_8), 9, ""));
     }
 
@@ -159,7 +159,7 @@ class HeaderAreaTest {
             ByteBuffer.wrap(area).putInt(12, length);
             refuses(
                     FailureReason.ImageDamaged,
-                    "The image's header is damaged: its length of JSON is " + Integer.toUnsignedString(length) + ".",
+                    "the image's header is damaged: its length of JSON is " + Integer.toUnsignedString(length),
                     area);
         }
     }
@@ -168,7 +168,7 @@ class HeaderAreaTest {
     void fileWithoutHeaderWasNeverCommitted() {
         refuses(
                 FailureReason.ImageIncomplete,
-                "The image was never committed: it has no header.",
+                "the image was never committed: it has no header",
                 new byte[HeaderArea.FIXED_BYTES]);
     }
 
@@ -177,9 +177,9 @@ class HeaderAreaTest {
         byte[] other = Arrays.copyOf("LibvirtQemudSave".getBytes(UTF_8), 100);
         refuses(
                 FailureReason.ImageDamaged,
-                "The image's header is damaged: it does not begin with the magic of a Torpor image.",
+                "the image's header is damaged: it does not begin with the magic of a Torpor image",
                 other);
-        refuses(FailureReason.ImageTruncated, "The image is shorter than its header.", new byte[10]);
+        refuses(FailureReason.ImageTruncated, "the image is shorter than its header", new byte[10]);
     }
 
     @Test

@@ -146,7 +146,7 @@ class ImageStoreTest {
         try (ImageFiles _ = partial.openForQemu(false)) {
             refuses(
                     FailureReason.ImageCheckFailed,
-                    "Image " + ID + " failed the checks before commit: somebody still has it open for writing.",
+                    "image " + ID + " failed the checks before commit: somebody still has it open for writing",
                     () -> partial.commit(sample.header(), sample.pages()));
         }
         assertThat(store.state(ID)).contains(new ImageState.Partial());
@@ -157,8 +157,8 @@ class ImageStoreTest {
         PartialImage partial = written();
         refuses(
                 FailureReason.ImageCheckFailed,
-                "Image " + ID
-                        + " failed the checks before commit: its bitmaps have 4 pages, and QEMU says that it wrote 5.",
+                "image " + ID
+                        + " failed the checks before commit: its bitmaps have 4 pages, and QEMU says that it wrote 5",
                 () -> partial.commit(sample.header(), 5));
     }
 
@@ -169,8 +169,8 @@ class ImageStoreTest {
         PartialImage partial = written();
         refuses(
                 FailureReason.ImageCheckFailed,
-                "Image " + ID + " failed the checks before commit: it is of a machine pc-q35-9.9, and QEMU says that "
-                        + "it is pc-q35-10.0.",
+                "image " + ID + " failed the checks before commit: it is of a machine pc-q35-9.9, and QEMU says that "
+                        + "it is pc-q35-10.0",
                 () -> partial.commit(header, 4));
     }
 
@@ -181,8 +181,8 @@ class ImageStoreTest {
         PartialImage partial = written();
         refuses(
                 FailureReason.ImageCheckFailed,
-                "Image " + ID + " failed the checks before commit: RAM block 'pc.ram' has 1048576 bytes in it, and "
-                        + "QEMU says 2097152.",
+                "image " + ID + " failed the checks before commit: RAM block 'pc.ram' has 1048576 bytes in it, and "
+                        + "QEMU says 2097152",
                 () -> partial.commit(header, 1));
     }
 
@@ -209,7 +209,7 @@ class ImageStoreTest {
         failAfter = step;
         refuses(
                 FailureReason.StoreFailed,
-                "Image " + ID + " cannot be committed: injected.",
+                "image " + ID + " cannot be committed: injected",
                 () -> partial.commit(sample.header(), sample.pages()));
         ImageState expected = step == Step.RECORDED_COMPLETE ? new ImageState.Complete() : new ImageState.Partial();
         assertThat(store.state(ID)).contains(expected);
@@ -233,7 +233,7 @@ class ImageStoreTest {
             assertThat(store.open(ID).header()).isEqualTo(sample.header());
             assertThat(store.partial(ID)).isEmpty();
         } else {
-            refuses(FailureReason.ImageIncomplete, "Image " + ID + " was never committed.", () -> store.open(ID));
+            refuses(FailureReason.ImageIncomplete, "image " + ID + " was never committed", () -> store.open(ID));
             store.partial(ID).orElseThrow().abandon();
             assertThat(store.list()).isEmpty();
             assertThat(store.state(ID)).isEmpty();
@@ -254,16 +254,16 @@ class ImageStoreTest {
         committed();
         refuses(
                 FailureReason.StoreFailed,
-                "There is an image " + ID + " already; it is not overwritten.",
+                "there is an image " + ID + " already; it is not overwritten",
                 () -> store.create(ID, INTENT));
     }
 
     @Test
     void missingImageAndMissingFileAreTold() throws TorporException, IOException {
-        refuses(FailureReason.ImageMissing, "There is no image " + ID + " in this store.", () -> store.open(ID));
+        refuses(FailureReason.ImageMissing, "there is no image " + ID + " in this store", () -> store.open(ID));
         committed();
         Files.delete(file());
-        refuses(FailureReason.ImageMissing, "The image's file is missing.", () -> store.open(ID));
+        refuses(FailureReason.ImageMissing, "the image's file is missing", () -> store.open(ID));
     }
 
     @Test
@@ -274,12 +274,12 @@ class ImageStoreTest {
         }
         refuses(
                 FailureReason.ImageTruncated,
-                "The image has " + (size - 1) + " bytes; " + size + " were committed.",
+                "the image has " + (size - 1) + " bytes; " + size + " were committed",
                 () -> store.open(ID));
         patch(size, (byte) 0);
         refuses(
                 FailureReason.ImageTruncated,
-                "The image has " + (size + 1) + " bytes; " + size + " were committed.",
+                "the image has " + (size + 1) + " bytes; " + size + " were committed",
                 () -> store.open(ID));
     }
 
@@ -287,12 +287,12 @@ class ImageStoreTest {
     void damageIsFoundWhereverItIsExceptInPages() throws TorporException, IOException {
         ImageLayout layout = committed().layout();
         RamBlock ram = layout.blocks().getFirst();
-        damaged(60, "The image's header is damaged: its checksum is ");
+        damaged(60, "the image's header is damaged: its checksum is ");
         // A device state that QEMU would load without noticing.
-        damaged(layout.deviceStateOffsetBytes() + 15, "The image is damaged: the checksum of the device state is ");
-        damaged(ram.bitmap().offsetBytes() + 9, "The image is damaged: the checksum of the bitmaps is ");
-        damaged(ImageHeader.STREAM_OFFSET_BYTES + 22, "The image is damaged: the checksum of the stream's headers is ");
-        damaged(ImageHeader.STREAM_OFFSET_BYTES + 1, "The image is damaged: the stream's magic is ");
+        damaged(layout.deviceStateOffsetBytes() + 15, "the image is damaged: the checksum of the device state is ");
+        damaged(ram.bitmap().offsetBytes() + 9, "the image is damaged: the checksum of the bitmaps is ");
+        damaged(ImageHeader.STREAM_OFFSET_BYTES + 22, "the image is damaged: the checksum of the stream's headers is ");
+        damaged(ImageHeader.STREAM_OFFSET_BYTES + 1, "the image is damaged: the stream's magic is ");
     }
 
     private void damaged(long offset, String message) throws IOException, TorporException {
@@ -328,7 +328,7 @@ class ImageStoreTest {
         patch(0, HeaderArea.encode(other, layout));
         refuses(
                 FailureReason.ImageDamaged,
-                "The image is damaged: its header is not the one that was committed.",
+                "the image is damaged: its header is not the one that was committed",
                 () -> store.open(ID));
     }
 
@@ -342,7 +342,7 @@ class ImageStoreTest {
                 .isInstanceOfSatisfying(
                         TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged))
                 .message()
-                .startsWith("The record of image " + ID + " is damaged: not valid JSON");
+                .startsWith("the record of image " + ID + " is damaged: not valid JSON");
         assertThat(store.list()).extracting(ImageRecord::id).containsExactly(second);
         assertThatThrownBy(() -> store.list("default", "vm1")).isInstanceOf(TorporException.class);
     }
@@ -362,7 +362,7 @@ class ImageStoreTest {
         assertThat(file()).doesNotExist();
         refuses(
                 FailureReason.ImageMissing,
-                "Image " + ID + " was consumed: its VM was resumed from it.",
+                "image " + ID + " was consumed: its VM was resumed from it",
                 () -> store.open(ID));
     }
 
@@ -380,7 +380,7 @@ class ImageStoreTest {
         store.transition(ID, HANDED_OVER);
         refuses(
                 FailureReason.SnapshotUnusable,
-                "Image " + ID + " must not be resumed: it was handed over to process 43 of pod pod-2.",
+                "image " + ID + " must not be resumed: it was handed over to process 43 of pod pod-2",
                 () -> store.open(ID).requireRestorable());
     }
 
@@ -390,7 +390,7 @@ class ImageStoreTest {
         store.transition(ID, new ImageState.Stale());
         refuses(
                 FailureReason.SnapshotUnusable,
-                "Image " + ID + " must not be resumed: its VM has run from its disks since.",
+                "image " + ID + " must not be resumed: its VM has run from its disks since",
                 () -> store.open(ID).requireRestorable());
     }
 
@@ -419,7 +419,7 @@ class ImageStoreTest {
         Path copy = file().resolveSibling("copy");
         Files.copy(file(), copy);
         Files.move(copy, file(), java.nio.file.StandardCopyOption.REPLACE_EXISTING);
-        refuses(FailureReason.ImageMissing, "The image's file was replaced by another.", () -> image.openForQemu(false)
+        refuses(FailureReason.ImageMissing, "the image's file was replaced by another", () -> image.openForQemu(false)
                 .close());
     }
 
@@ -428,7 +428,7 @@ class ImageStoreTest {
         committed();
         refuses(
                 FailureReason.StoreFailed,
-                "The image store belongs to another process, an agent for example; stop it, or use another store.",
+                "the image store belongs to another process, an agent for example: stop it, or use another store",
                 () -> ImageStore.open(temp.resolve("store")).close());
         try (ImageStore looker = ImageStore.openReadOnly(temp.resolve("store"))) {
             assertThat(looker.storeID()).isEqualTo(store.storeID());
@@ -453,8 +453,8 @@ class ImageStoreTest {
         assertThat(image.record()).isEmpty();
         refuses(
                 FailureReason.ImageMissing,
-                "The image's file is missing.",
+                "the image's file is missing",
                 () -> CommittedImage.open(temp.resolve("nothing.img")));
-        refuses(FailureReason.ImageMissing, "store is not a file.", () -> CommittedImage.open(temp.resolve("store")));
+        refuses(FailureReason.ImageMissing, "store is not a file", () -> CommittedImage.open(temp.resolve("store")));
     }
 }
