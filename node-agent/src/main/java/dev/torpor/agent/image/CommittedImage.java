@@ -1,5 +1,6 @@
 package dev.torpor.agent.image;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
@@ -120,6 +121,15 @@ public final class CommittedImage {
     /** Returns the version of the format that the file is in. */
     public int formatVersion() {
         return area.formatVersion();
+    }
+
+    /** Returns all that the image says of itself, its state and its size, as indented JSON. */
+    public String toJson() {
+        ObjectNode root = HeaderJson.tree(header(), layout());
+        root.put("formatVersion", formatVersion());
+        record.ifPresent(r -> root.put("state", r.state().word()));
+        root.put("allocatedBytes", allocatedBytes());
+        return root.toPrettyString();
     }
 
     /**

@@ -20,6 +20,10 @@ final class HeaderJson {
     private HeaderJson() {}
 
     static byte[] encode(ImageHeader header, ImageLayout layout) {
+        return JsonFields.bytes(tree(header, layout));
+    }
+
+    static ObjectNode tree(ImageHeader header, ImageLayout layout) {
         ObjectNode root = JsonFields.newObject();
         root.putObject("image")
                 .put("namespace", header.id().namespace())
@@ -36,7 +40,7 @@ final class HeaderJson {
                 .put("startedAt", header.startedAt().toString())
                 .put("completedAt", header.completedAt().toString());
         root.set("layout", layout(layout));
-        return JsonFields.bytes(root);
+        return root;
     }
 
     private static ObjectNode definition(VmDefinition vm) {

@@ -1,0 +1,159 @@
+package dev.torpor.agent.cli;
+
+import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.ImageHeader;
+import dev.torpor.agent.image.ImageLayout;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.RamBlock;
+import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.nio.file.Path;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+
+/** {@code torpor-agent image}: looks, without owning the store and without changing anything. */
+@Command(
+        name = "image",
+        mixinStandardHelpOptions = true,
+        description = "Looks into images; needs no right on the store but to read it.")
+final class ImageCommand implements Runnable {
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    @Override
+    public void run() {
+        throw new ParameterException(spec.commandLine(), "a command is missing");
+    }
+
+    enum Format {
+        TEXT,
+        JSON
+    }
+
+    @Command(
+            name = "inspect",
+            mixinStandardHelpOptions = true,
+            description = "Checks all of an image but its pages, and shows what it says of itself.")
+    int inspect(
+            @Parameters(paramLabel = "PATH|UID", description = "File of the image, or its UID in the store.")
+                    String image,
+            @Option(names = "--store", paramLabel = "DIR", description = "Folder of the images, for a UID.") @Nullable
+                    Path store,
+            @Option(
+                            names = {"-o", "--output"},
+                            paramLabel = "FORMAT",
+                            defaultValue = "text",
+                            description = "text (default) or json.")
+                    Format format)
+            throws TorporException {
+        CommittedImage found = open(image, store);
+        System.out.println(
+                switch (format) {
+                    case TEXT -> text(found);
+                    case JSON -> found.toJson();
+                });
+        return ExitCode.DONE;
+    }
+
+    @Command(
+            name = "verify",
+            mixinStandardHelpOptions = true,
+            description = {
+                "Checks an image and reads every page that is in it from the disk.",
+                "Header, stream headers, bitmaps and device state are compared with their checksums; pages have none "
+                        + "in this format version: that each can be read is what is checked."
+            })
+    int verify(
+            @Parameters(paramLabel = "PATH|UID", description = "File of the image, or its UID in the store.")
+                    String image,
+            @Option(names = "--store", paramLabel = "DIR", description = "Folder of the images, for a UID.") @Nullable
+                    Path store)
+            throws TorporException {
+        CommittedImage found = open(image, store);
+        long bytes;
+        try (ProgressBar bar = ProgressBar.onStandardError("verifying")) {
+            bytes = found.verify(bar::progress);
+        }
+        System.out.println("image " + found.id() + ": header, stream headers, bitmaps and device state match their "
+                + "checksums; all " + found.layout().presentPages() + " pages (" + Amount.bytes(bytes)
+                + ") can be read");
+        return ExitCode.DONE;
+    }
+
+    private CommittedImage open(String image, @Nullable Path store) throws TorporException {
+        if (store == null) {
+            return CommittedImage.open(Path.of(image));
+        }
+        try (ImageStore images = ImageStore.openReadOnly(store)) {
+            List<ImageRecord> found = images.list().stream()
+                    .filter(record -> record.id().uid().equals(image))
+                    .toList();
+            if (found.isEmpty()) {
+                throw new TorporException(
+                        FailureReason.ImageMissing, "there is no image with the UID " + image + " in this store");
+            }
+            return images.open(found.getFirst().id());
+        }
+    }
+
+    private static String text(CommittedImage image) {
+        ImageHeader header = image.header();
+        VmDefinition vm = header.vm();
+        ImageLayout layout = image.layout();
+        StringBuilder out = new StringBuilder();
+        line(
+                out,
+                "Image",
+                image.id().uid()
+                        + (image.record().isPresent()
+                                ? ", " + image.record().get().state().word()
+                                : ""));
+        line(out, "VM", header.id().namespace() + "/" + header.id().vm() + ", run " + header.runNumber());
+        line(out, "Mode", header.mode() + ", of a VM that was " + (header.wasRunning() ? "running" : "paused"));
+        line(out, "Saved", header.startedAt() + " to " + header.completedAt());
+        line(
+                out,
+                "Engine",
+                header.engine() + ", " + header.channels() + " channels, "
+                        + (header.directIO() ? "direct I/O" : "through the page cache"));
+        line(
+                out,
+                "File",
+                Amount.bytes(image.sizeBytes()) + " (" + image.sizeBytes() + " bytes), "
+                        + Amount.bytes(image.allocatedBytes()) + " on disk, format version " + image.formatVersion());
+        line(out, "Machine", vm.machineType() + ", QEMU " + vm.qemuVersion() + ", " + vm.accelerator());
+        line(out, "CPU", vm.vcpus() + " x " + vm.cpuModel());
+        line(out, "UUID", vm.uuid());
+        line(out, "Memory", Amount.bytes(vm.memoryBytes()) + ", " + layout.presentPages() + " pages in the file");
+        for (RamBlock block : layout.blocks()) {
+            line(
+                    out,
+                    "  block",
+                    block.name() + ", " + Amount.bytes(block.usedBytes()) + ", pages at offset "
+                            + block.pages().offsetBytes());
+        }
+        for (String device : vm.devices()) {
+            line(out, "  device", device);
+        }
+        line(
+                out,
+                "Device state",
+                Amount.bytes(layout.sizeBytes() - layout.deviceStateOffsetBytes()) + " at offset "
+                        + layout.deviceStateOffsetBytes());
+        line(out, "Checksums", "header, stream headers, bitmaps and device state match");
+        return out.toString().stripTrailing();
+    }
+
+    private static void line(StringBuilder out, String name, String value) {
+        out.append(String.format("%-14s%s%n", name, value));
+    }
+}

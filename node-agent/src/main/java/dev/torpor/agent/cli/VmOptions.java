@@ -1,0 +1,43 @@
+package dev.torpor.agent.cli;
+
+import dev.torpor.agent.image.ImageId;
+import java.nio.file.Path;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
+
+/** Which VM, and where its images are. */
+final class VmOptions {
+    @Option(names = "--qmp", required = true, paramLabel = "SOCKET", description = "QEMU's QMP socket.")
+    @SuppressWarnings("NullAway.Init")
+    Path socket;
+
+    @Option(
+            names = "--store",
+            required = true,
+            paramLabel = "DIR",
+            description = "Folder of the images; not one that an agent owns.")
+    @SuppressWarnings("NullAway.Init")
+    Path store;
+
+    @Option(names = "--namespace", required = true, paramLabel = "NS", description = "Namespace of the VM.")
+    @SuppressWarnings("NullAway.Init")
+    String namespace;
+
+    @Option(names = "--vm", required = true, paramLabel = "NAME", description = "Name of the VM.")
+    @SuppressWarnings("NullAway.Init")
+    String vm;
+
+    @Spec(Spec.Target.MIXEE)
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
+    ImageId image(String uid) {
+        try {
+            return new ImageId(namespace, vm, uid);
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+        }
+    }
+}
