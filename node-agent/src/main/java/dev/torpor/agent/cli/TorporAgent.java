@@ -14,7 +14,7 @@ import picocli.CommandLine.Spec;
 @Command(
         name = "torpor-agent",
         description = "Saves the memory of running QEMU virtual machines, and brings them back.",
-        subcommands = {SaveCommand.class, RestoreCommand.class, ImageCommand.class},
+        subcommands = {RunCommand.class, SaveCommand.class, RestoreCommand.class, ImageCommand.class},
         mixinStandardHelpOptions = true,
         versionProvider = Version.class,
         exitCodeListHeading = "%nExit codes:%n",
