@@ -2,7 +2,7 @@ package dev.torpor.agent.cli;
 
 import dev.torpor.agent.work.AgentConfig;
 import dev.torpor.agent.work.AgentProcess;
-import dev.torpor.failure.TorporException;
+import dev.torpor.api.v1alpha1.Torpor;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -11,61 +11,58 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 
-/** {@code torpor-agent run}. */
+/** {@code run}: the agent of a node, until it is told to end. */
 @Command(
         name = "run",
-        mixinStandardHelpOptions = true,
-        description = {
-            "Runs the agent of a node until it is told to end (SIGTERM).",
-            "The cluster is the one that KUBECONFIG or the pod's service account names."
-        })
+        description =
+                "Serves a node of a cluster: answers the launchers of its VM pods, saves and restores VMs as the API"
+                        + " asks. The cluster is the one of KUBECONFIG, or the one that the process runs in.",
+        mixinStandardHelpOptions = true)
+@SuppressWarnings("NullAway.Init")
 final class RunCommand implements Callable<Integer> {
-    @Option(names = "--node", required = true, paramLabel = "NAME", description = "Name of this node's Node object.")
-    @SuppressWarnings("NullAway.Init")
+    @Spec
+    private CommandSpec spec;
+
+    @Option(names = "--node", required = true, paramLabel = "NAME", description = "name of the Node object")
     private String node;
 
-    @Option(names = "--store", required = true, paramLabel = "DIR", description = "Folder of the images.")
-    @SuppressWarnings("NullAway.Init")
+    @Option(
+            names = "--store",
+            required = true,
+            paramLabel = "DIR",
+            description = "directory of the image store; made if it is not there")
     private Path store;
 
     @Option(
             names = "--kubelet-root",
             paramLabel = "DIR",
             defaultValue = "/var/lib/kubelet",
-            description = "Folder of the kubelet (default: ${DEFAULT-VALUE}).")
-    @SuppressWarnings("NullAway.Init")
+            description = "directory of the kubelet (default: ${DEFAULT-VALUE})")
     private Path kubeletRoot;
 
     @Option(
-            names = "--namespace",
-            paramLabel = "NS",
-            defaultValue = "torpor-system",
-            description = "Namespace of the agent's Lease (default: ${DEFAULT-VALUE}).")
-    @SuppressWarnings("NullAway.Init")
-    private String namespace;
+            names = "--lease-namespace",
+            paramLabel = "NAME",
+            defaultValue = Torpor.SYSTEM_NAMESPACE,
+            description = "namespace of the Lease that tells that the store is alive (default: ${DEFAULT-VALUE})")
+    private String leaseNamespace;
 
     @Option(
             names = "--saves-at-once",
             paramLabel = "N",
             defaultValue = "2",
-            description = "VMs saved at the same time; more only share the disk (default: ${DEFAULT-VALUE}).")
+            description = "most VMs that are saved at the same time (default: ${DEFAULT-VALUE})")
     private int savesAtOnce;
 
-    @Spec
-    @SuppressWarnings("NullAway.Init")
-    private CommandSpec spec;
-
     @Override
-    public Integer call() throws TorporException, InterruptedException {
-        AgentProcess.run(config());
-        return ExitCode.DONE;
-    }
-
-    private AgentConfig config() {
+    public Integer call() throws Exception {
+        AgentConfig config;
         try {
-            return new AgentConfig(node, store, kubeletRoot, namespace, savesAtOnce);
+            config = new AgentConfig(node, store, kubeletRoot, leaseNamespace, savesAtOnce);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
         }
+        AgentProcess.run(config);
+        return ExitCode.DONE;
     }
 }
