@@ -1,0 +1,54 @@
+package dev.torpor.e2e.standin;
+
+import dev.torpor.agent.work.AgentConfig;
+import dev.torpor.agent.work.AgentProcess;
+import dev.torpor.agent.work.Step;
+import dev.torpor.agent.work.StepHook;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+
+/**
+ * The agent as a process that writes down its steps, and may die by SIGKILL at one of them. Arguments: node, store,
+ * kubelet root, file for the steps, and where to die ({@code before SAVE_PAUSE}; {@code never}).
+ */
+final class AgentUnderTest {
+    private AgentUnderTest() {}
+
+    public static void main(String[] args) throws Exception {
+        AgentConfig config = new AgentConfig(args[0], Path.of(args[1]), Path.of(args[2]), "torpor-system", 2);
+        AgentProcess.run(config, new Dying(Path.of(args[3]), args[4]));
+    }
+
+    private record Dying(Path steps, String where) implements StepHook {
+        @Override
+        public void before(Step step) {
+            reached("before " + step);
+        }
+
+        @Override
+        public void after(Step step) {
+            reached("after " + step);
+        }
+
+        private void reached(String place) {
+            try {
+                Files.writeString(steps, place + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+                if (place.equals(where)) {
+                    new ProcessBuilder(
+                                    "kill",
+                                    "-KILL",
+                                    Long.toString(ProcessHandle.current().pid()))
+                            .start()
+                            .waitFor();
+                }
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+}

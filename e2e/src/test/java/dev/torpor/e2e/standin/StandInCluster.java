@@ -1,0 +1,280 @@
+package dev.torpor.e2e.standin;
+
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.e2e.cluster.Child;
+import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.StandInNode;
+import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.GuestImage;
+import dev.torpor.e2e.guest.Tick;
+import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Predicate;
+
+/** A control plane, one stand-in node, the operator and the agent as processes, and a namespace for VMs. */
+final class StandInCluster implements AutoCloseable {
+    static final Duration PATIENCE = Duration.ofMinutes(2);
+    private static final String NODE = "stand-in-1";
+
+    final ControlPlane controlPlane;
+    final KubernetesClient client;
+    final String namespace;
+    private final StandInNode node;
+    private final Path store;
+    private final Child operator;
+    private Child agent;
+    private int agents;
+
+    StandInCluster() throws IOException {
+        this(Optional.empty());
+    }
+
+    /** Starts everything, with the image store in a directory of the caller's. */
+    StandInCluster(Optional<Path> storeDirectory) throws IOException {
+        controlPlane = ControlPlane.start(ControlPlane.Options.WHOLE);
+        try {
+            client = controlPlane.client();
+            controlPlane.applyCrds();
+            client.resource(new NamespaceBuilder()
+                            .withNewMetadata()
+                            .withName(Torpor.SYSTEM_NAMESPACE)
+                            .endMetadata()
+                            .build())
+                    .create();
+            namespace = controlPlane.createNamespace("vms");
+            node = StandInNode.start(controlPlane, NODE);
+            store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
+            Files.createDirectories(store);
+            operator = java("operator", "dev.torpor.operator.OperatorMain", List.of("--no-leader-election"));
+            agent = startAgent("never");
+        } catch (IOException | RuntimeException e) {
+            controlPlane.close();
+            throw e;
+        }
+    }
+
+    /** Returns the directory of the image store. */
+    Path store() {
+        return store;
+    }
+
+    /** Returns the running pod of this name. */
+    StandInPod pod(String name) {
+        return await("pod " + name)
+                .atMost(PATIENCE)
+                .ignoreExceptions()
+                .until(() -> node.pod(namespace, name), pod -> true);
+    }
+
+    /** Ends the agent by SIGKILL and starts another, which dies at the given place. */
+    void restartAgent(String diesAt) throws IOException {
+        agent.kill();
+        agent = startAgent(diesAt);
+    }
+
+    /** Waits until the agent has died by itself. */
+    void awaitAgentDeath() {
+        await("death of the agent").atMost(PATIENCE).until(() -> !agent.process()
+                .isAlive());
+    }
+
+    /** Asks the agent to end, and returns its exit status. */
+    int terminateAgent() throws InterruptedException {
+        agent.process().destroy();
+        return agent.process().waitFor();
+    }
+
+    /** Returns the steps that agents took, over all their lives. */
+    List<String> steps() throws IOException {
+        Path steps = controlPlane.directory().resolve("steps");
+        return Files.exists(steps) ? Files.readAllLines(steps) : List.of();
+    }
+
+    /** Returns the ends of all logs, for a failure's message. */
+    String logs() {
+        return "operator:\n" + operator.logTail(40) + "\nagent:\n" + agent.logTail(60);
+    }
+
+    /** Makes a VM's pod, and waits until its guest has ticked. */
+    StandInPod startVm(String name, int memoryMiB, int fillMiB, String... more) throws IOException {
+        List<String> arguments = new ArrayList<>(GuestImage.get().arguments(memoryMiB, fillMiB));
+        arguments.addAll(List.of("-serial", "stdio", "-monitor", "none"));
+        arguments.addAll(List.of(more));
+        createPod(name, List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments);
+        StandInPod pod = pod(name);
+        pod.awaitTick(tick -> tick.number() >= 2);
+        return pod;
+    }
+
+    /** Makes a VM's pod. */
+    void createPod(String name, List<String> command, List<String> arguments) {
+        client.resource(new PodBuilder()
+                        .withNewMetadata()
+                        .withName(name)
+                        .withNamespace(namespace)
+                        .addToLabels(Torpor.VM_LABEL, name)
+                        .endMetadata()
+                        .withNewSpec()
+                        .withTerminationGracePeriodSeconds(1L)
+                        .withAutomountServiceAccountToken(false)
+                        .addNewInitContainer()
+                        .withName("torpor-launcher")
+                        .withImage("torpor-launcher:local")
+                        .addNewVolumeMount()
+                        .withName("torpor")
+                        .withMountPath("/run/torpor")
+                        .endVolumeMount()
+                        .endInitContainer()
+                        .addNewContainer()
+                        .withName("qemu")
+                        .withImage("torpor-vm:local")
+                        .withCommand(command)
+                        .withArgs(arguments)
+                        .addNewVolumeMount()
+                        .withName("torpor")
+                        .withMountPath("/run/torpor")
+                        .endVolumeMount()
+                        .endContainer()
+                        .addNewVolume()
+                        .withName("torpor")
+                        .withNewEmptyDir()
+                        .endEmptyDir()
+                        .endVolume()
+                        .endSpec()
+                        .build())
+                .create();
+    }
+
+    /** Applies a VMSnapshot; {@code spec} are further lines of its spec. */
+    void snapshot(String name, String vm, String... spec) {
+        apply("VMSnapshot", name, "vmName: " + vm, spec);
+    }
+
+    /** Applies a VMRestore; {@code spec} are further lines of its spec. */
+    void restore(String name, String snapshot, String... spec) {
+        apply("VMRestore", name, "snapshotName: " + snapshot, spec);
+    }
+
+    private void apply(String kind, String name, String first, String... spec) {
+        StringBuilder yaml = new StringBuilder("apiVersion: torpor.dev/v1alpha1\nkind: " + kind + "\nmetadata: {name: "
+                + name + ", namespace: " + namespace + "}\nspec:\n  " + first + "\n");
+        for (String line : spec) {
+            yaml.append("  ").append(line).append('\n');
+        }
+        controlPlane.kubectl().runWithInput(yaml.toString(), "apply", "-f", "-");
+    }
+
+    VMSnapshot snapshot(String name) {
+        return client.resources(VMSnapshot.class)
+                .inNamespace(namespace)
+                .withName(name)
+                .get();
+    }
+
+    VMRestore restore(String name) {
+        return client.resources(VMRestore.class)
+                .inNamespace(namespace)
+                .withName(name)
+                .get();
+    }
+
+    VMSnapshot awaitSnapshot(String name, Predicate<VMSnapshotStatus> wanted) {
+        try {
+            return await("VMSnapshot " + name)
+                    .atMost(PATIENCE)
+                    .until(
+                            () -> snapshot(name),
+                            object -> object.getStatus() != null && wanted.test(object.getStatus()));
+        } catch (RuntimeException e) {
+            throw new AssertionError(describe("vmsnapshot", name), e);
+        }
+    }
+
+    VMSnapshot awaitReady(String name) {
+        return awaitSnapshot(name, status -> Conditions.isTrue(status.getConditions(), ConditionType.READY));
+    }
+
+    VMSnapshot awaitFailure(String name) {
+        return awaitSnapshot(name, status -> status.getFailure() != null);
+    }
+
+    VMRestore awaitRestore(String name, Predicate<VMRestore> wanted) {
+        try {
+            return await("VMRestore " + name)
+                    .atMost(PATIENCE)
+                    .until(() -> restore(name), object -> object.getStatus() != null && wanted.test(object));
+        } catch (RuntimeException e) {
+            throw new AssertionError(describe("vmrestore", name), e);
+        }
+    }
+
+    VMRestore awaitRunning(String name) {
+        return awaitRestore(name, object -> Conditions.isTrue(object.getStatus().getConditions(), ConditionType.READY));
+    }
+
+    private String describe(String kind, String name) {
+        return controlPlane.kubectl("get", kind, name, "-n", namespace, "-o", "yaml") + "\n" + logs();
+    }
+
+    /** Waits until the guest of a pod has ticked on from a tick. */
+    static Tick awaitGoingOn(StandInPod pod, Tick from) throws IOException {
+        return pod.awaitTick(
+                tick -> tick.nonce().equals(from.nonce()) && tick.number() > from.number() && !tick.memoryWrong());
+    }
+
+    private Child startAgent(String diesAt) throws IOException {
+        return java(
+                "agent-" + ++agents,
+                AgentUnderTest.class.getName(),
+                List.of(
+                        NODE,
+                        store.toString(),
+                        node.kubeletRoot().toString(),
+                        controlPlane.directory().resolve("steps").toString(),
+                        diesAt));
+    }
+
+    private Child java(String name, String main, List<String> arguments) {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin/java").toString(),
+                "-Xmx128m",
+                "-XX:TieredStopAtLevel=1",
+                "--enable-native-access=ALL-UNNAMED",
+                "--sun-misc-unsafe-memory-access=allow",
+                "-Dorg.slf4j.simpleLogger.log.dev.torpor=debug",
+                "-Dorg.slf4j.simpleLogger.showDateTime=true",
+                "-cp",
+                System.getProperty("java.class.path"),
+                main));
+        command.addAll(arguments);
+        return Child.start(
+                name,
+                controlPlane.directory().resolve(name + ".log"),
+                Map.of("KUBECONFIG", controlPlane.kubeconfig().toString()),
+                command);
+    }
+
+    @Override
+    public void close() {
+        agent.close();
+        operator.close();
+        node.close();
+        controlPlane.close();
+    }
+}
