@@ -1,0 +1,39 @@
+package dev.torpor.operator;
+
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+/** The order of the operator's packages: process, then the two controllers, then what both share. */
+@AnalyzeClasses(packages = "dev.torpor.operator", importOptions = ImportOption.DoNotIncludeTests.class)
+class PackagesTest {
+    @ArchTest
+    static final ArchRule SHARED_PACKAGES_KNOW_NO_CONTROLLER = noClasses()
+            .that()
+            .resideInAnyPackage("..operator.vm", "..operator.event")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("..operator.snapshot", "..operator.restore", "dev.torpor.operator");
+
+    @ArchTest
+    static final ArchRule CONTROLLERS_DO_NOT_KNOW_EACH_OTHER = slices().matching(
+                    "dev.torpor.operator.(snapshot|restore)..")
+            .should()
+            .notDependOnEachOther();
+
+    @ArchTest
+    static final ArchRule NOBODY_KNOWS_THE_PROCESS = noClasses()
+            .that()
+            .resideInAnyPackage("dev.torpor.operator.*")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("dev.torpor.operator");
+
+    @ArchTest
+    static final ArchRule OPERATOR_KNOWS_NO_AGENT =
+            noClasses().should().dependOnClassesThat().resideInAPackage("dev.torpor.agent..");
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.event;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,220 @@
+package dev.torpor.operator.restore;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.status.MergeStatusWriter;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.RestorePhase;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.RecordedManifests;
+import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.TestCluster;
+import dev.torpor.operator.vm.TestPods;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
+import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
+import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
+import java.time.Instant;
+import java.util.List;
+import java.util.Objects;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** The controller step by step on the client's mock server, with its writes counted. */
+@EnableKubernetesMockClient(crud = true)
+@SuppressWarnings("NullAway.Init")
+class RestoreReconcilerTest {
+    private KubernetesMockServer server;
+    private KubernetesClient client;
+    private TestCluster cluster;
+    private MergeStatusWriter writer;
+    private RestoreReconciler reconciler;
+
+    @BeforeEach
+    void startController() {
+        server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
+        server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMRestore.class));
+        cluster = new TestCluster(client);
+        writer = new MergeStatusWriter(client);
+        reconciler = new RestoreReconciler(
+                client,
+                writer,
+                new EventRecorder(client, cluster.clock()),
+                new Stores(client, "torpor-system", cluster.clock()),
+                new AdmissionLock(),
+                cluster.clock());
+        readySnapshot();
+        cluster.restore("back", "web-1");
+    }
+
+    @Test
+    void restoreIsFourWritesOfOursAndOnePod() {
+        step();
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Starting);
+        assertThat(status().getNodeName()).isEqualTo("n1");
+        step();
+        assertThat(pods()).isEmpty();
+
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        Pod pod = pods().getFirst();
+        assertThat(status().getPod())
+                .isEqualTo(new ObjectName("web-pod", pod.getMetadata().getUid()));
+        agentSays(ConditionType.RESUMED, false, "Loading");
+        step();
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Loading);
+        agentSays(ConditionType.RESUMED, true, "Running");
+        step();
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Running);
+
+        assertThat(writer.writes().stream().filter(write -> write.startsWith("torpor-operator VMRestore")))
+                .hasSize(4);
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void podThatWasCreatedButNotWrittenDownIsFoundAgain() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        writer.answerStale(true);
+        step();
+        assertThat(status().getPod()).isNull();
+        writer.answerStale(false);
+
+        step();
+
+        assertThat(pods()).hasSize(1);
+        assertThat(status().getPod()).isNotNull();
+    }
+
+    @Test
+    void podThatWentAwayIsNotMadeAgain() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+
+        step();
+
+        assertStalled("PodGone", "Pod web-pod went away before VM web ran. Make a new VMRestore. The image is safe.");
+        assertThat(pods()).isEmpty();
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void vmStartedMeanwhileIsNotTouched() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        client.resource(TestPods.running("other-pod", "u9").build()).create();
+
+        step();
+
+        assertStalled(
+                "VMRunning",
+                "VM web was started meanwhile, in pod other-pod. Delete that pod, then make a new VMRestore. The image is safe.");
+        assertThat(pods()).hasSize(1);
+    }
+
+    @Test
+    void failureOfTheAgentDeletesThePodAndIsTheEnd() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        VMRestoreStatus own = new VMRestoreStatus();
+        own.setFailure(new FailureStatus("LoadFailed", "QEMU said no. The image is safe."));
+        writer.news(StatusOwner.RESTORE_AGENT, seen(), own);
+        step();
+
+        assertStalled("LoadFailed", "QEMU said no. The image is safe.");
+        assertThat(pods()).isEmpty();
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void lateWordThatTheGuestRunsWinsOverOurFailure() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        step();
+        agentSays(ConditionType.RESUMED, true, "Running");
+
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Running);
+    }
+
+    private void assertStalled(String reason, String message) {
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Failed);
+        assertThat(Conditions.find(status().getConditions(), ConditionType.STALLED))
+                .hasValueSatisfying(stalled -> {
+                    assertThat(stalled.getReason()).isEqualTo(reason);
+                    assertThat(stalled.getMessage()).isEqualTo(message);
+                });
+    }
+
+    private void assertNothingHappensAgain() {
+        String version = seen().getMetadata().getResourceVersion();
+        int pods = pods().size();
+        step();
+        step();
+        assertThat(seen().getMetadata().getResourceVersion()).isEqualTo(version);
+        assertThat(pods()).hasSize(pods);
+    }
+
+    private void readySnapshot() {
+        VMSnapshot snapshot = cluster.snapshot("web-1", SaveMode.Save);
+        new RecordedManifests(client)
+                .record(snapshot, TestPods.running("web-pod", "u1").build());
+        VMSnapshotStatus own = new VMSnapshotStatus();
+        own.setPhase(SnapshotPhase.Ready);
+        own.setNodeName("n1");
+        own.setStoreID("store");
+        own.setConditions(
+                List.of(Conditions.next(null, ConditionType.READY, true, "Restorable", "", 1L, Instant.EPOCH)));
+        writer.transition(StatusOwner.SNAPSHOT_OPERATOR, snapshot, own);
+    }
+
+    private void agentSays(String type, boolean status, String reason) {
+        VMRestoreStatus own = new VMRestoreStatus();
+        Condition checked =
+                Conditions.next(null, ConditionType.IMAGE_AVAILABLE, true, "Checked", "", 1L, Instant.EPOCH);
+        own.setConditions(
+                Conditions.with(List.of(checked), Conditions.next(null, type, status, reason, "", 1L, Instant.EPOCH)));
+        writer.news(StatusOwner.RESTORE_AGENT, seen(), own);
+    }
+
+    private void step() {
+        var _ = reconciler.step("vms", "back");
+    }
+
+    private VMRestore seen() {
+        return Objects.requireNonNull(cluster.restore("back"));
+    }
+
+    private VMRestoreStatus status() {
+        return seen().getStatus();
+    }
+
+    private List<Pod> pods() {
+        return client.pods().inNamespace("vms").list().getItems();
+    }
+}

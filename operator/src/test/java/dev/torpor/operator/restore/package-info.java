@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.restore;
+
+import org.jspecify.annotations.NullMarked;

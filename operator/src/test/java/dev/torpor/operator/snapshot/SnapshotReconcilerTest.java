@@ -1,0 +1,243 @@
+package dev.torpor.operator.snapshot;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.status.MergeStatusWriter;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.TestCluster;
+import dev.torpor.operator.vm.TestPods;
+import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
+import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
+import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+
+/** The controller step by step on the client's mock server, with its writes counted. */
+@EnableKubernetesMockClient(crud = true)
+@SuppressWarnings("NullAway.Init")
+class SnapshotReconcilerTest {
+    private KubernetesMockServer server;
+    private KubernetesClient client;
+    private TestCluster cluster;
+    private MergeStatusWriter writer;
+    private SnapshotReconciler reconciler;
+
+    @BeforeEach
+    void startController() {
+        server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
+        server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMRestore.class));
+        server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshotClass.class));
+        cluster = new TestCluster(client);
+        writer = new MergeStatusWriter(client);
+        reconciler = new SnapshotReconciler(
+                client,
+                writer,
+                new EventRecorder(client, cluster.clock()),
+                new Stores(client, "torpor-system", cluster.clock()),
+                new AdmissionLock(),
+                cluster.clock());
+    }
+
+    @Test
+    void saveIsFiveWritesOfOurs() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Save);
+
+        assertThat(step()).isEqualTo(Duration.ZERO);
+        assertThat(seen().getMetadata().getFinalizers()).containsExactly(Torpor.IMAGE_FINALIZER);
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Bound);
+        assertThat(revisions()).hasSize(1);
+        agentSays(ConditionType.SAVED, false, "Saving");
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Saving);
+        assertThat(client.pods().inNamespace("vms").list().getItems()).hasSize(1);
+        agentSays(ConditionType.SAVED, true, "Committed");
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Saved);
+        assertThat(client.pods().inNamespace("vms").list().getItems()).isEmpty();
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Ready);
+
+        assertThat(ourWrites()).hasSize(4);
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void stepAfterEachPhaseWritesNothing() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Checkpoint);
+        step();
+        step();
+        assertNothingHappensAgain();
+        agentSays(ConditionType.SAVED, false, "Saving");
+        step();
+        assertNothingHappensAgain();
+        agentSays(ConditionType.SAVED, true, "Committed");
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Ready);
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void staleWriteIsDecidedAgain() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Save);
+        step();
+        writer.answerStale(true);
+        assertThat(step()).isNotNull();
+        assertThat(seen().getStatus()).isNull();
+
+        writer.answerStale(false);
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Bound);
+        assertThat(revisions()).hasSize(1);
+    }
+
+    @Test
+    void podThatWasReplacedIsNotDeleted() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Save);
+        step();
+        step();
+        agentSays(ConditionType.SAVED, true, "Committed");
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        client.resource(TestPods.running("web-pod", "u2").build()).create();
+
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Ready);
+        assertThat(client.pods().inNamespace("vms").list().getItems()).hasSize(1);
+    }
+
+    @Test
+    void recordOfAnotherPodIsReplacedBeforeBinding() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Save);
+        step();
+        writer.answerStale(true);
+        step();
+        writer.answerStale(false);
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        client.resource(TestPods.running("other-pod", "u2").build()).create();
+
+        step();
+
+        assertThat(status().getPod()).isNotNull();
+        assertThat(revisions()).singleElement().satisfies(revision -> assertThat(revision.toString())
+                .contains("other-pod"));
+    }
+
+    @Test
+    void deadAgentIsToldAndForgottenWhenItReports() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Save);
+        step();
+        cluster.later(41);
+        step();
+        assertThat(Conditions.reason(status().getConditions(), ConditionType.READY))
+                .isEqualTo("StoreUnavailable");
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Pending);
+
+        cluster.renewLease();
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Bound);
+    }
+
+    @Test
+    void repeatedTroubleIsOneEvent() {
+        cluster.snapshot("web-1", SaveMode.Save);
+        for (int i = 0; i < 5; i++) {
+            step();
+        }
+        assertThat(events()).singleElement().satisfies(event -> {
+            assertThat(event.getReason()).isEqualTo("Waiting");
+            assertThat(event.getCount()).isEqualTo(1);
+        });
+    }
+
+    @Test
+    void failureOfTheAgentIsTheEnd() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Save);
+        step();
+        step();
+        VMSnapshotStatus own = new VMSnapshotStatus();
+        own.setFailure(new FailureStatus("MigrationBlocked", "Device x. The VM runs."));
+        writer.news(StatusOwner.SNAPSHOT_AGENT, seen(), own);
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Failed);
+        assertThat(Conditions.find(status().getConditions(), ConditionType.STALLED))
+                .hasValueSatisfying(stalled -> assertThat(stalled.getMessage()).isEqualTo("Device x. The VM runs."));
+        assertNothingHappensAgain();
+    }
+
+    private void assertNothingHappensAgain() {
+        String version = seen().getMetadata().getResourceVersion();
+        int events = events().size();
+        int writes = writer.writes().size();
+        step();
+        step();
+        assertThat(seen().getMetadata().getResourceVersion()).isEqualTo(version);
+        assertThat(writer.writes()).hasSize(writes);
+        assertThat(events()).hasSize(events);
+    }
+
+    private void agentSays(String type, boolean status, String reason) {
+        Condition condition = Conditions.next(null, type, status, reason, "", 1L, Instant.EPOCH);
+        VMSnapshotStatus own = new VMSnapshotStatus();
+        own.setConditions(List.of(condition));
+        writer.news(StatusOwner.SNAPSHOT_AGENT, seen(), own);
+    }
+
+    private List<String> ourWrites() {
+        return writer.writes().stream()
+                .filter(write -> write.startsWith(Torpor.OPERATOR_MANAGER))
+                .toList();
+    }
+
+    private @Nullable Duration step() {
+        return reconciler.step("vms", "web-1");
+    }
+
+    private VMSnapshot seen() {
+        return Objects.requireNonNull(cluster.snapshot("web-1"));
+    }
+
+    private VMSnapshotStatus status() {
+        return seen().getStatus();
+    }
+
+    private List<ControllerRevision> revisions() {
+        return client.apps().controllerRevisions().inNamespace("vms").list().getItems();
+    }
+
+    private List<Event> events() {
+        return client.v1().events().inNamespace("vms").list().getItems();
+    }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.snapshot;
+
+import org.jspecify.annotations.NullMarked;

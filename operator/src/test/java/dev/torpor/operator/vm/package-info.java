@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.vm;
+
+import org.jspecify.annotations.NullMarked;
