@@ -32,7 +32,11 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Brings VMSnapshots from one state to the next. Whatever woke it, it decides on what the API server says now. */
-@ControllerConfiguration(name = "vmsnapshot", generationAwareEventProcessing = false)
+// On all events: else the framework leaves objects that are being deleted to whoever has a finalizer in its own way.
+@ControllerConfiguration(
+        name = "vmsnapshot",
+        generationAwareEventProcessing = false,
+        triggerReconcilerOnAllEvents = true)
 public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
     private static final Logger LOG = LoggerFactory.getLogger(SnapshotReconciler.class);
     /** The object changed while we decided: the event of that change comes too, this only makes sure. */
