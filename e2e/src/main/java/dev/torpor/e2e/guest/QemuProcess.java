@@ -54,8 +54,15 @@ public final class QemuProcess implements AutoCloseable {
                 .start();
         Runtime.getRuntime().addShutdownHook(new Thread(process::destroyForcibly));
         QemuProcess qemu = new QemuProcess(process, socket, serial, stderr);
-        qemu.await("its monitor", () -> Files.exists(socket));
+        qemu.await("its monitor", () -> listens(socket));
         return qemu;
+    }
+
+    // The socket's file is there a moment before anybody listens on it. Connecting to find out would take the monitor's
+    // only place, so the kernel is asked: the fourth field of /proc/net/unix is __SO_ACCEPTCON for a listening socket.
+    private static boolean listens(Path socket) throws IOException {
+        return Files.readAllLines(Path.of("/proc/net/unix")).stream()
+                .anyMatch(line -> line.endsWith(" " + socket) && line.split(" +", -1)[3].equals("00010000"));
     }
 
     /** Starts the tests' guest. */

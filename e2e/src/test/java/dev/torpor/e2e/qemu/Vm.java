@@ -1,0 +1,59 @@
+package dev.torpor.e2e.qemu;
+
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.e2e.guest.GuestImage;
+import dev.torpor.e2e.guest.QemuProcess;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * A QEMU with our client on its monitor. Killed when closed.
+ *
+ * @param process the process
+ * @param qmp the only client of its monitor
+ */
+record Vm(QemuProcess process, QmpClient qmp) implements AutoCloseable {
+    static final int MEMORY_MIB = 160;
+    static final int BELOW_4G_MIB = 96;
+    private static final int FILL_MIB = 16;
+    private static final String[] INCOMING = {"-incoming", "defer"};
+
+    /** Starts the tests' guest, with a part of its small memory above 4 GiB, as that of large ones is. */
+    static Vm guest(Path folder, String... more) throws IOException, TorporException {
+        List<String> arguments = new ArrayList<>(List.of("-machine", "max-ram-below-4g=" + BELOW_4G_MIB + "M"));
+        arguments.addAll(List.of(more));
+        return connect(QemuProcess.startGuest(folder, MEMORY_MIB, FILL_MIB, arguments.toArray(String[]::new)));
+    }
+
+    /** Starts the same machine to be resumed. */
+    static Vm incomingGuest(Path folder) throws IOException, TorporException {
+        return guest(folder, INCOMING);
+    }
+
+    /** Starts a machine with firmware and nothing to boot, as small and quick as they come. */
+    static Vm bare(Path folder, int memoryMiB, String... more) throws IOException, TorporException {
+        List<String> arguments = new ArrayList<>(GuestImage.machine(memoryMiB));
+        arguments.addAll(List.of(more));
+        return connect(QemuProcess.start(folder, arguments));
+    }
+
+    private static Vm connect(QemuProcess process) throws TorporException {
+        try {
+            return new Vm(process, QmpClient.connect(process.socket(), QmpLimits.DEFAULT));
+        } catch (TorporException e) {
+            process.close();
+            throw e;
+        }
+    }
+
+    @Override
+    public void close() {
+        try (process) {
+            qmp.close();
+        }
+    }
+}
