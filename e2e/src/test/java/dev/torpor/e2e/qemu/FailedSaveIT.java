@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
 import dev.torpor.agent.engine.Guest;
@@ -198,6 +199,8 @@ class FailedSaveIT {
     void anAgentThatComesBackInTheMiddleSettlesTheSave() throws Exception {
         try (Vm other = Vm.guest(temp)) {
             Tick before = other.process().awaitTick(tick -> tick.number() >= 1);
+            JsonNode parameters = other.qmp().execute("query-migrate-parameters");
+            JsonNode capabilities = other.qmp().execute("query-migrate-capabilities");
             Saving saving = Saving.begin(other, store, SLOW);
             // Nothing is put in order, as after a crash.
             assertThatThrownBy(() -> saving.write(new Cancellation(), (_, _) -> {
@@ -211,6 +214,8 @@ class FailedSaveIT {
                 QemuDirectEngine.settle(qmp);
                 assertThat(qmp.execute("query-migrate").path("status").asText()).isEqualTo("completed");
                 assertThat(qmp.execute("query-fdsets")).isEmpty();
+                assertThat(qmp.execute("query-migrate-parameters")).isEqualTo(parameters);
+                assertThat(qmp.execute("query-migrate-capabilities")).isEqualTo(capabilities);
                 saving.abandon();
                 Guest.resume(qmp);
             }

@@ -9,6 +9,7 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Descriptors of one file, handed to QEMU as a set it can open by the path {@code /dev/fdset/N} (docs/devel/migration of
@@ -16,7 +17,8 @@ import java.util.Map;
  * save and O_RDONLY to load). A set that breaks these rules kills QEMU 10.0.2 and 11.1.3, so it is checked here.
  */
 final class FdSet {
-    private static final String OPAQUE = "torpor";
+    // QEMU keeps a text with each descriptor: ours begins so, and goes on with the note.
+    private static final String OURS = "torpor ";
 
     private final long id;
 
@@ -24,8 +26,12 @@ final class FdSet {
         this.id = id;
     }
 
-    /** Hands over the descriptors; the caller keeps and closes its own copies. */
-    static FdSet add(QmpClient qmp, List<Descriptor> descriptors, boolean directIO, boolean toSave)
+    /**
+     * Hands over the descriptors; the caller keeps and closes its own copies.
+     *
+     * @param note kept by QEMU for whoever calls {@link #removeOurs}
+     */
+    static FdSet add(QmpClient qmp, List<Descriptor> descriptors, boolean directIO, boolean toSave, String note)
             throws TorporException {
         check(descriptors, directIO, toSave);
         long id = 1;
@@ -35,7 +41,7 @@ final class FdSet {
         FdSet fdSet = new FdSet(id);
         try {
             for (Descriptor descriptor : descriptors) {
-                qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OPAQUE), descriptor);
+                qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OURS + note), descriptor);
             }
             for (JsonNode set : qmp.execute("query-fdsets")) {
                 if (set.path("fdset-id").asLong() == id && set.path("fds").size() == descriptors.size()) {
@@ -61,16 +67,21 @@ final class FdSet {
         }
     }
 
-    /** Removes every set that we ever added, also in an earlier life of the agent. */
-    static void removeOurs(QmpClient qmp) throws TorporException {
+    /**
+     * Removes every set that we ever added, also in an earlier life of the agent.
+     *
+     * @return the note of the first, if there was one
+     */
+    static Optional<String> removeOurs(QmpClient qmp) throws TorporException {
+        Optional<String> note = Optional.empty();
         for (JsonNode set : qmp.execute("query-fdsets")) {
-            for (JsonNode fd : set.path("fds")) {
-                if (fd.path("opaque").asText().equals(OPAQUE)) {
-                    new FdSet(set.path("fdset-id").asLong()).remove(qmp);
-                    break;
-                }
+            String opaque = set.path("fds").path(0).path("opaque").asText();
+            if (opaque.startsWith(OURS)) {
+                new FdSet(set.path("fdset-id").asLong()).remove(qmp);
+                note = note.or(() -> Optional.of(opaque.substring(OURS.length())));
             }
         }
+        return note;
     }
 
     String uri(long offsetBytes) {

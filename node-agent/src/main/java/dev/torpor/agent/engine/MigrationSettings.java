@@ -1,12 +1,16 @@
 package dev.torpor.agent.engine;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.TorporException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -17,6 +21,8 @@ final class MigrationSettings {
     // All that we ever set. multifd-compression beside mapped-ram is accepted and ignored: left alone.
     private static final Set<String> PARAMETERS =
             Set.of("multifd-channels", "direct-io", "max-bandwidth", "zero-page-detection");
+
+    private static final ObjectMapper JSON = new ObjectMapper();
 
     private final Map<String, Boolean> capabilities = new LinkedHashMap<>();
     private final Map<String, Object> parameters = new LinkedHashMap<>();
@@ -37,6 +43,37 @@ final class MigrationSettings {
             }
         }
         return settings;
+    }
+
+    /** Returns the settings as a text for {@link #fromNote}. */
+    String note() {
+        ObjectNode note = JSON.createObjectNode();
+        note.set("capabilities", JSON.valueToTree(capabilities));
+        note.set("parameters", JSON.valueToTree(parameters));
+        return note.toString();
+    }
+
+    /**
+     * Reads what {@link #note} wrote; empty if it is anything else. It comes back from QEMU and goes nowhere else, so a
+     * QEMU that changes it harms itself alone.
+     */
+    static Optional<MigrationSettings> fromNote(String note) {
+        try {
+            JsonNode tree = JSON.readTree(note);
+            MigrationSettings settings = new MigrationSettings();
+            tree.path("capabilities")
+                    .properties()
+                    .forEach(entry -> settings.capabilities.put(
+                            entry.getKey(), entry.getValue().asBoolean()));
+            for (String name : PARAMETERS) {
+                if (tree.path("parameters").has(name)) {
+                    settings.parameters.put(name, tree.path("parameters").get(name));
+                }
+            }
+            return settings.parameters.isEmpty() ? Optional.empty() : Optional.of(settings);
+        } catch (JsonProcessingException e) {
+            return Optional.empty();
+        }
     }
 
     boolean hasParameter(String name) {

@@ -10,6 +10,7 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -99,7 +100,7 @@ public final class QemuDirectEngine {
         MigrationSettings settings = MigrationSettings.read(qmp);
         long began = System.nanoTime();
         MigrationWatch.End end;
-        FdSet fdSet = FdSet.add(qmp, files, plan.directIO(), true);
+        FdSet fdSet = FdSet.add(qmp, files, plan.directIO(), true, settings.note());
         try {
             set(qmp, settings, plan.channels(), plan.directIO(), plan.bandwidthBytesPerSecondMax());
             cancellation.check();
@@ -110,8 +111,7 @@ public final class QemuDirectEngine {
             throw e;
         }
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
-        fdSet.remove(qmp);
-        settings.restore(qmp);
+        putBack(qmp, settings, fdSet);
         cancellation.check();
         return switch (end) {
             case MigrationWatch.End.Completed(JsonNode statistics) -> {
@@ -153,7 +153,7 @@ public final class QemuDirectEngine {
         requireDescriptors(target, channels);
         MigrationSettings settings = MigrationSettings.read(qmp);
         long began = System.nanoTime();
-        FdSet fdSet = FdSet.add(qmp, files, directIO, false);
+        FdSet fdSet = FdSet.add(qmp, files, directIO, false, settings.note());
         MigrationWatch.End end;
         try {
             set(qmp, settings, channels, directIO, 0);
@@ -173,8 +173,7 @@ public final class QemuDirectEngine {
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
         return switch (end) {
             case MigrationWatch.End.Completed(JsonNode _) -> {
-                fdSet.remove(qmp);
-                settings.restore(qmp);
+                putBack(qmp, settings, fdSet);
                 yield new LoadReport(channels, directIO, duration);
             }
             case MigrationWatch.End.Failed(String description) ->
@@ -188,13 +187,16 @@ public final class QemuDirectEngine {
 
     /**
      * After a crash of ours: waits for a save that may still be running to end, at full speed, and takes our descriptors
-     * back. Does nothing to a QEMU that is at rest. The guest stays as it is.
+     * back, and puts the settings back that we had found. Does nothing to a QEMU that is at rest. The guest stays as it is.
      */
     public static void settle(QmpClient qmp) throws TorporException {
         Cancellation liftsTheLimit = new Cancellation();
         liftsTheLimit.request(FailureReason.AgentRestarted, "the agent was restarted during the save");
         MigrationWatch.await(qmp, liftsTheLimit, (_, _) -> {});
-        FdSet.removeOurs(qmp);
+        Optional<MigrationSettings> before = FdSet.removeOurs(qmp).flatMap(MigrationSettings::fromNote);
+        if (before.isPresent()) {
+            before.get().restore(qmp);
+        }
     }
 
     static void requireCapabilities(VmFacts vm) throws TorporException {
@@ -265,6 +267,15 @@ public final class QemuDirectEngine {
         qmp.execute("migrate-set-parameters", parameters);
     }
 
+    // The settings first: as long as the set is there, settle() can put them back.
+    private static void putBack(QmpClient qmp, MigrationSettings settings, FdSet fdSet) throws TorporException {
+        try {
+            settings.restore(qmp);
+        } finally {
+            fdSet.remove(qmp);
+        }
+    }
+
     private static void cleanUp(QmpClient qmp, MigrationSettings settings, FdSet fdSet, TorporException because) {
         if (because.reason() == FailureReason.QEMUGone
                 || because.reason() == FailureReason.QMPTimeout
@@ -272,8 +283,7 @@ public final class QemuDirectEngine {
             return; // nobody to talk to, or still at work: settle() is for later
         }
         try {
-            fdSet.remove(qmp);
-            settings.restore(qmp);
+            putBack(qmp, settings, fdSet);
         } catch (TorporException e) {
             because.addSuppressed(e);
         }

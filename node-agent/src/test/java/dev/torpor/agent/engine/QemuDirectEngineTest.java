@@ -1,6 +1,7 @@
 package dev.torpor.agent.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
@@ -263,15 +264,33 @@ class QemuDirectEngineTest {
     }
 
     @Test
-    void settlingWaitsForASaveOfAnEarlierLife() throws Exception {
+    void settlingWaitsForASaveOfAnEarlierLifeAndPutsSettingsBack() {
         qemu.course = FakeQemu.Course.COMPLETES_WITHOUT_LIMIT;
-        qemu.migration = "active";
         qemu.addFdSet(1, "owner's");
-        qemu.addFdSet(2, "torpor");
-        QemuDirectEngine.settle(qmp);
+        qemu.set("xbzrle", true);
+        String before = qemu.settings();
+        // A crash in the middle: nothing is put in order.
+        assertThatThrownBy(() -> save(SLOW, new Cancellation(), (_, _) -> {
+                    throw new IllegalStateException("crash");
+                }))
+                .hasMessage("crash");
+        assertThat(qemu.settings()).isNotEqualTo(before);
+        assertThat(qemu.fdSets()).containsExactly(1L, 2L);
+
+        assertThatCode(() -> QemuDirectEngine.settle(qmp)).doesNotThrowAnyException();
         assertThat(qemu.migration).isEqualTo("completed");
+        assertThat(qemu.settings()).isEqualTo(before);
         assertThat(qemu.fdSets()).containsExactly(1L);
         nothingWasCancelledOrContinued();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"torpor ", "torpor {", "torpor [7]", "torpor {\"parameters\":{\"tls-creds\":\"x\"}}"})
+    void settlingPutsNothingBackByANoteThatIsNotOurs(String opaque) throws Exception {
+        qemu.addFdSet(1, opaque);
+        QemuDirectEngine.settle(qmp);
+        assertThat(qemu.fdSets()).isEmpty();
+        assertThat(qemu.commands).doesNotContain("migrate-set-parameters", "migrate-set-capabilities");
     }
 
     @Test
