@@ -34,6 +34,10 @@ guest: packages
 images: packages
 	@tools/images.sh >/dev/null
 
+.PHONY: demo
+demo: jdk ## save a VM and bring it back on a Kubernetes node of its own; as root
+	@tools/demo.sh
+
 .PHONY: test
 test: jdk packages kubernetes images ## all tests, and how many ran on each tier
 	@tools/test.sh

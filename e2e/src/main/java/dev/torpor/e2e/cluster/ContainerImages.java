@@ -26,8 +26,16 @@ public record ContainerImages(Path directory) {
         return Found.INSTANCE;
     }
 
-    /** Returns the archives of all images. */
-    public List<Path> archives() {
-        return List.of(directory.resolve("pause.tar"), directory.resolve("launcher.tar"), directory.resolve("vm.tar"));
+    /** Loads all of them into the containerd at a socket, where its kubelet finds them. */
+    public void loadInto(Path socket) {
+        for (String name : List.of("pause", "launcher", "vm")) {
+            Command.run(
+                    "ctr",
+                    "--address=" + socket,
+                    "--namespace=k8s.io",
+                    "images",
+                    "import",
+                    directory.resolve(name + ".tar").toString());
+        }
     }
 }

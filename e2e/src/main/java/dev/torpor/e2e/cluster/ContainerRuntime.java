@@ -73,9 +73,9 @@ final class ContainerRuntime implements AutoCloseable {
         return "unix://" + socket;
     }
 
-    /** Loads an image from an archive. */
-    void load(Path archive) {
-        Command.run(ctr("images", "import", archive.toString()));
+    /** Returns the path of its socket. */
+    Path socket() {
+        return socket;
     }
 
     /** Kills the containers that are left, with their shims, and ends containerd. */

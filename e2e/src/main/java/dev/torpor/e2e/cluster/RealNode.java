@@ -7,8 +7,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.util.ArrayDeque;
-import java.util.Deque;
 import java.util.stream.Stream;
 
 /**
@@ -23,13 +21,12 @@ public final class RealNode implements AutoCloseable {
     private final ControlPlane controlPlane;
     private final String name;
     private final Workspace workspace = Workspace.create("node");
-    private final Thread atExit = new Thread(this::tearDown, "close-node");
-    /** What {@link #close} undoes, the last one first. */
-    private final Deque<AutoCloseable> parts = new ArrayDeque<>();
+    private final Teardown teardown;
 
     private RealNode(ControlPlane controlPlane, String name) {
         this.controlPlane = controlPlane;
         this.name = name;
+        this.teardown = new Teardown("node " + name);
     }
 
     /**
@@ -40,7 +37,6 @@ public final class RealNode implements AutoCloseable {
     public static RealNode start(ControlPlane controlPlane, String name) {
         ContainerImages images = ContainerImages.find();
         RealNode node = new RealNode(controlPlane, name);
-        Runtime.getRuntime().addShutdownHook(node.atExit);
         try {
             node.startParts(images);
             return node;
@@ -52,23 +48,19 @@ public final class RealNode implements AutoCloseable {
     }
 
     private void startParts(ContainerImages images) throws IOException {
-        parts.push(workspace);
-        parts.push(() -> Mounts.unmountBelow(workspace.directory()));
+        teardown.add(workspace);
+        teardown.add(() -> Mounts.unmountBelow(workspace.directory()));
         KernelSettings settings = KernelSettings.remember();
-        parts.push(settings::restore);
+        teardown.add(settings::restore);
         FixedFolders folders = FixedFolders.remember();
-        parts.push(folders::removeNew);
-        parts.push(this::deleteLogLinks);
-        PodNetwork network = PodNetwork.create();
-        parts.push(network);
-        NodeCgroup cgroup = NodeCgroup.create(network.bridge());
-        parts.push(cgroup);
-        ContainerRuntime runtime = ContainerRuntime.start(workspace, network);
-        parts.push(runtime);
-        images.archives().forEach(runtime::load);
-        Child kubelet = startKubelet(network, cgroup, runtime);
-        parts.push(kubelet);
-        parts.push(this::deletePods);
+        teardown.add(folders::removeNew);
+        teardown.add(this::deleteLogLinks);
+        PodNetwork network = teardown.add(PodNetwork.create());
+        NodeCgroup cgroup = teardown.add(NodeCgroup.create(network.bridge()));
+        ContainerRuntime runtime = teardown.add(ContainerRuntime.start(workspace, network));
+        images.loadInto(runtime.socket());
+        teardown.add(startKubelet(network, cgroup, runtime));
+        teardown.add(this::deletePods);
         awaitReady();
     }
 
@@ -141,31 +133,7 @@ public final class RealNode implements AutoCloseable {
     /** Deletes the node's pods, ends its processes, and takes away what they left on the machine. Idempotent. */
     @Override
     public void close() {
-        tearDown();
-        try {
-            Runtime.getRuntime().removeShutdownHook(atExit);
-        } catch (IllegalStateException e) {
-            // The JVM is ending and runs it.
-        }
-    }
-
-    /** Goes on after a failure, so that as little as possible is left, and then tells of it. */
-    private synchronized void tearDown() {
-        IllegalStateException failure = null;
-        while (!parts.isEmpty()) {
-            try {
-                parts.pop().close();
-            } catch (Exception e) {
-                if (failure == null) {
-                    failure = new IllegalStateException("node " + name + " was not taken away whole", e);
-                } else {
-                    failure.addSuppressed(e);
-                }
-            }
-        }
-        if (failure != null) {
-            throw failure;
-        }
+        teardown.close();
     }
 
     /** While the kubelet is there to unmount their volumes. What it leaves is killed after it. */

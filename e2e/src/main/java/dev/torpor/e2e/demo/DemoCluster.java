@@ -1,0 +1,78 @@
+package dev.torpor.e2e.demo;
+
+import dev.torpor.e2e.cluster.ContainerImages;
+import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.Kubectl;
+import dev.torpor.e2e.cluster.RealNode;
+import dev.torpor.e2e.cluster.Teardown;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/**
+ * The cluster that the demo runs in.
+ *
+ * @param kubectl runs commands in it
+ * @param kubeconfig file of a user who may do everything
+ * @param node name of the node that this machine is
+ * @param kubeletRoot folder of that node's kubelet
+ */
+record DemoCluster(Kubectl kubectl, Path kubeconfig, String node, Path kubeletRoot) {
+
+    /** Starts one, with this machine as its node. */
+    static DemoCluster start(Teardown teardown, Story story) {
+        story.step("Starting a Kubernetes control plane: etcd, API server, controller manager, scheduler");
+        ControlPlane controlPlane = teardown.add(ControlPlane.start(ControlPlane.Options.WHOLE));
+        story.step("Starting this machine as its node: containerd, runc, CNI, kubelet");
+        RealNode node = teardown.add(RealNode.start(controlPlane, "demo"));
+        return new DemoCluster(controlPlane.kubectl(), controlPlane.kubeconfig(), node.name(), node.kubeletRoot());
+    }
+
+    /** Takes the cluster of a kubeconfig file, of which this machine is a node. See {@code tools/demo.sh}. */
+    static DemoCluster existing(Path kubeconfig, Map<String, String> environment, Story story) {
+        Kubectl kubectl = new Kubectl(Path.of("kubectl"), kubeconfig);
+        String node = environment.getOrDefault("TORPOR_NODE", "");
+        if (node.isEmpty()) {
+            node = thisMachine(kubectl);
+        }
+        story.step("Using the cluster of " + kubeconfig + ", whose node " + node + " is this machine");
+        String socket = environment.getOrDefault("TORPOR_CONTAINERD", "/run/containerd/containerd.sock");
+        story.output("loading the demo's images into the containerd at " + socket);
+        ContainerImages.find().loadInto(Path.of(socket));
+        return new DemoCluster(
+                kubectl,
+                kubeconfig,
+                node,
+                Path.of(environment.getOrDefault("TORPOR_KUBELET_ROOT", "/var/lib/kubelet")));
+    }
+
+    private static String thisMachine(Kubectl kubectl) {
+        List<String> nodes = kubectl.run("get", "nodes", "-o", "name")
+                .lines()
+                .map(line -> line.substring(line.indexOf('/') + 1))
+                .toList();
+        if (nodes.size() == 1) {
+            return nodes.getFirst();
+        }
+        String host = hostName();
+        if (nodes.contains(host)) {
+            return host;
+        }
+        throw new IllegalStateException("none of the nodes " + nodes + " is called " + host
+                + " like this machine: set TORPOR_NODE to the one that it is");
+    }
+
+    private static String hostName() {
+        try {
+            return Files.readString(Path.of("/proc/sys/kernel/hostname"))
+                    .strip()
+                    .toLowerCase(Locale.ROOT);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}

@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# The demo: installs and builds what is missing, then saves a VM and brings it back on a Kubernetes node that lives as
+# long as the demo does. Debian 12, as root, with JDK 25, Maven and Go. The first run on a machine compiles Kubernetes.
+#
+#   TORPOR_K8S_BIN       folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl:
+#                        nothing is compiled
+#   KUBECONFIG           a cluster whose node is this machine, with containerd: no control plane or node is started.
+#                        Then, where they are not the usual ones:
+#   TORPOR_NODE          the node's name (else the only one, or the one called like this machine)
+#   TORPOR_KUBELET_ROOT  its kubelet's folder (else /var/lib/kubelet)
+#   TORPOR_CONTAINERD    its containerd's socket (else /run/containerd/containerd.sock)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+say() { printf 'torpor: %s\n' "$*"; }
+
+[ "$(id -u)" = 0 ] || { say "the demo runs containers: be root" >&2; exit 1; }
+JAVA_HOME=$(tools/jdk.sh)
+export JAVA_HOME
+command -v mvn >/dev/null || { say "Maven is missing: install it" >&2; exit 1; }
+
+say "Debian packages: QEMU, containerd, runc and what goes with them"
+tools/packages.sh
+if [ -n "${KUBECONFIG:-}" ]; then
+  command -v kubectl >/dev/null || { say "kubectl is missing: KUBECONFIG is set, so the one of the PATH is used" >&2; exit 1; }
+else
+  say "Kubernetes, compiled from its sources"
+  tools/kubernetes.sh >/dev/null
+fi
+say "the guest and the container images"
+tools/images.sh >/dev/null
+say "Torpor itself"
+mvn -q -ntp -B -Dstyle.color=never package -DskipTests
+exec "$JAVA_HOME/bin/java" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn --enable-native-access=ALL-UNNAMED \
+  -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.demo.Demo
