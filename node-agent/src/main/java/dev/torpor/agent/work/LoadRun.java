@@ -35,7 +35,7 @@ final class LoadRun {
     /** How it went. */
     sealed interface Outcome {
         /** The image is the process's; its guest is still paused. */
-        record HandedOver(double seconds) implements Outcome {}
+        record HandedOver(double seconds, long memoryBytes) implements Outcome {}
 
         /** The process was spent and was told to end. */
         record Spent() implements Outcome {}
@@ -92,7 +92,8 @@ final class LoadRun {
             VmRecord.HandOver to = new VmRecord.HandOver(restore.uid(), image.id(), vm.process());
             var _ = node.journal().update(restore.vm(), r -> r.handedOver(to));
         });
-        return new Outcome.HandedOver((System.nanoTime() - began) / 1e9);
+        return new Outcome.HandedOver(
+                (System.nanoTime() - began) / 1e9, image.header().vm().memoryBytes());
     }
 
     // One try for each process: what was fed before, to whatever end, is not fed again.

@@ -10,7 +10,7 @@ import io.fabric8.kubernetes.api.model.Condition;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.OptionalDouble;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Builds the agent's part of a VMRestore's status: always all of it, from what was there and what is new. */
@@ -50,15 +50,15 @@ final class RestoreStatuses {
         return own;
     }
 
-    /** The guest is back. */
+    /** The guest is back; {@code load} is empty if an earlier agent did it. */
     static VMRestoreStatus resumed(
-            VMRestore seen, String reason, String message, long totalBytes, OptionalDouble seconds, Instant now) {
+            VMRestore seen, String reason, String message, Optional<LoadRun.Outcome.HandedOver> load, Instant now) {
         VMRestoreStatus own = ours(seen);
         own.setStrategy(EAGER);
         own.setCompletionTime(Conditions.time(now));
-        seconds.ifPresent(s -> {
-            own.setLoadSeconds(Math.round(s * 1000) / 1000.0);
-            own.setProgress(ProgressMeter.finished(totalBytes, s));
+        load.ifPresent(done -> {
+            own.setLoadSeconds(Math.round(done.seconds() * 1000) / 1000.0);
+            own.setProgress(ProgressMeter.finished(done.memoryBytes(), done.seconds()));
         });
         put(own, seen, ConditionType.RESUMED, true, reason, message, now);
         return own;

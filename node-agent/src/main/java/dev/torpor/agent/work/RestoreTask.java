@@ -18,7 +18,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalDouble;
 import java.util.concurrent.ConcurrentHashMap;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,7 +31,7 @@ final class RestoreTask {
     private final Node node;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
-    private final Map<String, Double> loadSeconds = new ConcurrentHashMap<>();
+    private final Map<String, LoadRun.Outcome.HandedOver> loads = new ConcurrentHashMap<>();
 
     RestoreTask(Node node) {
         this.node = node;
@@ -148,8 +147,8 @@ final class RestoreTask {
         }
         return switch (outcome) {
             case LoadRun.Outcome.Spent _ -> Next.after(START_POLL);
-            case LoadRun.Outcome.HandedOver(double seconds) -> {
-                loadSeconds.put(restore.uid(), seconds);
+            case LoadRun.Outcome.HandedOver load -> {
+                loads.put(restore.uid(), load);
                 yield Next.now(); // the record says HandedOver now: that is finished next, as after a restart
             }
         };
@@ -195,22 +194,12 @@ final class RestoreTask {
     }
 
     private Next publish(RestoreView restore, String reason, String message) {
-        Double seconds = loadSeconds.get(restore.uid());
-        long totalBytes = 0;
-        if (restore.object().getStatus().getProgress() != null
-                && restore.object().getStatus().getProgress().totalBytes() != null) {
-            totalBytes = restore.object().getStatus().getProgress().totalBytes();
-        }
+        Optional<LoadRun.Outcome.HandedOver> load = Optional.ofNullable(loads.get(restore.uid()));
         node.hook().before(Step.RESTORE_PUBLISH);
         Next next = say(
                 restore,
                 RestoreStatuses.resumed(
-                        restore.object(),
-                        reason,
-                        message,
-                        totalBytes,
-                        seconds == null ? OptionalDouble.empty() : OptionalDouble.of(seconds),
-                        node.clock().instant()));
+                        restore.object(), reason, message, load, node.clock().instant()));
         node.hook().after(Step.RESTORE_PUBLISH);
         LOG.info("VMRestore {}: {}", restore.name(), message);
         return next instanceof Next.OnChange ? Next.now() : next; // to tidy up
@@ -222,7 +211,7 @@ final class RestoreTask {
             node.step(Step.RESTORE_CONSUME, () -> node.store().transition(restore.image(), new ImageState.Consumed()));
         }
         troubles.remove(restore.uid());
-        loadSeconds.remove(restore.uid());
+        loads.remove(restore.uid());
         node.wake()
                 .accept(new WorkItem.Snapshot(
                         restore.image().namespace(), restore.object().getSpec().snapshotName()));
