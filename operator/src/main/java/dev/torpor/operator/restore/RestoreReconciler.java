@@ -1,15 +1,13 @@
 package dev.torpor.operator.restore;
 
-import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.StatusWriter;
-import dev.torpor.api.status.WriteResult;
-import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.event.Publisher;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.Stores;
@@ -29,19 +27,12 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** Brings VMRestores from one state to the next. Whatever woke it, it decides on what the API server says now. */
 @ControllerConfiguration(name = "vmrestore", generationAwareEventProcessing = false)
 public final class RestoreReconciler implements Reconciler<VMRestore> {
-    private static final Logger LOG = LoggerFactory.getLogger(RestoreReconciler.class);
-    /** The object changed while we decided: the event of that change comes too, this only makes sure. */
-    private static final Duration STALE_INTERVAL = Duration.ofSeconds(1);
-
     private final KubernetesClient client;
-    private final StatusWriter writer;
-    private final EventRecorder events;
+    private final Publisher<VMRestore, VMRestoreStatus> publisher;
     private final AdmissionLock lock;
     private final InstantSource clock;
     private final RestoreObserver observer;
@@ -61,8 +52,12 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
         VmPods pods = new VmPods(client);
         RecordedManifests manifests = new RecordedManifests(client);
         this.client = client;
-        this.writer = writer;
-        this.events = events;
+        this.publisher = new Publisher<>(
+                writer,
+                events,
+                StatusOwner.RESTORE_OPERATOR,
+                VMRestoreStatus::getPhase,
+                VMRestoreStatus::getConditions);
         this.lock = lock;
         this.clock = clock;
         this.observer = new RestoreObserver(
@@ -109,48 +104,7 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
                             e.reason().name(), Objects.requireNonNullElse(e.getMessage(), ""), Optional.empty()),
                     clock.instant());
         }
-        return publish(seen, decision);
-    }
-
-    private @Nullable Duration publish(VMRestore seen, RestoreDecision decision) {
-        VMRestoreStatus own = decision.own();
-        if (own == null) {
-            announce(seen, decision);
-            return decision.lookAgain();
-        }
-        return switch (writer.transition(StatusOwner.RESTORE_OPERATOR, seen, own)) {
-            case WriteResult.Unchanged<VMRestore> _ -> decision.lookAgain();
-            case WriteResult.Written<VMRestore> _ -> {
-                if (isNews(seen.getStatus(), own)) {
-                    announce(seen, decision);
-                }
-                yield decision.lookAgain();
-            }
-            case WriteResult.Stale<VMRestore>(String detail) -> {
-                LOG.debug("{}: looking again: {}", ref(seen), detail);
-                yield STALE_INTERVAL;
-            }
-            case WriteResult.Gone<VMRestore> _ -> null;
-        };
-    }
-
-    private void announce(VMRestore seen, RestoreDecision decision) {
-        if (decision.notice() != null) {
-            LOG.info(
-                    "{}: {}: {}",
-                    ref(seen),
-                    decision.notice().reason(),
-                    decision.notice().message());
-            events.record(seen, decision.notice());
-        }
-    }
-
-    private static boolean isNews(@Nullable VMRestoreStatus before, VMRestoreStatus after) {
-        return before == null
-                || before.getPhase() != after.getPhase()
-                || !Objects.equals(
-                        Conditions.reason(before.getConditions(), ConditionType.READY),
-                        Conditions.reason(after.getConditions(), ConditionType.READY));
+        return publisher.publish(seen, decision.own(), decision.lookAgain(), decision.notice());
     }
 
     private @Nullable VMRestore read(String namespace, String name) {
@@ -158,14 +112,6 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
                 .inNamespace(namespace)
                 .withName(name)
                 .get();
-    }
-
-    private static String ref(VMRestore restore) {
-        return "VMRestore %s/%s (%s)"
-                .formatted(
-                        restore.getMetadata().getNamespace(),
-                        restore.getMetadata().getName(),
-                        restore.getMetadata().getUid());
     }
 
     @Override

@@ -1,14 +1,12 @@
 package dev.torpor.operator.snapshot;
 
-import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.StatusWriter;
-import dev.torpor.api.status.WriteResult;
-import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.event.Publisher;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.SnapshotClasses;
@@ -26,10 +24,7 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
-import java.util.Objects;
 import org.jspecify.annotations.Nullable;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
 
 /** Brings VMSnapshots from one state to the next. Whatever woke it, it decides on what the API server says now. */
 // On all events: else the framework leaves objects that are being deleted to whoever has a finalizer in its own way.
@@ -38,13 +33,8 @@ import org.slf4j.LoggerFactory;
         generationAwareEventProcessing = false,
         triggerReconcilerOnAllEvents = true)
 public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
-    private static final Logger LOG = LoggerFactory.getLogger(SnapshotReconciler.class);
-    /** The object changed while we decided: the event of that change comes too, this only makes sure. */
-    private static final Duration STALE_INTERVAL = Duration.ofSeconds(1);
-
     private final KubernetesClient client;
-    private final StatusWriter writer;
-    private final EventRecorder events;
+    private final Publisher<VMSnapshot, VMSnapshotStatus> publisher;
     private final AdmissionLock lock;
     private final InstantSource clock;
     private final SnapshotObserver observer;
@@ -63,8 +53,12 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
             InstantSource clock) {
         VmPods pods = new VmPods(client);
         this.client = client;
-        this.writer = writer;
-        this.events = events;
+        this.publisher = new Publisher<>(
+                writer,
+                events,
+                StatusOwner.SNAPSHOT_OPERATOR,
+                VMSnapshotStatus::getPhase,
+                VMSnapshotStatus::getConditions);
         this.lock = lock;
         this.clock = clock;
         this.observer = new SnapshotObserver(
@@ -102,48 +96,7 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
     private @Nullable Duration run(VMSnapshot seen) {
         SnapshotDecision decision = SnapshotDecision.decide(seen, observer.observe(seen), clock.instant());
         actions.perform(seen, decision.action());
-        return publish(seen, decision);
-    }
-
-    private @Nullable Duration publish(VMSnapshot seen, SnapshotDecision decision) {
-        VMSnapshotStatus own = decision.own();
-        if (own == null) {
-            announce(seen, decision);
-            return decision.lookAgain();
-        }
-        return switch (writer.transition(StatusOwner.SNAPSHOT_OPERATOR, seen, own)) {
-            case WriteResult.Unchanged<VMSnapshot> _ -> decision.lookAgain();
-            case WriteResult.Written<VMSnapshot> _ -> {
-                if (isNews(seen.getStatus(), own)) {
-                    announce(seen, decision);
-                }
-                yield decision.lookAgain();
-            }
-            case WriteResult.Stale<VMSnapshot>(String detail) -> {
-                LOG.debug("{}: looking again: {}", ref(seen), detail);
-                yield STALE_INTERVAL;
-            }
-            case WriteResult.Gone<VMSnapshot> _ -> null;
-        };
-    }
-
-    private void announce(VMSnapshot seen, SnapshotDecision decision) {
-        if (decision.notice() != null) {
-            LOG.info(
-                    "{}: {}: {}",
-                    ref(seen),
-                    decision.notice().reason(),
-                    decision.notice().message());
-            events.record(seen, decision.notice());
-        }
-    }
-
-    private static boolean isNews(@Nullable VMSnapshotStatus before, VMSnapshotStatus after) {
-        return before == null
-                || before.getPhase() != after.getPhase()
-                || !Objects.equals(
-                        Conditions.reason(before.getConditions(), ConditionType.READY),
-                        Conditions.reason(after.getConditions(), ConditionType.READY));
+        return publisher.publish(seen, decision.own(), decision.lookAgain(), decision.notice());
     }
 
     private @Nullable VMSnapshot read(String namespace, String name) {
@@ -151,14 +104,6 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
                 .inNamespace(namespace)
                 .withName(name)
                 .get();
-    }
-
-    private static String ref(VMSnapshot snapshot) {
-        return "VMSnapshot %s/%s (%s)"
-                .formatted(
-                        snapshot.getMetadata().getNamespace(),
-                        snapshot.getMetadata().getName(),
-                        snapshot.getMetadata().getUid());
     }
 
     @Override
