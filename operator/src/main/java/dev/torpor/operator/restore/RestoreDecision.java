@@ -10,6 +10,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.Notice;
 import dev.torpor.operator.vm.StoreState;
+import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
 import java.time.Instant;
@@ -46,7 +47,14 @@ record RestoreDecision(
                 refused(seen, own, reason, message, now);
             case RestoreSituation.Admissible(var binding) -> admissible(seen, own, binding, now);
             case RestoreSituation.CheckingImage(StoreState store) ->
-                working(own, store, null, RestorePhase.Starting, RestoreReason.CheckingImage, checking(nodeName(seen)));
+                working(
+                        seen,
+                        own,
+                        store,
+                        null,
+                        RestorePhase.Starting,
+                        RestoreReason.CheckingImage,
+                        checking(nodeName(seen)));
             case RestoreSituation.PodMissing(Pod manifest) ->
                 new RestoreDecision(
                         new RestoreAction.CreatePod(manifest),
@@ -58,6 +66,7 @@ record RestoreDecision(
                                         .formatted(manifest.getMetadata().getName(), vmName(seen), nodeName(seen))));
             case RestoreSituation.PodStarting(ObjectName pod, StoreState store) ->
                 working(
+                        seen,
                         own,
                         store,
                         pod,
@@ -66,6 +75,7 @@ record RestoreDecision(
                         "Pod %s is being started on node %s. The image is safe.".formatted(pod.name(), nodeName(seen)));
             case RestoreSituation.Loading(ObjectName pod, StoreState store) ->
                 working(
+                        seen,
                         own,
                         store,
                         pod,
@@ -130,6 +140,7 @@ record RestoreDecision(
     }
 
     private static RestoreDecision working(
+            VMRestore seen,
             OwnRestoreStatus own,
             StoreState store,
             @Nullable ObjectName pod,
@@ -137,11 +148,29 @@ record RestoreDecision(
             RestoreReason reason,
             String message) {
         return switch (store) {
-            case StoreState.Alive _ ->
-                new RestoreDecision(NOTHING, status(own, pod, phase, reason.name(), message), STORE_INTERVAL, null);
+            case StoreState.Alive _ -> {
+                Optional<Condition> trouble = trouble(seen);
+                yield new RestoreDecision(
+                        NOTHING,
+                        status(
+                                own,
+                                pod,
+                                phase,
+                                trouble.map(Condition::getReason).orElse(reason.name()),
+                                trouble.map(Condition::getMessage).orElse(message)),
+                        STORE_INTERVAL,
+                        null);
+            }
             case StoreState.Away(String trouble) -> away(own, pod, phase, trouble);
             case StoreState.NodeGone(String trouble) -> away(own, pod, phase, trouble);
         };
+    }
+
+    /** Returns what keeps the agent from going on, as long as it tries again. */
+    private static Optional<Condition> trouble(VMRestore seen) {
+        return Optional.ofNullable(seen.getStatus())
+                .flatMap(status -> Conditions.find(status.getConditions(), ConditionType.RESUMED))
+                .filter(resumed -> !RestoreReason.Loading.name().equals(resumed.getReason()));
     }
 
     private static RestoreDecision away(

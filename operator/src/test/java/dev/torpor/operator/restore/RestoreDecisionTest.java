@@ -176,6 +176,23 @@ class RestoreDecisionTest {
     }
 
     @Test
+    void troubleOfTheAgentIsPassedOn() {
+        VMRestore seen = restore();
+        VMRestoreStatus bound = own(RestoreDecision.decide(seen, ADMISSIBLE, NOW));
+        bound.setConditions(Conditions.with(
+                bound.getConditions(),
+                Conditions.next(null, ConditionType.RESUMED, false, "SocketMissing", "There is no socket.", 1L, NOW)));
+        seen.setStatus(bound);
+
+        VMRestoreStatus own = own(RestoreDecision.decide(seen, new RestoreSituation.PodStarting(POD, ALIVE), NOW));
+
+        assertThat(Conditions.find(own.getConditions(), ConditionType.READY)).hasValueSatisfying(ready -> {
+            assertThat(ready.getReason()).isEqualTo("SocketMissing");
+            assertThat(ready.getMessage()).isEqualTo("There is no socket.");
+        });
+    }
+
+    @Test
     void retryableTroubleEndsAtTheDeadlineWithTheLastTrouble() {
         var trouble = new RestoreSituation.Refused(FailureReason.SnapshotNotReady, "It is being saved.");
 
