@@ -32,11 +32,7 @@ import java.io.Serial;
         name = "Age",
         jsonPath = ".metadata.creationTimestamp",
         type = AdditionalPrinterColumn.Type.DATE)
-@AdditionalPrinterColumn(
-        name = "Size",
-        jsonPath = ".status.image.allocatedBytes",
-        type = AdditionalPrinterColumn.Type.INTEGER,
-        priority = 1)
+@AdditionalPrinterColumn(name = "Size", jsonPath = ".status.image.size", priority = 1)
 @AdditionalPrinterColumn(name = "Engine", jsonPath = ".status.engine", priority = 1)
 @AdditionalPrinterColumn(
         name = "Channels",

@@ -42,7 +42,7 @@ class StatusIT {
 
         List<String> wide = lines(cluster.kubectl("get", "vmsnap", "-n", namespace, "-o", "wide"));
         assertThat(cells(wide.get(0))).endsWith("AGE", "SIZE", "ENGINE", "CHANNELS", "PAUSED", "REASON");
-        assertThat(cells(wide.get(1))).endsWith("1590190571", "qemu-direct", "4", "1.25", "Saving");
+        assertThat(cells(wide.get(1))).endsWith("1.5 GiB", "qemu-direct", "4", "1.25", "Saving");
     }
 
     @Test
