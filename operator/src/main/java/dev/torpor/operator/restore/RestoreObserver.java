@@ -92,8 +92,7 @@ final class RestoreObserver {
         StoreState store = stores.look(nodeName, null, null);
         if (pod.isPresent()) {
             ObjectName name = VmPods.nameOf(pod.get());
-            return Conditions.find(status.getConditions(), ConditionType.RESUMED)
-                            .isPresent()
+            return RestoreReason.Loading.name().equals(Conditions.reason(status.getConditions(), ConditionType.RESUMED))
                     ? new RestoreSituation.Loading(name, store)
                     : new RestoreSituation.PodStarting(name, store);
         }

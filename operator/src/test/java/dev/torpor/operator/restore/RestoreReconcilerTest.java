@@ -103,6 +103,19 @@ class RestoreReconcilerTest {
     }
 
     @Test
+    void troubleOfTheAgentIsNotTakenForLoading() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        agentSays(ConditionType.RESUMED, false, "SocketMissing");
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Starting);
+        assertThat(Conditions.reason(status().getConditions(), ConditionType.READY))
+                .isEqualTo("SocketMissing");
+    }
+
+    @Test
     void podThatWentAwayIsNotMadeAgain() {
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
