@@ -7,6 +7,7 @@ import java.net.NetworkInterface;
 import java.net.SocketException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
@@ -86,14 +87,30 @@ final class PodNetwork implements AutoCloseable {
         // libcni notes results in a folder that containerd can't be told; those of pods that were killed are left
         // there.
         if (Files.isDirectory(RESULTS)) {
-            try (Stream<Path> results = Files.list(RESULTS)) {
-                for (Path result : results.filter(
-                                file -> file.getFileName().toString().startsWith(bridge + "-"))
-                        .toList()) {
-                    Files.deleteIfExists(result);
-                }
+            try {
+                deleteResults();
             } catch (IOException e) {
                 throw new UncheckedIOException(e);
+            }
+        }
+    }
+
+    /** Those of our network, called {@code <network>-<pod>-<interface>}, and of their pods' loopback interfaces. */
+    private void deleteResults() throws IOException {
+        List<Path> results;
+        try (Stream<Path> files = Files.list(RESULTS)) {
+            results = files.toList();
+        }
+        for (Path ours : results) {
+            String name = ours.getFileName().toString();
+            if (!name.startsWith(bridge + "-")) {
+                continue;
+            }
+            String pod = name.substring(bridge.length(), name.lastIndexOf('-') + 1);
+            for (Path result : results) {
+                if (result.getFileName().toString().contains(pod)) {
+                    Files.deleteIfExists(result);
+                }
             }
         }
     }
