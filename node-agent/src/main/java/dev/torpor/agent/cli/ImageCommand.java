@@ -55,13 +55,14 @@ final class ImageCommand implements Runnable {
                             description = "text (default) or json.")
                     Format format)
             throws TorporException {
-        CommittedImage found = open(image, store);
-        System.out.println(
-                switch (format) {
-                    case TEXT -> text(found);
-                    case JSON -> found.toJson();
-                });
-        return ExitCode.DONE;
+        return open(
+                image,
+                store,
+                found -> System.out.println(
+                        switch (format) {
+                            case TEXT -> text(found);
+                            case JSON -> found.toJson();
+                        }));
     }
 
     @Command(
@@ -78,20 +79,29 @@ final class ImageCommand implements Runnable {
             @Option(names = "--store", paramLabel = "DIR", description = "Folder of the images, for a UID.") @Nullable
                     Path store)
             throws TorporException {
-        CommittedImage found = open(image, store);
-        long bytes;
-        try (ProgressBar bar = ProgressBar.onStandardError("verifying")) {
-            bytes = found.verify(bar::progress);
-        }
-        System.out.println("image " + found.id() + ": header, stream headers, bitmaps and device state match their "
-                + "checksums; all " + found.layout().presentPages() + " pages (" + Amount.bytes(bytes)
-                + ") can be read");
-        return ExitCode.DONE;
+        return open(image, store, ImageCommand::verify);
     }
 
-    private CommittedImage open(String image, @Nullable Path store) throws TorporException {
+    private static void verify(CommittedImage image) throws TorporException {
+        long bytes;
+        try (ProgressBar bar = ProgressBar.onStandardError("verifying")) {
+            bytes = image.verify(bar::progress);
+        }
+        System.out.println("image " + image.id() + ": header, stream headers, bitmaps and device state match their "
+                + "checksums; all " + image.layout().presentPages() + " pages (" + Amount.bytes(bytes)
+                + ") can be read");
+    }
+
+    @FunctionalInterface
+    private interface Look {
+        void at(CommittedImage image) throws TorporException;
+    }
+
+    /** Opens an image, by its path or in a store, which stays open while it is looked at. */
+    private static int open(String image, @Nullable Path store, Look look) throws TorporException {
         if (store == null) {
-            return CommittedImage.open(Path.of(image));
+            look.at(CommittedImage.open(Path.of(image)));
+            return ExitCode.DONE;
         }
         try (ImageStore images = ImageStore.openReadOnly(store)) {
             List<ImageRecord> found = images.list().stream()
@@ -101,7 +111,8 @@ final class ImageCommand implements Runnable {
                 throw new TorporException(
                         FailureReason.ImageMissing, "there is no image with the UID " + image + " in this store");
             }
-            return images.open(found.getFirst().id());
+            look.at(images.open(found.getFirst().id()));
+            return ExitCode.DONE;
         }
     }
 
