@@ -221,7 +221,7 @@ final class RestoreTask {
     private Next giveUp(RestoreView restore, Trouble why) throws TorporException {
         endWhatWaits(restore);
         var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
-        String message = "VMRestore " + restore.name() + ": " + why.message() + ". " + stateOfImage(why);
+        String message = "VMRestore " + restore.name() + ": " + why.sentence() + " " + stateOfImage(why);
         LOG.error("{}", message);
         return say(
                 restore,

@@ -277,7 +277,7 @@ final class SnapshotTask {
     }
 
     private Next giveUp(SnapshotView snapshot, Trouble why) throws TorporException {
-        String message = "VMSnapshot " + snapshot.name() + ": " + why.message() + ". " + stateOfVm(snapshot);
+        String message = "VMSnapshot " + snapshot.name() + ": " + why.sentence() + " " + stateOfVm(snapshot);
         LOG.error("{}", message);
         Next next = say(
                 snapshot,
@@ -286,7 +286,10 @@ final class SnapshotTask {
                         why.reason().name(),
                         message,
                         node.clock().instant()));
-        troubles.remove(snapshot.image().uid());
+        if (next instanceof Next.OnChange) {
+            // Not before it is said: without it the next look would save again.
+            troubles.remove(snapshot.image().uid());
+        }
         return next;
     }
 

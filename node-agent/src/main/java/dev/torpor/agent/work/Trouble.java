@@ -13,6 +13,11 @@ record Trouble(FailureReason reason, String message) {
         return new Trouble(e.reason(), e.getMessage() == null ? e.reason().name() : e.getMessage());
     }
 
+    /** The message with a full stop, unless it ends like a sentence already. */
+    String sentence() {
+        return message.endsWith(".") || message.endsWith("?") ? message : message + ".";
+    }
+
     boolean isFinal() {
         return switch (reason.kind()) {
             case RETRYABLE -> false;
