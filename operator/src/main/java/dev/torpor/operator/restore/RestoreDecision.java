@@ -82,13 +82,10 @@ record RestoreDecision(
                         RestorePhase.Loading,
                         RestoreReason.Loading,
                         "QEMU of pod %s loads the image. The image is safe.".formatted(pod.name()));
-            case RestoreSituation.Resumed() -> {
-                String message = "VM %s is back on node %s. The VM runs.".formatted(vmName(seen), nodeName(seen));
+            case RestoreSituation.Resumed(RestoreReason how) -> {
+                String message = "VM %s is back on node %s. %s".formatted(vmName(seen), nodeName(seen), goesOn(how));
                 yield new RestoreDecision(
-                        NOTHING,
-                        own.ready(RestoreReason.Running.name(), message),
-                        null,
-                        new Notice(EventReason.Restored, message));
+                        NOTHING, own.ready(how.name(), message), null, new Notice(EventReason.Restored, message));
             }
             case RestoreSituation.Failed(String reason, String message, Optional<ObjectName> pod) ->
                 new RestoreDecision(
@@ -96,6 +93,14 @@ record RestoreDecision(
                         own.stalled(reason, message),
                         null,
                         new Notice(EventReason.RestoreFailed, reason + ": " + message));
+        };
+    }
+
+    private static String goesOn(RestoreReason how) {
+        return switch (how) {
+            case Paused -> "The VM is paused, as it was asked for or as its owner had it.";
+            case Ended -> "Its QEMU has ended since: see its pod.";
+            case Running, CheckingImage, StartingPod, Loading -> "The VM runs.";
         };
     }
 

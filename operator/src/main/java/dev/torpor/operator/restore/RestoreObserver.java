@@ -22,6 +22,7 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.stream.Stream;
 
 /** Reads the situation of a VMRestore. All reads go to the API server; nothing is changed. */
 final class RestoreObserver {
@@ -58,8 +59,10 @@ final class RestoreObserver {
         if (nodeName == null) {
             return unbound(restore, status);
         }
-        if (Conditions.isTrue(status.getConditions(), ConditionType.RESUMED)) {
-            return new RestoreSituation.Resumed();
+        Optional<Condition> resumed = Conditions.find(status.getConditions(), ConditionType.RESUMED)
+                .filter(condition -> "True".equals(condition.getStatus()));
+        if (resumed.isPresent()) {
+            return new RestoreSituation.Resumed(how(resumed.get().getReason()));
         }
         Optional<Pod> pod = ownPod(restore, status);
         FailureStatus failure = status.getFailure();
@@ -75,6 +78,14 @@ final class RestoreObserver {
                     deletable(pod));
         }
         return atWork(restore, status, nodeName, pod);
+    }
+
+    // Of a later agent's reasons only that the VM is back is known.
+    private static RestoreReason how(String reason) {
+        return Stream.of(RestoreReason.Paused, RestoreReason.Ended)
+                .filter(known -> known.name().equals(reason))
+                .findFirst()
+                .orElse(RestoreReason.Running);
     }
 
     private RestoreSituation unbound(VMRestore restore, VMRestoreStatus status) {

@@ -12,5 +12,9 @@ enum RestoreReason {
     /** QEMU loads the image. */
     Loading,
     /** The VM is back. */
-    Running
+    Running,
+    /** The VM is back, paused. */
+    Paused,
+    /** The VM was back, and its QEMU has ended since. */
+    Ended
 }

@@ -29,8 +29,8 @@ sealed interface RestoreSituation {
     /** QEMU loads the image. */
     record Loading(ObjectName pod, StoreState store) implements RestoreSituation {}
 
-    /** The agent proved that the VM is back. */
-    record Resumed() implements RestoreSituation {}
+    /** The agent proved that the VM is back: running, paused or ended since. */
+    record Resumed(RestoreReason how) implements RestoreSituation {}
 
     /** It failed for good after it was bound, by the agent's word or by ours; the pod that was created may be left. */
     record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}

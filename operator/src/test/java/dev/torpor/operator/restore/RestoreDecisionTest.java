@@ -95,7 +95,27 @@ class RestoreDecisionTest {
                         "StoreUnavailable",
                         true,
                         false),
-                Arguments.of(new RestoreSituation.Resumed(), RestorePhase.Running, "True", "Running", false, false),
+                Arguments.of(
+                        new RestoreSituation.Resumed(RestoreReason.Running),
+                        RestorePhase.Running,
+                        "True",
+                        "Running",
+                        false,
+                        false),
+                Arguments.of(
+                        new RestoreSituation.Resumed(RestoreReason.Paused),
+                        RestorePhase.Running,
+                        "True",
+                        "Paused",
+                        false,
+                        false),
+                Arguments.of(
+                        new RestoreSituation.Resumed(RestoreReason.Ended),
+                        RestorePhase.Running,
+                        "True",
+                        "Ended",
+                        false,
+                        false),
                 Arguments.of(
                         new RestoreSituation.Failed("LoadFailed", "m", Optional.of(POD)),
                         RestorePhase.Failed,
@@ -147,7 +167,7 @@ class RestoreDecisionTest {
                 Arguments.of(new RestoreSituation.PodMissing(MANIFEST), new RestoreAction.CreatePod(MANIFEST)),
                 Arguments.of(new RestoreSituation.PodStarting(POD, ALIVE), new RestoreAction.Nothing()),
                 Arguments.of(new RestoreSituation.Loading(POD, ALIVE), new RestoreAction.Nothing()),
-                Arguments.of(new RestoreSituation.Resumed(), new RestoreAction.Nothing()),
+                Arguments.of(new RestoreSituation.Resumed(RestoreReason.Running), new RestoreAction.Nothing()),
                 Arguments.of(
                         new RestoreSituation.Failed("LoadFailed", "m", Optional.of(POD)),
                         new RestoreAction.DeletePod(POD)),
@@ -167,7 +187,8 @@ class RestoreDecisionTest {
         seen.setStatus(own(RestoreDecision.decide(seen, ADMISSIBLE, NOW)));
         seen.setStatus(own(RestoreDecision.decide(seen, new RestoreSituation.PodStarting(POD, ALIVE), NOW)));
 
-        VMRestoreStatus own = own(RestoreDecision.decide(seen, new RestoreSituation.Resumed(), NOW));
+        VMRestoreStatus own =
+                own(RestoreDecision.decide(seen, new RestoreSituation.Resumed(RestoreReason.Running), NOW));
 
         assertThat(own.getNodeName()).isEqualTo("n1");
         assertThat(own.getSnapshotUID()).isEqualTo("s1");
