@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.DirectoryStream;
+import java.nio.file.FileStore;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -186,9 +187,13 @@ public final class Directory implements AutoCloseable {
         descriptor.flush();
     }
 
-    /** Returns the bytes that may still be written to this directory's file system without special rights. */
+    /**
+     * Returns the bytes that may still be written to this directory's file system without special rights; as many as can be
+     * if it does not say how large it is (ramfs, some of FUSE).
+     */
     public long freeBytes() throws IOException {
-        return Files.getFileStore(descriptor.path()).getUsableSpace();
+        FileStore fileSystem = Files.getFileStore(descriptor.path());
+        return fileSystem.getTotalSpace() == 0 ? Long.MAX_VALUE : fileSystem.getUsableSpace();
     }
 
     /** Returns a path that names this open directory itself, for handing to a library; never for names below it. */
