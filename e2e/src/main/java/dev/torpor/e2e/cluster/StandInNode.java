@@ -7,12 +7,10 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
 import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.net.HttpURLConnection;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.ZoneOffset;
@@ -138,7 +136,7 @@ public final class StandInNode implements AutoCloseable {
                 .endMetadata()
                 .build();
         client.resource(node).create();
-        insist(() -> client.nodes().withName(name).editStatus(now -> new NodeBuilder(now)
+        Conflicts.retried(() -> client.nodes().withName(name).editStatus(now -> new NodeBuilder(now)
                 .editOrNewStatus()
                 .addToCapacity(Map.of("cpu", new Quantity("64"), "memory", new Quantity("256Gi")))
                 .addToCapacity(Map.of("pods", new Quantity("110")))
@@ -153,24 +151,10 @@ public final class StandInNode implements AutoCloseable {
                 .endStatus()
                 .build()));
         // As the kubelet does, whose admission of a node ends with this taint's removal.
-        insist(() -> client.nodes()
+        Conflicts.retried(() -> client.nodes()
                 .withName(name)
                 .edit(now ->
                         new NodeBuilder(now).editSpec().withTaints().endSpec().build()));
-    }
-
-    /** The node controller writes to the same object: a conflict is a reason to look again. */
-    private static void insist(Runnable edit) {
-        for (int tries = 1; ; tries++) {
-            try {
-                edit.run();
-                return;
-            } catch (KubernetesClientException e) {
-                if (e.getCode() != HttpURLConnection.HTTP_CONFLICT || tries == 10) {
-                    throw e;
-                }
-            }
-        }
     }
 
     private void beat() {

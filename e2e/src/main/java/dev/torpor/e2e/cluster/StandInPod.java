@@ -256,7 +256,7 @@ public final class StandInPod implements AutoCloseable {
                     .endState();
         }
         try {
-            client.pods()
+            Conflicts.retried(() -> client.pods()
                     .inNamespace(pod.getMetadata().getNamespace())
                     .withName(pod.getMetadata().getName())
                     .editStatus(now -> new PodBuilder(now)
@@ -271,7 +271,7 @@ public final class StandInPod implements AutoCloseable {
                             .withStatus(running ? "True" : "False")
                             .endCondition()
                             .endStatus()
-                            .build());
+                            .build()));
         } catch (KubernetesClientException e) {
             System.err.println("stand-in pod " + this + ": status not written: " + e.getMessage());
         }
