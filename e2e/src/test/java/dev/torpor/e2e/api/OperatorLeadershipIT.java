@@ -28,7 +28,7 @@ class OperatorLeadershipIT {
             try (OperatorUnderTest second = start(cluster, system, "second")) {
                 scene.create("before", OperatorScene.save("web"));
                 scene.awaitSnapshotReason("before", "VMNotFound");
-                assertThat(first.log()).contains("VMSnapshot " + namespace + "/before");
+                awaitLog(first, "VMSnapshot " + namespace + "/before");
                 assertThat(second.log()).doesNotContain("/before");
 
                 first.terminate();
@@ -37,13 +37,18 @@ class OperatorLeadershipIT {
                 awaitHolder(cluster, system, "second");
                 scene.create("after", OperatorScene.save("web"));
                 scene.awaitSnapshotReason("after", "VMNotFound");
-                assertThat(second.log()).contains("VMSnapshot " + namespace + "/after");
+                awaitLog(second, "VMSnapshot " + namespace + "/after");
             }
         }
     }
 
     private static OperatorUnderTest start(ControlPlane cluster, String system, String identity) {
         return OperatorUnderTest.start(cluster, "--namespace", system, "--identity", identity);
+    }
+
+    // Status is written first, and the line after it.
+    private static void awaitLog(OperatorUnderTest operator, String text) {
+        await().atMost(TIMEOUT).untilAsserted(() -> assertThat(operator.log()).contains(text));
     }
 
     private static void awaitHolder(ControlPlane cluster, String system, String identity) {
