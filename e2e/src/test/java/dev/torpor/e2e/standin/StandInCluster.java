@@ -1,5 +1,6 @@
 package dev.torpor.e2e.standin;
 
+import static java.util.Objects.requireNonNull;
 import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.status.Conditions;
@@ -26,6 +27,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Predicate;
+import java.util.stream.Stream;
 
 /** A control plane, one stand-in node, the operator and the agent as processes, and a namespace for VMs. */
 final class StandInCluster implements AutoCloseable {
@@ -207,7 +209,12 @@ final class StandInCluster implements AutoCloseable {
     }
 
     VMSnapshot awaitReady(String name) {
-        return awaitSnapshot(name, status -> Conditions.isTrue(status.getConditions(), ConditionType.READY));
+        return awaitSnapshot(name, status -> {
+            if (status.getFailure() != null) {
+                throw new IllegalStateException("it failed");
+            }
+            return Conditions.isTrue(status.getConditions(), ConditionType.READY);
+        });
     }
 
     VMSnapshot awaitFailure(String name) {
@@ -225,7 +232,32 @@ final class StandInCluster implements AutoCloseable {
     }
 
     VMRestore awaitRunning(String name) {
-        return awaitRestore(name, object -> Conditions.isTrue(object.getStatus().getConditions(), ConditionType.READY));
+        return awaitRestore(name, object -> {
+            if (requireNonNull(object.getStatus()).getFailure() != null) {
+                throw new IllegalStateException("it failed");
+            }
+            return Conditions.isTrue(object.getStatus().getConditions(), ConditionType.READY);
+        });
+    }
+
+    VMRestore awaitRestoreFailure(String name) {
+        return awaitRestore(name, object -> requireNonNull(object.getStatus()).getFailure() != null);
+    }
+
+    /** Returns the files of images in the store, records too. */
+    List<Path> imageFiles() throws IOException {
+        Path images = store.resolve("images");
+        if (!Files.exists(images)) {
+            return List.of();
+        }
+        try (Stream<Path> files = Files.walk(images)) {
+            return files.filter(Files::isRegularFile).toList();
+        }
+    }
+
+    /** Deletes a VM's pod, and waits until it is gone. */
+    void deletePod(String name) {
+        controlPlane.kubectl("delete", "pod", name, "-n", namespace, "--timeout=60s", "--ignore-not-found");
     }
 
     private String describe(String kind, String name) {

@@ -1,0 +1,262 @@
+package dev.torpor.e2e.standin;
+
+import static java.util.Objects.requireNonNull;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.agent.engine.Guest;
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.Progress;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.Tick;
+import io.fabric8.kubernetes.client.Watch;
+import io.fabric8.kubernetes.client.Watcher;
+import io.fabric8.kubernetes.client.WatcherException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** The ways in which a save can end, each with what becomes of VM, image and status. */
+@Tag("standin")
+class SaveEndsIT {
+    // About 100 MiB that are not zero: some ten seconds.
+    private static final String SLOW = "className: slow";
+
+    @SuppressWarnings("NullAway.Init")
+    private static StandInCluster cluster;
+
+    @SuppressWarnings("NullAway.Init")
+    private StandInPod pod;
+
+    @BeforeAll
+    static void start() throws Exception {
+        cluster = new StandInCluster();
+        cluster.controlPlane.kubectl().runWithInput("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshotClass
+                metadata: {name: slow}
+                spec: {bandwidthBytesPerSecond: 4000000}
+                """, "apply", "-f", "-");
+    }
+
+    @AfterAll
+    static void stop() {
+        cluster.close();
+    }
+
+    @BeforeEach
+    void vm() throws Exception {
+        pod = cluster.startVm("web", 256, 48);
+    }
+
+    @AfterEach
+    void clean() {
+        cluster.controlPlane.kubectl(
+                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=60s");
+        cluster.deletePod("web");
+    }
+
+    @Test
+    void checkpointLetsTheVmGoOn() throws Exception {
+        cluster.snapshot("point", "web", "mode: Checkpoint");
+        VMSnapshot ready = cluster.awaitReady("point");
+        Tick then = pod.lastTick().orElseThrow();
+        StandInCluster.awaitGoingOn(pod, then);
+        assertThat(pod.starts()).isEqualTo(1);
+        assertThat(requireNonNull(ready.getStatus()).getPausedSeconds()).isPositive();
+    }
+
+    @Test
+    void cancelledSaveLeavesTheVmRunningAndNoFile() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web", SLOW);
+        awaitProgress("s");
+        cluster.controlPlane.kubectl(
+                "patch", "vmsnap", "s", "-n", cluster.namespace, "--type=merge", "-p", "{\"spec\":{\"cancel\":true}}");
+        FailureStatus failure = failure("s");
+        assertThat(failure.reason()).isEqualTo("Cancelled");
+        assertThat(failure.message())
+                .isEqualTo("VMSnapshot " + cluster.namespace + "/s: it was cancelled. The VM runs.");
+        cluster.awaitSnapshot("s", status -> status.getPhase() == SnapshotPhase.Cancelled);
+        StandInCluster.awaitGoingOn(pod, before);
+        assertThat(cluster.imageFiles()).isEmpty();
+    }
+
+    @Test
+    void saveThatIsNotDoneByItsDeadlineLeavesTheVmRunningAndNoFile() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web", SLOW, "deadlineSeconds: 4");
+        FailureStatus failure = failure("s");
+        assertThat(failure.reason()).isEqualTo("DeadlineExceeded");
+        assertThat(failure.message()).contains("not done within 4 s").endsWith("The VM runs.");
+        StandInCluster.awaitGoingOn(pod, before);
+        assertThat(cluster.imageFiles()).isEmpty();
+    }
+
+    @Test
+    void deletedSaveLeavesTheVmRunningAndNoFile() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web", SLOW);
+        awaitProgress("s");
+        cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=60s");
+        StandInCluster.awaitGoingOn(pod, before);
+        assertThat(cluster.imageFiles()).isEmpty();
+        assertThat(pod.starts()).isEqualTo(1);
+    }
+
+    @Test
+    void qemuKilledDuringTheSaveIsSaidAndItsPodBootsAgain() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web", SLOW);
+        awaitProgress("s");
+        pod.killContainer();
+        FailureStatus failure = failure("s");
+        assertThat(failure.reason()).isEqualTo("QEMUGone");
+        assertThat(failure.message()).startsWith("VMSnapshot " + cluster.namespace + "/s: QEMU");
+        pod.awaitTick(tick -> !tick.nonce().equals(before.nonce()));
+        await().until(() -> cluster.imageFiles().isEmpty());
+    }
+
+    @Test
+    void progressIsShownWithFewWrites() throws Exception {
+        List<VMSnapshot> seen = new CopyOnWriteArrayList<>();
+        try (Watch _ = cluster.client
+                .resources(VMSnapshot.class)
+                .inNamespace(cluster.namespace)
+                .watch(new Watcher<>() {
+                    @Override
+                    public void eventReceived(Action action, VMSnapshot object) {
+                        if (action == Action.MODIFIED) {
+                            seen.add(object);
+                        }
+                    }
+
+                    @Override
+                    public void onClose(WatcherException cause) {}
+                })) {
+            cluster.snapshot("s", "web", SLOW);
+            VMSnapshot saved = cluster.awaitReady("s");
+            assertThat(requireNonNull(saved.getStatus()).getPausedSeconds()).isGreaterThan(8);
+            await().until(() -> !seen.isEmpty()
+                    && seen.getLast()
+                            .getMetadata()
+                            .getResourceVersion()
+                            .equals(saved.getMetadata().getResourceVersion()));
+        }
+        assertThat(seen).hasSizeLessThanOrEqualTo(14);
+        List<Integer> percents = seen.stream()
+                .map(VMSnapshot::getStatus)
+                .filter(Objects::nonNull)
+                .map(VMSnapshotStatus::getProgress)
+                .filter(Objects::nonNull)
+                .map(Progress::percent)
+                .distinct()
+                .toList();
+        assertThat(percents).isSorted().hasSizeGreaterThanOrEqualTo(3).endsWith(100);
+    }
+
+    @Test
+    void guestThatItsOwnerPausedComesBackPaused() throws Exception {
+        try (QmpClient qmp = monitor(pod)) {
+            assertThat(Guest.pause(qmp)).isTrue();
+        }
+        cluster.snapshot("s", "web");
+        VMSnapshot saved = cluster.awaitReady("s");
+        assertThat(requireNonNull(requireNonNull(saved.getStatus()).getVm()).wasRunning())
+                .isFalse();
+        cluster.restore("back", "s");
+        VMRestore back = cluster.awaitRunning("back");
+        assertThat(Conditions.reason(requireNonNull(back.getStatus()).getConditions(), ConditionType.RESUMED))
+                .isEqualTo("Paused");
+        try (QmpClient qmp = monitor(cluster.pod("web"))) {
+            assertThat(Guest.runState(qmp).running()).isFalse();
+        }
+    }
+
+    @Test
+    void crashAfterTheSaveBootsOnlyWhenNothingHoldsIt() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web");
+        cluster.awaitReady("s");
+        cluster.restore("back", "s");
+        cluster.awaitRunning("back");
+        StandInPod again = cluster.pod("web");
+        StandInCluster.awaitGoingOn(again, before);
+        again.killContainer();
+        again.awaitTick(tick -> !tick.nonce().equals(before.nonce()));
+        assertThat(cluster.imageFiles()).noneMatch(file -> file.toString().endsWith(".img"));
+    }
+
+    @Test
+    void retainedImageStaysWhenItsObjectGoes() throws Exception {
+        cluster.snapshot("s", "web", "mode: Checkpoint", "deletionPolicy: Retain");
+        cluster.awaitReady("s");
+        cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=60s");
+        List<Path> left = cluster.imageFiles();
+        assertThat(left).anyMatch(file -> file.toString().endsWith(".img"));
+        for (Path file : left) {
+            Files.delete(file);
+        }
+    }
+
+    @Test
+    void agentKilledInTheMiddleOfASaveIsFollowedByOneThatSaves() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web", SLOW, "mode: Checkpoint");
+        awaitProgress("s");
+        cluster.restartAgent("never");
+        cluster.awaitReady("s");
+        StandInCluster.awaitGoingOn(pod, before);
+        assertThat(pod.starts()).isEqualTo(1);
+    }
+
+    @Test
+    void agentToldToEndDoesSoAtOnceAndTheNextOneSaves() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        cluster.snapshot("s", "web", SLOW, "mode: Checkpoint");
+        awaitProgress("s");
+        assertThat(cluster.terminateAgent()).isEqualTo(143);
+        cluster.restartAgent("never");
+        cluster.awaitReady("s");
+        StandInCluster.awaitGoingOn(pod, before);
+        assertThat(pod.starts()).isEqualTo(1);
+    }
+
+    private static QmpClient monitor(StandInPod of) throws Exception {
+        try (Directory volume = Directory.open(of.volume());
+                Descriptor socket = volume.openFile("qmp.sock", Access.NAME_ONLY)) {
+            return QmpClient.connect(socket, QmpLimits.DEFAULT);
+        }
+    }
+
+    private static void awaitProgress(String name) {
+        cluster.awaitSnapshot(
+                name,
+                status -> status.getProgress() != null
+                        && requireNonNull(status.getProgress().percent()) > 0);
+    }
+
+    private static FailureStatus failure(String name) {
+        return requireNonNull(
+                requireNonNull(cluster.awaitFailure(name).getStatus()).getFailure());
+    }
+}
