@@ -45,10 +45,18 @@ public final class Demo {
 
     /** Runs the demo; takes no arguments. */
     public static void main(String[] arguments) {
-        Map<String, String> environment = System.getenv();
+        System.exit(shows(System.getenv()) ? 0 : 1);
+    }
+
+    /**
+     * Runs the demo.
+     *
+     * @param environment settings, as {@code tools/demo.sh} describes them
+     * @return whether the VM came back as it was, and nothing was left behind
+     */
+    public static boolean shows(Map<String, String> environment) {
         String kubeconfig = environment.getOrDefault("KUBECONFIG", "");
-        boolean shown = new Demo(kubeconfig.isEmpty() ? null : Path.of(kubeconfig)).shown(environment);
-        System.exit(shown ? 0 : 1);
+        return new Demo(kubeconfig.isEmpty() ? null : Path.of(kubeconfig)).shown(environment);
     }
 
     private boolean shown(Map<String, String> environment) {
