@@ -175,8 +175,11 @@ class RefusedRestoreIT {
             assertThat(e.reason()).as("damage at %d", offset).isEqualTo(FailureReason.ImageDamaged);
             flip(file, offset);
         }
-        Files.delete(file);
+        // Moved, not deleted: another file in its place would be refused to those who opened this one.
+        Path aside = file.resolveSibling("aside");
+        Files.move(file, aside);
         assertOpenFails(FailureReason.ImageMissing, "the image's file is missing");
+        Files.move(aside, file);
 
         // With all put right it loads: nothing but the file was ever at fault.
         Files.write(file, good);
