@@ -1,0 +1,97 @@
+package dev.torpor.agent.work;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.agent.launch.VmName;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+
+class WorkersTest {
+    private static final VmName A = new VmName("vms", "a");
+    private static final VmName B = new VmName("vms", "b");
+    private static final WorkItem FIRST = new WorkItem.Snapshot("vms", "first");
+    private static final WorkItem SECOND = new WorkItem.Snapshot("vms", "second");
+
+    private final ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor();
+
+    @AfterEach
+    void stop() {
+        timer.shutdownNow();
+    }
+
+    @Test
+    void oneVmIsWorkedOnOneItemAtATimeAndAnotherBeside() throws Exception {
+        CountDownLatch release = new CountDownLatch(1);
+        List<String> log = new CopyOnWriteArrayList<>();
+        try (Workers workers = new Workers(
+                (vm, item) -> {
+                    if (vm.equals(A)) {
+                        log.add("a begins");
+                        release.await();
+                        log.add("a ends");
+                    } else {
+                        log.add("b");
+                    }
+                    return Next.onChange();
+                },
+                timer)) {
+            workers.submit(A, FIRST);
+            workers.submit(A, SECOND);
+            workers.submit(A, SECOND);
+            workers.submit(B, FIRST);
+            await().until(() -> log.contains("b") && log.contains("a begins"));
+            release.countDown();
+            await().until(() -> log.size() == 5);
+            assertThat(log)
+                    .filteredOn(line -> !line.equals("b"))
+                    .containsExactly("a begins", "a ends", "a begins", "a ends");
+        }
+    }
+
+    @Test
+    void whatWantsToBeLookedAtAgainIsAndWhatFailsToo() throws Exception {
+        AtomicInteger looks = new AtomicInteger();
+        try (Workers workers = new Workers(
+                (vm, item) -> switch (looks.incrementAndGet()) {
+                    case 1 -> Next.now();
+                    case 2 -> Next.after(Duration.ofMillis(10));
+                    case 3 -> throw new IllegalStateException("told to");
+                    default -> Next.onChange();
+                },
+                timer)) {
+            workers.submit(A, FIRST);
+            await().until(() -> looks.get() == 4);
+            await().during(Duration.ofMillis(200)).until(() -> looks.get() == 4);
+        }
+    }
+
+    @Test
+    void closingInterruptsWhatIsUnderWay() throws Exception {
+        CountDownLatch begun = new CountDownLatch(1);
+        AtomicInteger interrupted = new AtomicInteger();
+        Workers workers = new Workers(
+                (vm, item) -> {
+                    begun.countDown();
+                    try {
+                        new CountDownLatch(1).await();
+                    } catch (InterruptedException e) {
+                        interrupted.incrementAndGet();
+                        throw e;
+                    }
+                    return Next.onChange();
+                },
+                timer);
+        workers.submit(A, FIRST);
+        begun.await();
+        workers.close();
+        assertThat(interrupted).hasValue(1);
+    }
+}
