@@ -47,7 +47,8 @@ class SaveRefusedIT {
         apply("{apiVersion: torpor.dev/v1alpha1, kind: VMSnapshotClass, metadata: {name: slow},"
                 + " spec: {bandwidthBytesPerSecond: 2097152}}");
         // All at once, so that they boot while the others are at work.
-        createVm("slow", 32);
+        // Enough to write for some ten seconds: QEMU takes its limit of bytes per second as a hint.
+        createVm("slow", 64);
         createVm("blocked", 0, BLOCKED);
         for (String mode : List.of("none", "silent", "http", "old")) {
             cluster.createPod(
@@ -231,14 +232,14 @@ class SaveRefusedIT {
     void deadlineDuringASave() throws Exception {
         StandInPod pod = cluster.pod("slow");
         Tick before = pod.awaitTick(tick -> tick.number() >= 2);
-        cluster.snapshot("late", "slow", "className: slow", "deadlineSeconds: 10");
+        cluster.snapshot("late", "slow", "className: slow", "deadlineSeconds: 5");
         awaitWriting("late");
 
         Ends.saveFails(
                 cluster,
                 "late",
                 FailureReason.DeadlineExceeded,
-                exactly(about("late") + "not done within 10 s: raise deadlineSeconds, or see what keeps the node busy."
+                exactly(about("late") + "not done within 5 s: raise deadlineSeconds, or see what keeps the node busy."
                         + " The VM runs."));
         StandInCluster.awaitGoingOn(pod, before);
     }
