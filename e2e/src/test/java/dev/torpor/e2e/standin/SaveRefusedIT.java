@@ -47,8 +47,8 @@ class SaveRefusedIT {
         apply("{apiVersion: torpor.dev/v1alpha1, kind: VMSnapshotClass, metadata: {name: slow},"
                 + " spec: {bandwidthBytesPerSecond: 2097152}}");
         // All at once, so that they boot while the others are at work.
-        // Enough to write for some ten seconds: QEMU takes its limit of bytes per second as a hint.
-        createVm("slow", 64);
+        // Enough to write for some eight seconds: QEMU takes its limit of bytes per second as a hint.
+        createVm("slow", 32);
         createVm("blocked", 0, BLOCKED);
         for (String mode : List.of("none", "silent", "http", "old")) {
             cluster.createPod(
