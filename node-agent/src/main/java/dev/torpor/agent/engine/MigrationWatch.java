@@ -10,8 +10,8 @@ import java.util.concurrent.locks.LockSupport;
 
 /** Waits for a migration to end, by asking: events can be lost, the answer to query-migrate cannot. */
 final class MigrationWatch {
-    // A save of 4 GiB takes seconds: ten looks a second cost nothing and delay its end by 50 ms on average.
-    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+    // A load of 4 GiB takes two seconds: fifty looks a second cost nothing and delay its end by 10 ms on average.
+    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
     // The first second is looked at more often, for small VMs.
     private static final long EAGER_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
     private static final long EAGER_NANOS = TimeUnit.SECONDS.toNanos(1);

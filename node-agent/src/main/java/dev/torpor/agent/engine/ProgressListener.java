@@ -1,6 +1,6 @@
 package dev.torpor.agent.engine;
 
-/** Hears how far a save or a load is, some ten times a second, on the thread that waits for QEMU; must not block. */
+/** Hears how far a save or a load is, some fifty times a second, on the thread that waits for QEMU; must not block. */
 @FunctionalInterface
 public interface ProgressListener {
     /**
