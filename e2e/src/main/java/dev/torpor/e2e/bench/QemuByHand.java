@@ -18,9 +18,14 @@ final class QemuByHand {
 
     private QemuByHand() {}
 
+    /** Removes the file of the last save. */
+    static void forget(Directory directory) throws IOException {
+        var _ = directory.unlink(FILE);
+        directory.sync();
+    }
+
     static void save(QmpClient qmp, Directory directory, int channels, long offsetBytes)
             throws IOException, TorporException {
-        directory.unlink(FILE);
         directory.createFile(FILE).close();
         try (Descriptor buffered = directory.openFile(FILE, Access.WRITE);
                 Descriptor direct = directory.openFile(FILE, Access.WRITE_DIRECT)) {
