@@ -153,11 +153,6 @@ public final class Descriptor implements AutoCloseable {
         Libc.call(Libc.FSYNC, "fsync", about, number());
     }
 
-    /** Sets the file's length (ftruncate(2)). */
-    public void setSize(long sizeBytes) throws IOException {
-        Libc.call(Libc.FTRUNCATE, "ftruncate", about, number(), sizeBytes);
-    }
-
     /**
      * Tells whether nobody at all has the file open for writing, by taking and dropping a read lease (F_SETLEASE of
      * fcntl(2), granted only then). This descriptor must be read-only.

@@ -14,7 +14,6 @@ public record FileFacts(int mode, int uid, long inode, long sizeBytes, long allo
     private static final int S_IFMT = 0xF000;
     private static final int S_IFSOCK = 0xC000;
     private static final int S_IFREG = 0x8000;
-    private static final int S_IFDIR = 0x4000;
     private static final int S_IFIFO = 0x1000;
 
     public boolean isSocket() {
@@ -23,10 +22,6 @@ public record FileFacts(int mode, int uid, long inode, long sizeBytes, long allo
 
     public boolean isRegularFile() {
         return (mode & S_IFMT) == S_IFREG;
-    }
-
-    public boolean isDirectory() {
-        return (mode & S_IFMT) == S_IFDIR;
     }
 
     public boolean isFifo() {

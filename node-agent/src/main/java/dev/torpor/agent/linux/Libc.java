@@ -39,7 +39,6 @@ final class Libc {
     static final int F_UNLCK = 2;
     static final int LOCK_EX = 2;
     static final int LOCK_NB = 4;
-    static final int FALLOC_FL_KEEP_SIZE = 1;
     // linux/openat2.h
     static final long SYS_OPENAT2 = 437;
     static final long RESOLVE_NO_XDEV = 0x01;
@@ -64,13 +63,10 @@ final class Libc {
 
     static final MethodHandle CLOSE = bind("close", JAVA_INT, JAVA_INT);
     static final MethodHandle CONNECT = bind("connect", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
-    static final MethodHandle FALLOCATE = bind("fallocate", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG, JAVA_LONG);
-    static final MethodHandle FCHMOD = bind("fchmod", JAVA_INT, JAVA_INT, JAVA_INT);
     static final MethodHandle FDATASYNC = bind("fdatasync", JAVA_INT, JAVA_INT);
     static final MethodHandle FLOCK = bind("flock", JAVA_INT, JAVA_INT, JAVA_INT);
     static final MethodHandle FSTAT = bind("fstat", JAVA_INT, JAVA_INT, ADDRESS);
     static final MethodHandle FSYNC = bind("fsync", JAVA_INT, JAVA_INT);
-    static final MethodHandle FTRUNCATE = bind("ftruncate", JAVA_INT, JAVA_INT, JAVA_LONG);
     static final MethodHandle GETSOCKOPT = bind("getsockopt", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
     static final MethodHandle MKDIRAT = bind("mkdirat", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
     static final MethodHandle POLL = bind("poll", JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
