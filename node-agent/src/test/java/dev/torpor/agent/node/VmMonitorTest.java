@@ -82,7 +82,7 @@ class VmMonitorTest {
 
     @Test
     void aSocketThatNobodyServesIsMissing() throws IOException {
-        serve(volume.resolve("qmp.sock"), HONEST).close();
+        listen(volume.resolve("qmp.sock")).close();
         refused(POD, FailureReason.SocketMissing, "nobody listens");
     }
 
@@ -138,10 +138,7 @@ class VmMonitorTest {
     }
 
     private ServerSocketChannel serve(Path path, String text) throws IOException {
-        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-        // Bound by a short name first: the address of a socket holds 107 bytes.
-        server.bind(UnixDomainSocketAddress.of(kubelet.resolve("s")));
-        Files.move(kubelet.resolve("s"), path);
+        ServerSocketChannel server = listen(path);
         Thread.ofVirtual().start(() -> {
             try (SocketChannel client = server.accept()) {
                 client.write(ByteBuffer.wrap(text.getBytes(StandardCharsets.UTF_8)));
@@ -150,6 +147,14 @@ class VmMonitorTest {
                 return; // the test is over
             }
         });
+        return server;
+    }
+
+    private ServerSocketChannel listen(Path path) throws IOException {
+        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+        // Bound by a short name first: the address of a socket holds 107 bytes.
+        server.bind(UnixDomainSocketAddress.of(kubelet.resolve("s")));
+        Files.move(kubelet.resolve("s"), path);
         return server;
     }
 }
