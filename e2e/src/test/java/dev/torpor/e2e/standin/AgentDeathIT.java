@@ -74,6 +74,26 @@ class AgentDeathIT {
     }
 
     @Test
+    void aContainerThatRestartsBetweenCommitAndRetirementDoesNotBoot() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVm("web", 192, 8);
+            cluster.restartAgent("after SAVE_COMMIT");
+            cluster.snapshot("saved", "web");
+            cluster.awaitAgentDeath();
+            Tick last = pod.lastTick().orElseThrow();
+            pod.killContainer();
+            await().atMost(StandInCluster.PATIENCE).until(() -> pod.starts() == 2);
+
+            cluster.restartAgent("never");
+            cluster.awaitReady("saved");
+            assertThat(pod.lastTick().orElseThrow().nonce()).isEqualTo(last.nonce());
+            cluster.restore("back", "saved");
+            cluster.awaitRunning("back");
+            StandInCluster.awaitGoingOn(cluster.pod("web"), last);
+        }
+    }
+
+    @Test
     void everyCheckpointIsFinishedByTheNextAgent() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
             StandInPod pod = cluster.startVm("web", 192, 8);

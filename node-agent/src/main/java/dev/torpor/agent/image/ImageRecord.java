@@ -19,6 +19,16 @@ public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal,
      */
     public record Seal(long sizeBytes, int headerCrc32c) {}
 
+    /** Tells whether this committed image is there to stop the VM of a pod, and waits to be resumed or discarded. */
+    public boolean stoppedForGood(String podUID) {
+        boolean waits = state instanceof ImageState.Complete || state instanceof ImageState.Verified;
+        return waits
+                && intent.mode() != ImageMode.CHECKPOINT
+                && intent.source()
+                        .filter(process -> process.podUID().equals(podUID))
+                        .isPresent();
+    }
+
     ImageRecord with(ImageState next) {
         return new ImageRecord(id, intent, seal, next);
     }

@@ -313,6 +313,8 @@ final class SnapshotTask {
         carryOn(snapshot, intent);
         String pod = snapshot.podUID().orElse("");
         var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
+        // Last, as it ends the taking back; and even if the file is kept: a fresh image keeps its pod from starting.
+        node.store().transition(snapshot.image(), new ImageState.Stale());
         return letGo(snapshot);
     }
 

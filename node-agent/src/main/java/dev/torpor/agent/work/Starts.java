@@ -10,6 +10,7 @@ import dev.torpor.agent.launch.MalformedAskException;
 import dev.torpor.agent.launch.StartDecision;
 import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
+import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.failure.TorporException;
@@ -90,8 +91,7 @@ final class Starts {
             LOG.warn("pod {} of VM {}: an ask is not a launcher's: {}", pod.podUID(), pod.vm(), e.getMessage());
             return false;
         }
-        StartDecision decision =
-                StartDecision.of(new StartFacts(pod.podUID(), node.journal().read(pod.vm()), cluster(pod)));
+        StartDecision decision = StartDecision.of(new StartFacts(pod.podUID(), journal(pod), cluster(pod)));
         return switch (decision) {
             case StartDecision.Wait(String reason) -> {
                 say(pod, asks, id, reason);
@@ -119,6 +119,21 @@ final class Starts {
                 yield true;
             }
         };
+    }
+
+    /**
+     * Returns what is known of the pod's VM. An image that was committed to stop it for good retires its pod even if an
+     * agent died between the two: the commit is the point of no return.
+     */
+    private VmRecord journal(WorkItem.Pod pod) throws TorporException {
+        VmRecord vm = node.journal().read(pod.vm());
+        for (ImageRecord record :
+                node.store().list(pod.vm().namespace(), pod.vm().name())) {
+            if (record.stoppedForGood(pod.podUID()) && record.intent().runNumber() == vm.runs()) {
+                return node.journal().update(pod.vm(), r -> r.retired(pod.podUID()));
+            }
+        }
+        return vm;
     }
 
     private void start(WorkItem.Pod pod, AskDirectory asks, Answer answer, String id, String how) throws IOException {
