@@ -182,4 +182,12 @@ public enum FailureReason {
     public Kind kind() {
         return kind;
     }
+
+    /** Tells whether the image itself cannot be restored as it is, whoever tries. */
+    public boolean isOfImage() {
+        return switch (this) {
+            case ImageMissing, ImageTruncated, ImageDamaged, ImageIncomplete, ImageFormatTooNew -> true;
+            default -> false;
+        };
+    }
 }

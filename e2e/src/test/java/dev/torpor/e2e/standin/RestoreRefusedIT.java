@@ -97,10 +97,7 @@ class RestoreRefusedIT {
             Files.delete(image);
             cluster.restore("of-missing", "web-saved");
 
-            restoreFails(
-                    "of-missing",
-                    FailureReason.ImageMissing,
-                    "the image's file is missing. The image cannot be restored.");
+            restoreFailsByImage("of-missing", FailureReason.ImageMissing, exactly("the image's file is missing. "));
         } finally {
             putBack(aside);
         }
@@ -116,11 +113,10 @@ class RestoreRefusedIT {
             }
             cluster.restore("of-truncated", "web-saved");
 
-            restoreFails(
+            restoreFailsByImage(
                     "of-truncated",
                     FailureReason.ImageTruncated,
-                    "the image has " + (size - 1) + " bytes; " + size
-                            + " were committed. The image cannot be restored.");
+                    exactly("the image has " + (size - 1) + " bytes; " + size + " were committed. "));
         } finally {
             putBack(aside);
         }
@@ -135,11 +131,10 @@ class RestoreRefusedIT {
             }
             cluster.restore("of-damaged", "web-saved");
 
-            restoreFailsLike(
+            restoreFailsByImage(
                     "of-damaged",
                     FailureReason.ImageDamaged,
-                    "the image's header is damaged: its checksum is [0-9a-f]{8}, and it says that it is [0-9a-f]{8}\\. "
-                            + exactly("The image cannot be restored."));
+                    "the image's header is damaged: its checksum is [0-9a-f]{8}, and it says that it is [0-9a-f]{8}\\. ");
         } finally {
             putBack(aside);
         }
@@ -291,13 +286,28 @@ class RestoreRefusedIT {
         StandInCluster.awaitGoingOn(after, last);
     }
 
-    private static void restoreFails(String name, FailureReason reason, String message) {
-        restoreFailsLike(name, reason, exactly(message));
+    /** The snapshot stops to be Ready as well, until its file is what it was. */
+    private static void restoreFailsByImage(String name, FailureReason reason, String message) {
+        Ends.restoreFails(
+                cluster,
+                name,
+                reason,
+                exactly("VMRestore " + cluster.namespace + "/" + name + ": ")
+                        + message
+                        + exactly("The image cannot be restored."));
+        VMSnapshot unusable = cluster.awaitSnapshot(
+                "web-saved", status -> !Conditions.isTrue(status.getConditions(), ConditionType.READY));
+        String why = message + exactly("The image cannot be restored while this is so.");
+        Ends.assertCondition(unusable.getStatus().getConditions(), ConditionType.IMAGE_AVAILABLE, "False", reason, why);
+        await("Ready tells why")
+                .atMost(StandInCluster.PATIENCE)
+                .untilAsserted(() -> Ends.assertCondition(
+                        saved("web-saved").getStatus().getConditions(), ConditionType.READY, "False", reason, why));
     }
 
-    private static void restoreFailsLike(String name, FailureReason reason, String message) {
+    private static void restoreFails(String name, FailureReason reason, String message) {
         Ends.restoreFails(
-                cluster, name, reason, exactly("VMRestore " + cluster.namespace + "/" + name + ": ") + message);
+                cluster, name, reason, exactly("VMRestore " + cluster.namespace + "/" + name + ": " + message));
         VMSnapshot again = cluster.awaitReady("web-saved");
         assertThat(again.getStatus().getPhase()).isEqualTo(SnapshotPhase.Ready);
         assertThat(Ends.files(cluster, again)).isNotEmpty();
@@ -361,6 +371,7 @@ class RestoreRefusedIT {
 
     private static void putBack(Path copy) throws IOException {
         Files.move(copy, image, StandardCopyOption.REPLACE_EXISTING);
+        cluster.awaitReady("web-saved");
     }
 
     private static Path copy() throws IOException {

@@ -212,10 +212,15 @@ final class RestoreTask {
         }
         troubles.remove(restore.uid());
         loads.remove(restore.uid());
+        lookAtImage(restore);
+        return Next.onChange();
+    }
+
+    /** Has the snapshot say what became of its image. */
+    private void lookAtImage(RestoreView restore) {
         node.wake()
                 .accept(new WorkItem.Snapshot(
                         restore.image().namespace(), restore.object().getSpec().snapshotName()));
-        return Next.onChange();
     }
 
     private Next giveUp(RestoreView restore, Trouble why) throws TorporException {
@@ -223,6 +228,9 @@ final class RestoreTask {
         var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
         String message = "VMRestore " + restore.name() + ": " + why.sentence() + " " + stateOfImage(why);
         LOG.error("{}", message);
+        if (why.reason().isOfImage()) {
+            lookAtImage(restore);
+        }
         return say(
                 restore,
                 RestoreStatuses.failed(
@@ -247,10 +255,7 @@ final class RestoreTask {
     }
 
     private static String stateOfImage(Trouble why) {
-        return switch (why.reason()) {
-            case ImageMissing, ImageTruncated, ImageDamaged, ImageIncomplete -> "The image cannot be restored.";
-            default -> "The image is safe.";
-        };
+        return why.reason().isOfImage() ? "The image cannot be restored." : "The image is safe.";
     }
 
     private boolean isAlive(ProcessIdentity process) throws TorporException {

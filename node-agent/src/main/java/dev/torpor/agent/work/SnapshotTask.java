@@ -33,6 +33,8 @@ final class SnapshotTask {
     private static final Logger LOG = LoggerFactory.getLogger(SnapshotTask.class);
     private static final Duration TURN_POLL = Duration.ofMillis(500);
     private static final Duration RESTORE_POLL = Duration.ofSeconds(1);
+    // An administrator may put a file back; looking costs what a restore's first check costs.
+    private static final Duration UNUSABLE_POLL = Duration.ofSeconds(10);
     private static final double NANOS_PER_SECOND = 1e9;
 
     private final Node node;
@@ -232,7 +234,21 @@ final class SnapshotTask {
         };
     }
 
+    /** Says whether the file is what was committed, and goes on looking while it is not. */
     private Next available(SnapshotView snapshot) throws TorporException {
+        try {
+            var _ = node.store().open(snapshot.image());
+        } catch (TorporException e) {
+            if (!e.reason().isOfImage()) {
+                throw e;
+            }
+            Next next = image(
+                    snapshot,
+                    false,
+                    e.reason().name(),
+                    e.getMessage() + ". The image cannot be restored while this is so.");
+            return next instanceof Next.OnChange ? Next.after(UNUSABLE_POLL) : next;
+        }
         return image(snapshot, true, "Committed", "lengths and checksums hold");
     }
 
