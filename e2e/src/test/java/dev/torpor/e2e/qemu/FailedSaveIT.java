@@ -154,6 +154,20 @@ class FailedSaveIT {
     }
 
     @Test
+    void aGuestThatWasSavedWhilePausedAndHasNotRunSince() throws Exception {
+        try (ImageStore other = ImageStore.open(temp.resolve("paused"))) {
+            Guest.pause(vm.qmp());
+            Saving.save(vm, other);
+            TorporException e =
+                    catchThrowableOfType(TorporException.class, () -> Saving.begin(vm, other, SaveOptions.DEFAULT));
+            assertThat(e.reason()).isEqualTo(FailureReason.MigrationBlocked);
+            assertThat(e).hasMessageEndingWith("use the image that there is, or let the guest run");
+        } finally {
+            Guest.resume(vm.qmp());
+        }
+    }
+
+    @Test
     void tmpfsHasDirectIO() throws Exception {
         try (MountedFolder disk = MountedFolder.tmpfs(temp.resolve("tmpfs"), 8);
                 ImageStore tmpfs = ImageStore.open(disk.path())) {

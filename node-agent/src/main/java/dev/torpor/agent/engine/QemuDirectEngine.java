@@ -51,6 +51,7 @@ public final class QemuDirectEngine {
     public static SavePlan plan(VmFacts vm, SaveOptions options, StoreFacts store) throws TorporException {
         requireCapabilities(vm);
         requireMigratable(vm.blockedReasons());
+        requireRunSinceLastSave(vm.runState());
         int channels = channels(options);
         requireDescriptors(vm, channels);
         boolean directIO = directIO(vm, options.directIO(), store.directIO());
@@ -78,6 +79,16 @@ public final class QemuDirectEngine {
                     FailureReason.MigrationBlocked,
                     "QEMU cannot save this VM: " + String.join("; ", blockedReasons)
                             + ": remove the device, or have the guest let go of it");
+        }
+    }
+
+    // Letting it run for an instant is not ours to decide: its owner paused it.
+    private static void requireRunSinceLastSave(RunState state) throws TorporException {
+        if (state.savedAndNotRunSince()) {
+            throw new TorporException(
+                    FailureReason.MigrationBlocked,
+                    "the guest was paused by its owner when it was saved last, and QEMU saves it again only after it has"
+                            + " run: use the image that there is, or let the guest run");
         }
     }
 

@@ -7,6 +7,11 @@ package dev.torpor.agent.engine;
  * @param running whether the guest's vCPUs run
  */
 public record RunState(String status, boolean running) {
+    /** Was saved to its end while paused, and has not run since: QEMU refuses to save it once more. */
+    public boolean savedAndNotRunSince() {
+        return status.equals("postmigrate");
+    }
+
     /** Waits for an incoming migration: started with {@code -incoming}. */
     public boolean incoming() {
         return status.equals("inmigrate");

@@ -65,6 +65,17 @@ class SavePlanTest {
                         + "remove the device, or have the guest let go of it");
     }
 
+    @Test
+    void aGuestThatWasSavedWhilePausedAndHasNotRunSince() {
+        refused(
+                Vms.facts(Vms.DEFINITION, "postmigrate"),
+                SaveOptions.DEFAULT,
+                ROOMY,
+                FailureReason.MigrationBlocked,
+                "the guest was paused by its owner when it was saved last, and QEMU saves it again only after it has"
+                        + " run: use the image that there is, or let the guest run");
+    }
+
     @ParameterizedTest
     @ValueSource(ints = {-1, 0, 256})
     void channelsOutOfRange(int channels) {
