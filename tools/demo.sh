@@ -30,5 +30,5 @@ say "the guest and the container images"
 tools/images.sh >/dev/null
 say "Torpor itself"
 mvn -q -ntp -B -Dstyle.color=never package -DskipTests
-exec "$JAVA_HOME/bin/java" -Dorg.slf4j.simpleLogger.defaultLogLevel=warn --enable-native-access=ALL-UNNAMED \
+exec "$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED \
   -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.demo.Demo

@@ -5,6 +5,8 @@ import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.cluster.Teardown;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.tree.WorkTree;
+import dev.torpor.telemetry.log.LogSettings;
+import dev.torpor.telemetry.log.Logging;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -45,6 +47,8 @@ public final class Demo {
 
     /** Runs the demo; takes no arguments. */
     public static void main(String[] arguments) {
+        // The demo speaks for itself; of its libraries only what is odd is shown.
+        Logging.apply(new LogSettings(LogSettings.Format.TEXT, LogSettings.Level.WARN));
         System.exit(shows(System.getenv()) ? 0 : 1);
     }
 

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.telemetry.http;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.telemetry.log;
+
+import org.jspecify.annotations.NullMarked;

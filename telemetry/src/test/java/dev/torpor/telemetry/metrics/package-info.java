@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.telemetry.metrics;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.telemetry;
+
+import org.jspecify.annotations.NullMarked;
