@@ -31,8 +31,8 @@ final class MigrationWatch {
     }
 
     /**
-     * Waits for the end, however long it takes: QEMU's own I/O sets the pace. A wish to cancel lifts the bandwidth limit,
-     * so that the end comes sooner, and is otherwise left to the caller.
+     * Waits for the end, however long it takes: QEMU's own I/O sets the pace. A wish to hurry or to cancel lifts the
+     * bandwidth limit, so that the end comes sooner, and is otherwise left to the caller.
      */
     static End await(QmpClient qmp, Cancellation cancellation, ProgressListener listener) throws TorporException {
         long began = System.nanoTime();
@@ -58,7 +58,7 @@ final class MigrationWatch {
                     // setup, active, device and whatever later versions add in between
                 }
             }
-            if (cancellation.requested() && !lifted) {
+            if (cancellation.hurried() && !lifted) {
                 qmp.execute("migrate-set-parameters", Map.of("max-bandwidth", 0));
                 lifted = true;
             }

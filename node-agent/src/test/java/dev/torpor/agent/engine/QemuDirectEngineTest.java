@@ -131,6 +131,20 @@ class QemuDirectEngineTest {
     }
 
     @Test
+    void aWishToHurryLiftsTheLimitAndTheSaveIsDone() throws Exception {
+        qemu.course = FakeQemu.Course.COMPLETES_WITHOUT_LIMIT;
+        String before = qemu.settings();
+        Cancellation cancellation = new Cancellation();
+        List<Boolean> first = new ArrayList<>();
+        SaveReport report = save(SLOW, cancellation, (_, _) -> first.add(cancellation.hurry()));
+        assertThat(report.normalPages()).isPositive();
+        assertThat(first).startsWith(true).filteredOn(asked -> asked).hasSize(1);
+        assertThat(qemu.settings()).isEqualTo(before);
+        assertThat(qemu.fdSets()).isEmpty();
+        nothingWasCancelledOrContinued();
+    }
+
+    @Test
     void theFirstWishCounts() {
         Cancellation cancellation = new Cancellation();
         cancellation.request(FailureReason.DeadlineExceeded, "too late");
