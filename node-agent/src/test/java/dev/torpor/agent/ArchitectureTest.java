@@ -40,9 +40,21 @@ class ArchitectureTest {
     static final ArchRule nodeLooksAtPods = mayUse("node", "linux", "qmp", "image", "launch");
 
     @ArchTest
+    static final ArchRule metricsAreTold = mayUse("metrics");
+
+    @ArchTest
+    static final ArchRule onlyTheTopMeasures = noClasses()
+            .that()
+            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch", "node"))
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("io.micrometer..", "dev.torpor.telemetry..")
+            .because("saving a VM by hand has no metrics and no log settings");
+
+    @ArchTest
     static final ArchRule onlyTheTopKnowsKubernetes = noClasses()
             .that()
-            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch"))
+            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch", "metrics"))
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage("io.fabric8..", "dev.torpor.api..")

@@ -233,7 +233,8 @@ class SaveEndsIT {
     }
 
     @Test
-    void agentToldToEndDoesSoAtOnceAndTheNextOneSaves() throws Exception {
+    void agentToldToEndWithoutGraceDoesSoAtOnceAndTheNextOneSaves() throws Exception {
+        cluster.restartAgent(StandInCluster.AgentOptions.grace(0));
         Tick before = pod.lastTick().orElseThrow();
         cluster.snapshot("s", "web", SLOW, "mode: Checkpoint");
         awaitProgress("s");

@@ -23,6 +23,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -63,8 +64,8 @@ final class StandInCluster implements AutoCloseable {
             node = StandInNode.start(controlPlane, NODE);
             store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
             Files.createDirectories(store);
-            operator = java("operator", "dev.torpor.operator.OperatorMain", List.of("--no-leader-election"));
-            agent = startAgent("never");
+            operator = java("operator", "dev.torpor.operator.OperatorMain", List.of("--no-leader-election"), Map.of());
+            agent = startAgent(AgentOptions.dies("never"));
         } catch (IOException | RuntimeException e) {
             controlPlane.close();
             throw e;
@@ -86,8 +87,36 @@ final class StandInCluster implements AutoCloseable {
 
     /** Ends the agent by SIGKILL and starts another, which dies at the given place. */
     void restartAgent(String diesAt) throws IOException {
+        restartAgent(AgentOptions.dies(diesAt));
+    }
+
+    /** Ends the agent by SIGKILL and starts another. */
+    void restartAgent(AgentOptions options) throws IOException {
         agent.kill();
-        agent = startAgent(diesAt);
+        agent = startAgent(options);
+    }
+
+    /** Returns what the agent has written so far. */
+    List<String> agentLog() throws IOException {
+        return Files.readAllLines(agent.log());
+    }
+
+    /**
+     * How an agent is started.
+     *
+     * @param diesAt step at which it dies by SIGKILL; {@code never}
+     * @param graceSeconds of the time to finish or undo work when it is told to end
+     * @param httpPort of its health and metrics; 0 for none
+     * @param environment more variables
+     */
+    record AgentOptions(String diesAt, int graceSeconds, int httpPort, Map<String, String> environment) {
+        static AgentOptions dies(String at) {
+            return new AgentOptions(at, 60, 0, Map.of());
+        }
+
+        static AgentOptions grace(int seconds) {
+            return new AgentOptions("never", seconds, 0, Map.of());
+        }
     }
 
     /** Waits until the agent has died by itself. */
@@ -270,7 +299,7 @@ final class StandInCluster implements AutoCloseable {
                 tick -> tick.nonce().equals(from.nonce()) && tick.number() > from.number() && !tick.memoryWrong());
     }
 
-    private Child startAgent(String diesAt) throws IOException {
+    private Child startAgent(AgentOptions options) throws IOException {
         return java(
                 "agent-" + ++agents,
                 AgentUnderTest.class.getName(),
@@ -279,18 +308,22 @@ final class StandInCluster implements AutoCloseable {
                         store.toString(),
                         node.kubeletRoot().toString(),
                         controlPlane.directory().resolve("steps").toString(),
-                        diesAt));
+                        options.diesAt(),
+                        Integer.toString(options.graceSeconds()),
+                        Integer.toString(options.httpPort())),
+                options.environment());
     }
 
-    private Child java(String name, String main, List<String> arguments) {
+    private Child java(String name, String main, List<String> arguments, Map<String, String> more) {
+        Map<String, String> environment = new HashMap<>(Map.of(
+                "KUBECONFIG", controlPlane.kubeconfig().toString(), "TORPOR_LOG_LEVEL", "debug"));
+        environment.putAll(more);
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin/java").toString(),
                 "-Xmx128m",
                 "-XX:TieredStopAtLevel=1",
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow",
-                "-Dorg.slf4j.simpleLogger.log.dev.torpor=debug",
-                "-Dorg.slf4j.simpleLogger.showDateTime=true",
                 "-cp",
                 System.getProperty("java.class.path"),
                 main));
@@ -298,7 +331,7 @@ final class StandInCluster implements AutoCloseable {
         return Child.start(
                 name,
                 controlPlane.directory().resolve(name + ".log"),
-                Map.of("KUBECONFIG", controlPlane.kubeconfig().toString()),
+                environment,
                 command);
     }
 

@@ -3,7 +3,11 @@ package dev.torpor.agent.cli;
 import dev.torpor.agent.work.AgentConfig;
 import dev.torpor.agent.work.AgentProcess;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.telemetry.log.LogSettings;
 import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -16,21 +20,28 @@ import picocli.CommandLine.Spec;
         name = "run",
         description =
                 "Serves a node of a cluster: answers the launchers of its VM pods, saves and restores VMs as the API"
-                        + " asks. The cluster is the one of KUBECONFIG, or the one that the process runs in.",
+                        + " asks. The cluster is the one of KUBECONFIG, or the one that the process runs in. Logs:"
+                        + " TORPOR_LOG_FORMAT (text, json), TORPOR_LOG_LEVEL (error, warn, info, debug).",
         mixinStandardHelpOptions = true)
 @SuppressWarnings("NullAway.Init")
 final class RunCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--node", required = true, paramLabel = "NAME", description = "name of the Node object")
+    @Option(
+            names = "--node",
+            required = true,
+            paramLabel = "NAME",
+            defaultValue = "${env:TORPOR_NODE}",
+            description = "name of the Node object (else TORPOR_NODE)")
     private String node;
 
     @Option(
             names = "--store",
             required = true,
             paramLabel = "DIR",
-            description = "directory of the image store; made if it is not there")
+            defaultValue = "${env:TORPOR_STORE}",
+            description = "directory of the image store; made if it is not there (else TORPOR_STORE)")
     private Path store;
 
     @Option(
@@ -43,8 +54,9 @@ final class RunCommand implements Callable<Integer> {
     @Option(
             names = "--lease-namespace",
             paramLabel = "NAME",
-            defaultValue = Torpor.SYSTEM_NAMESPACE,
-            description = "namespace of the Lease that tells that the store is alive (default: ${DEFAULT-VALUE})")
+            defaultValue = "${env:TORPOR_NAMESPACE:-" + Torpor.SYSTEM_NAMESPACE + "}",
+            description = "namespace of the Lease that tells that the store is alive (else TORPOR_NAMESPACE; default: "
+                    + Torpor.SYSTEM_NAMESPACE + ")")
     private String leaseNamespace;
 
     @Option(
@@ -54,11 +66,39 @@ final class RunCommand implements Callable<Integer> {
             description = "most VMs that are saved at the same time (default: ${DEFAULT-VALUE})")
     private int savesAtOnce;
 
+    @Option(
+            names = "--http-port",
+            paramLabel = "N",
+            defaultValue = "${env:TORPOR_HTTP_PORT:-0}",
+            description = "port for /livez, /readyz and /metrics (else TORPOR_HTTP_PORT; default: 0, none)")
+    private int httpPort;
+
+    @Option(
+            names = "--grace-seconds",
+            paramLabel = "N",
+            defaultValue = "${env:TORPOR_GRACE_SECONDS:-60}",
+            description = "how long saves and restores under way are waited for when the agent is told to end"
+                    + " (else TORPOR_GRACE_SECONDS; default: 60)")
+    private int graceSeconds;
+
     @Override
     public Integer call() throws Exception {
+        List<String> problems = new ArrayList<>();
+        LogSettings logs = LogSettings.parse(System.getenv(), problems::add);
+        if (!problems.isEmpty()) {
+            throw new ParameterException(spec.commandLine(), String.join("; ", problems));
+        }
         AgentConfig config;
         try {
-            config = new AgentConfig(node, store, kubeletRoot, leaseNamespace, savesAtOnce);
+            config = new AgentConfig(
+                    node,
+                    store,
+                    kubeletRoot,
+                    leaseNamespace,
+                    savesAtOnce,
+                    httpPort,
+                    Duration.ofSeconds(graceSeconds),
+                    logs);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
         }

@@ -1,6 +1,7 @@
 package dev.torpor.agent.image;
 
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
@@ -69,6 +70,41 @@ public final class ImageStore implements AutoCloseable {
             return root.directory().freeBytes();
         } catch (IOException e) {
             throw StoreTrouble.of("the store's free space cannot be read", e);
+        }
+    }
+
+    /** Returns the bytes of the store's file system, those in use too. */
+    public long sizeBytes() throws TorporException {
+        try {
+            return root.directory().totalBytes();
+        } catch (IOException e) {
+            throw StoreTrouble.of("the store's size cannot be read", e);
+        }
+    }
+
+    /**
+     * Writes a small file, flushes it and removes it.
+     *
+     * @throws TorporException StoreFailed or NotEnoughSpace if the store cannot be written
+     */
+    public synchronized void probeWritable() throws TorporException {
+        requireOwner();
+        try {
+            root.probeWritable();
+        } catch (IOException e) {
+            throw StoreTrouble.of("the store cannot be written", e);
+        }
+    }
+
+    /** Returns the bytes that an image's file occupies on the disk; 0 if it has none. */
+    public long allocatedBytes(ImageId id) throws TorporException {
+        try (Directory folder = folder(id)) {
+            return folder.facts(id.fileName()).map(FileFacts::allocatedBytes).orElse(0L);
+        } catch (IOException e) {
+            if (StoreTrouble.missing(e)) {
+                return 0;
+            }
+            throw StoreTrouble.of("image " + id + " cannot be looked at", e);
         }
     }
 

@@ -29,6 +29,7 @@ record StoreRoot(
     private static final String IDENTITY = "store.json";
     private static final String LOCK = "store.lock";
     private static final String PROBE = ".direct-io.probe";
+    private static final String WRITABLE = "writable.probe";
     private static final int IDENTITY_BYTES_MAX = 4096;
     private static final long VERSION = 1;
 
@@ -132,6 +133,12 @@ record StoreRoot(
         } finally {
             directory.unlink(PROBE);
         }
+    }
+
+    /** Does what a record does: write, flush, rename, flush the directory. */
+    void probeWritable() throws IOException {
+        directory.replaceFile(WRITABLE, new byte[] {'1', '\n'});
+        directory.unlink(WRITABLE);
     }
 
     @Override

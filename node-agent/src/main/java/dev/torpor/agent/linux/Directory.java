@@ -196,6 +196,11 @@ public final class Directory implements AutoCloseable {
         return fileSystem.getTotalSpace() == 0 ? Long.MAX_VALUE : fileSystem.getUsableSpace();
     }
 
+    /** Returns the bytes of this directory's file system, those in use too; 0 if it does not say how large it is. */
+    public long totalBytes() throws IOException {
+        return Files.getFileStore(descriptor.path()).getTotalSpace();
+    }
+
     /** Returns a path that names this open directory itself, for handing to a library; never for names below it. */
     public Path path() {
         return descriptor.path();

@@ -73,7 +73,7 @@ final class MessageReader {
                     FailureReason.QEMUGone, "QEMU closed its monitor while we waited for " + waitingFor);
         }
         if (n == 0 && endNanos - System.nanoTime() <= 0) {
-            throw new TorporException(FailureReason.QMPTimeout, "no answer in time to " + waitingFor);
+            throw QmpClient.timeout("no answer in time to " + waitingFor, null);
         }
         chunkUsed = 0;
         chunkFilled = n;

@@ -20,6 +20,8 @@ import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.LongAdder;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One client of one QEMU monitor: greeting and negotiation done, commands one at a time. A monitor serves one client; a
@@ -30,6 +32,7 @@ import java.util.Optional;
  */
 public final class QmpClient implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final LongAdder TIMEOUTS = new LongAdder();
 
     private final UnixSocket socket;
     private final QmpLimits limits;
@@ -134,6 +137,16 @@ public final class QmpClient implements AutoCloseable {
         return Optional.ofNullable(events.poll());
     }
 
+    /** Returns how often a QEMU has not answered in time, since the process began. */
+    public static long timeouts() {
+        return TIMEOUTS.sum();
+    }
+
+    static TorporException timeout(String message, @Nullable Exception cause) {
+        TIMEOUTS.increment();
+        return new TorporException(FailureReason.QMPTimeout, message, cause);
+    }
+
     /** Returns QEMU's version from the greeting, such as 10.0.2. */
     public String version() {
         return version;
@@ -176,7 +189,7 @@ public final class QmpClient implements AutoCloseable {
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("arguments of " + command, e);
         } catch (SocketTimeoutException e) {
-            throw new TorporException(FailureReason.QMPTimeout, "QEMU does not take the command " + command, e);
+            throw timeout("QEMU does not take the command " + command, e);
         } catch (IOException e) {
             throw new TorporException(FailureReason.QEMUGone, "QEMU closed its monitor before " + command, e);
         }

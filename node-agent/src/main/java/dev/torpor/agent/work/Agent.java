@@ -5,22 +5,31 @@ import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.telemetry.log.LogScope;
+import dev.torpor.telemetry.log.ObjectRef;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Hands what informers and the scan for asks see to the VMs' workers. Thread-safe; nothing here blocks. */
 final class Agent implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Agent.class);
+    private static final Duration END_POLL = Duration.ofMillis(100);
 
     private final SnapshotTask snapshots;
     private final RestoreTask restores;
     private final Starts starts;
     private final Workers workers;
+    private final Node node;
+    private final SaveWishes wishes;
+    private final AtomicBoolean ending = new AtomicBoolean();
     /** VMs by the UID of their pods on this node. */
     private final Map<String, VmName> pods = new ConcurrentHashMap<>();
     /** VMs by namespace/name of the objects that speak of them, so that an object finds its worker by name only. */
@@ -30,6 +39,8 @@ final class Agent implements AutoCloseable {
     private final Set<WorkItem> asking = ConcurrentHashMap.newKeySet();
 
     Agent(Node node, PodDirectories directories, SaveWishes wishes) {
+        this.node = node;
+        this.wishes = wishes;
         snapshots = new SnapshotTask(node, wishes);
         restores = new RestoreTask(node);
         starts = new Starts(node, directories);
@@ -85,6 +96,9 @@ final class Agent implements AutoCloseable {
 
     /** Looks for launchers that ask. */
     void scan() {
+        if (ending.get()) {
+            return;
+        }
         pods.forEach((uid, vm) -> {
             if (starts.isAsking(uid)) {
                 WorkItem item = new WorkItem.Pod(vm, uid);
@@ -106,6 +120,69 @@ final class Agent implements AutoCloseable {
     private void submit(VmName vm, WorkItem item) {
         vms.put(item, vm);
         workers.submit(vm, item);
+    }
+
+    /**
+     * Begins nothing more, and brings what is under way to an end: saves are finished if they will be in time, else hurried,
+     * else undone; loads are waited for. On return nothing is under way, or the time is over and the next agent takes it up.
+     */
+    void end(Duration grace) throws InterruptedException {
+        ending.set(true);
+        long end = System.nanoTime() + grace.toNanos();
+        node.underWay().end();
+        workers.end(node.underWay()::contains);
+        while (!workers.awaitIdle(END_POLL)) {
+            Duration left = Duration.ofNanos(end - System.nanoTime());
+            if (left.isNegative()) {
+                LOG.warn(
+                        "work is still under way after the {} s of grace: it is left to the next agent, which finishes or"
+                                + " undoes it; until then a guest that is being saved stays paused",
+                        grace.toSeconds());
+                return;
+            }
+            wishes.ending(left, grace);
+        }
+        LOG.info("nothing is under way any more");
+    }
+
+    boolean ending() {
+        return ending.get();
+    }
+
+    Optional<String> brokenWorker() {
+        return workers.broken();
+    }
+
+    int savesInProgress() {
+        return wishes.count();
+    }
+
+    int savesQueued() {
+        return snapshots.queued();
+    }
+
+    int workQueued() {
+        return workers.queued();
+    }
+
+    private Next look(VmName vm, WorkItem item, int attempt) {
+        try (LogScope _ = LogScope.of(reference(vm, item), attempt)) {
+            Next next = look(vm, item);
+            if (next instanceof Next.OnChange) {
+                node.underWay().atRest(item);
+            }
+            return next;
+        }
+    }
+
+    private static ObjectRef reference(VmName vm, WorkItem item) {
+        return switch (item) {
+            case WorkItem.Snapshot(String namespace, String name) ->
+                new ObjectRef("VMSnapshot", namespace, name, Optional.empty());
+            case WorkItem.Restore(String namespace, String name) ->
+                new ObjectRef("VMRestore", namespace, name, Optional.empty());
+            case WorkItem.Pod pod -> new ObjectRef("VM", vm.namespace(), vm.name(), Optional.of(pod.podUID()));
+        };
     }
 
     private Next look(VmName vm, WorkItem item) {

@@ -1,6 +1,8 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.telemetry.log.LogSettings;
 import java.nio.file.Path;
+import java.time.Duration;
 
 /**
  * How an agent is set up.
@@ -10,14 +12,33 @@ import java.nio.file.Path;
  * @param kubeletRoot directory of the kubelet, usually {@code /var/lib/kubelet}
  * @param leaseNamespace namespace of its Lease
  * @param savesAtOnceMax how many VMs are saved at the same time; more only share the disk
+ * @param httpPort where health and metrics are served; 0 for nowhere
+ * @param grace how long saves and loads under way are waited for when the agent is told to end
+ * @param logs how it logs
  */
-public record AgentConfig(String node, Path store, Path kubeletRoot, String leaseNamespace, int savesAtOnceMax) {
+public record AgentConfig(
+        String node,
+        Path store,
+        Path kubeletRoot,
+        String leaseNamespace,
+        int savesAtOnceMax,
+        int httpPort,
+        Duration grace,
+        LogSettings logs) {
+    private static final int PORT_MAX = 65_535;
+
     public AgentConfig {
         if (node.isEmpty()) {
             throw new IllegalArgumentException("the node's name is empty");
         }
         if (savesAtOnceMax < 1) {
             throw new IllegalArgumentException("at least one save at a time");
+        }
+        if (httpPort < 0 || httpPort > PORT_MAX) {
+            throw new IllegalArgumentException(httpPort + " is not a port: give 1 to 65535, or 0 for none");
+        }
+        if (grace.isNegative()) {
+            throw new IllegalArgumentException("the grace period is negative");
         }
     }
 }

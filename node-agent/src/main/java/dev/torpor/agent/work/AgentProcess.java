@@ -2,12 +2,18 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.status.ApplyStatusWriter;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.http.Health;
+import dev.torpor.telemetry.http.HttpEndpoint;
+import dev.torpor.telemetry.log.Logging;
+import dev.torpor.telemetry.metrics.Registries;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.ConfigBuilder;
@@ -15,7 +21,10 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
 import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
+import io.micrometer.prometheusmetrics.PrometheusMeterRegistry;
+import java.io.IOException;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
@@ -24,6 +33,8 @@ import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,16 +43,20 @@ public final class AgentProcess {
     private static final Logger LOG = LoggerFactory.getLogger(AgentProcess.class);
     // A guest that waits to start waits this much longer; a look costs some ten system calls for each VM pod.
     private static final long SCAN_MILLIS = 200;
-    // Progress, deadlines and the lease share these; each of their tasks is one request at most.
-    private static final int TIMER_THREADS = 4;
+    // Progress, deadlines, the lease and the looks at the disk share these; each of their tasks is one request at most.
+    private static final int TIMER_THREADS = 5;
     // Launchers and VMs wait while a request hangs; everything is tried again anyway.
     private static final int REQUEST_TIMEOUT_MILLIS = 5_000;
     private static final int REQUEST_RETRIES = 2;
 
+    // What is interrupted at the end of the grace period lets go, and the store is closed.
+    private static final Duration END_MARGIN = Duration.ofSeconds(10);
+
     private AgentProcess() {}
 
     /**
-     * Runs until the process is told to end (SIGTERM). Work under way is left to the next agent: QEMU goes on by itself.
+     * Runs until the process is told to end (SIGTERM), and then until what is under way is done or undone, for no longer
+     * than the grace period: the next agent takes up what is left.
      *
      * @throws TorporException StoreFailed if the store cannot be opened or belongs to another process
      */
@@ -51,6 +66,8 @@ public final class AgentProcess {
 
     /** The same with a hook at each step, for tests. */
     public static void run(AgentConfig config, StepHook hook) throws TorporException, InterruptedException {
+        Logging.apply(config.logs());
+        LOG.info("starting with {}", config);
         CountDownLatch told = new CountDownLatch(1);
         CountDownLatch ended = new CountDownLatch(1);
         Runtime.getRuntime()
@@ -58,7 +75,7 @@ public final class AgentProcess {
                         () -> {
                             told.countDown();
                             try {
-                                if (!ended.await(20, TimeUnit.SECONDS)) {
+                                if (!ended.await(config.grace().plus(END_MARGIN).toSeconds(), TimeUnit.SECONDS)) {
                                     LOG.warn("the agent did not end in time");
                                 }
                             } catch (InterruptedException e) {
@@ -91,6 +108,8 @@ public final class AgentProcess {
         VmJournal journal = new VmJournal(store.directory());
         ApiCluster cluster = new ApiCluster(client);
         ScheduledExecutorService timer = Executors.newScheduledThreadPool(TIMER_THREADS, r -> new Thread(r, "timer"));
+        PrometheusMeterRegistry registry = Registries.create();
+        AgentMetrics metrics = new AgentMetrics(registry);
         AtomicReference<Consumer<WorkItem>> wake = new AtomicReference<>(item -> {});
         Node node = new Node(
                 store,
@@ -101,23 +120,52 @@ public final class AgentProcess {
                 clock,
                 timer,
                 new Semaphore(config.savesAtOnceMax()),
+                new UnderWay(),
+                metrics,
                 hook,
                 item -> wake.get().accept(item));
-        StoreLease lease = new StoreLease(client, config, store.storeID(), clock);
-        try (Agent agent = new Agent(node, pods, new SaveWishes())) {
+        StoreLease lease = new StoreLease(client, config, store.storeID(), clock, metrics::leaseNotRenewed);
+        StoreWatch watch = new StoreWatch(store);
+        AgentHealth health = new AgentHealth();
+        try (Agent agent = new Agent(node, pods, new SaveWishes());
+                HttpEndpoint _ =
+                        endpoint(config, health.live(agent), health.ready(agent, watch, lease), registry::scrape)) {
+            AgentGauges.register(metrics, agent, watch, lease);
             wake.set(agent::wake);
             journal.podsOfLastRuns().forEach(agent::remembered);
             var _ = timer.scheduleWithFixedDelay(
                     guarded("lease", lease::renew), 0, StoreLease.RENEW.toMillis(), TimeUnit.MILLISECONDS);
             var _ = timer.scheduleWithFixedDelay(
-                    guarded("scan", agent::scan), SCAN_MILLIS, SCAN_MILLIS, TimeUnit.MILLISECONDS);
+                    guarded("scan", () -> {
+                        agent.scan();
+                        health.scanned();
+                    }),
+                    SCAN_MILLIS,
+                    SCAN_MILLIS,
+                    TimeUnit.MILLISECONDS);
+            var _ = timer.scheduleWithFixedDelay(
+                    guarded("store", watch::look), 0, StoreWatch.INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
             List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster);
+            health.watching(informers);
             LOG.info("agent of node {} with store {} serves", config.node(), store.storeID());
             told.await();
-            LOG.info("told to end");
+            LOG.info("told to end: nothing is begun any more");
+            agent.end(config.grace());
             informers.forEach(SharedIndexInformer::stop);
         } finally {
             timer.shutdownNow();
+        }
+    }
+
+    private static @Nullable HttpEndpoint endpoint(
+            AgentConfig config, Health live, Health ready, Supplier<String> metrics) throws TorporException {
+        if (config.httpPort() == 0) {
+            return null;
+        }
+        try {
+            return HttpEndpoint.start(config.httpPort(), live, ready, metrics);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.Internal, String.valueOf(e.getMessage()), e);
         }
     }
 

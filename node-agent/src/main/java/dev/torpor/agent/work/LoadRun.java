@@ -14,6 +14,7 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.time.Duration;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -73,12 +74,14 @@ final class LoadRun {
         boolean directIO =
                 target.parameters().contains("direct-io") && node.store().directIO();
         long began = System.nanoTime();
+        Duration reading;
         try (ImageFiles files = image.openForQemu(directIO);
                 ProgressPublisher progress = new ProgressPublisher(node.timer(), p -> node.status()
                         .news(StatusOwner.RESTORE_AGENT, begun, RestoreStatuses.progress(begun, p)))) {
             node.hook().before(Step.RESTORE_LOAD);
             LoadReport report = vm.load(target, files, new Cancellation(), progress);
             node.hook().after(Step.RESTORE_LOAD);
+            reading = report.duration();
             LOG.info(
                     "VMRestore {}: loaded in {} ms",
                     restore.name(),
@@ -92,6 +95,7 @@ final class LoadRun {
             VmRecord.HandOver to = new VmRecord.HandOver(restore.uid(), image.id(), vm.process());
             var _ = node.journal().update(restore.vm(), r -> r.handedOver(to));
         });
+        node.metrics().loaded(Duration.ofNanos(System.nanoTime() - began), reading, image.allocatedBytes());
         return new Outcome.HandedOver(
                 (System.nanoTime() - began) / 1e9, image.header().vm().memoryBytes());
     }

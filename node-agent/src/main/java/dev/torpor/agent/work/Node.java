@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.api.status.StatusWriter;
 import dev.torpor.failure.TorporException;
 import java.time.Clock;
@@ -20,6 +21,8 @@ import java.util.function.Consumer;
  * @param clock for times that people see and for deadlines given as times
  * @param timer for progress and deadlines; its tasks are short
  * @param saves one permit for each save that may go on at the same time
+ * @param underWay what was begun, and whether more may be
+ * @param metrics hears of what is counted
  * @param hook hears of each step
  * @param wake has an item looked at, from any thread
  */
@@ -32,6 +35,8 @@ record Node(
         Clock clock,
         ScheduledExecutorService timer,
         Semaphore saves,
+        UnderWay underWay,
+        AgentMetrics metrics,
         StepHook hook,
         Consumer<WorkItem> wake) {
     /** Something that a step does. */

@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.api.v1alpha1.Progress;
+import dev.torpor.telemetry.log.LogScope;
 import java.time.Duration;
 import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
@@ -28,7 +29,7 @@ final class ProgressPublisher implements ProgressListener, AutoCloseable {
     ProgressPublisher(ScheduledExecutorService timer, Consumer<Progress> publish) {
         this.publish = publish;
         this.ticks = timer.scheduleWithFixedDelay(
-                this::tick, INTERVAL.toMillis(), INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+                LogScope.carry(this::tick), INTERVAL.toMillis(), INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
     }
 
     @Override

@@ -6,6 +6,7 @@ import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.DisksPolicy;
@@ -14,6 +15,7 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.log.LogScope;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
@@ -44,12 +46,19 @@ final class RestoreTask {
             return Next.onChange();
         }
         RestoreView restore = seen.get();
+        try (LogScope _ = LogScope.uid(restore.uid())) {
+            return look(item, restore);
+        }
+    }
+
+    private Next look(WorkItem.Restore item, RestoreView restore) {
         try {
-            return act(restore, RestoreDecision.of(observe(restore)));
+            return act(item, restore, RestoreDecision.of(observe(restore)));
         } catch (ChangedMeanwhileException e) {
             return Next.now();
         } catch (TorporException e) {
             Trouble trouble = Trouble.of(e);
+            node.metrics().restoreTrouble(trouble.reason());
             LOG.info("VMRestore {}: {}: {}", restore.name(), trouble.reason(), trouble.message());
             LOG.debug("VMRestore {}", restore.name(), e);
             if (trouble.reason() == FailureReason.AgentRestarted) {
@@ -79,13 +88,13 @@ final class RestoreTask {
                 !node.clock().instant().isBefore(restore.deadline()));
     }
 
-    private Next act(RestoreView restore, RestoreDecision decision) throws TorporException {
+    private Next act(WorkItem.Restore item, RestoreView restore, RestoreDecision decision) throws TorporException {
         LOG.debug("VMRestore {}: {}", restore.name(), decision.getClass().getSimpleName());
         return switch (decision) {
             case RestoreDecision.Rest _ ->
                 restore.resumed() || restore.failed() || restore.givenUp() ? Next.onChange() : untilDeadline(restore);
             case RestoreDecision.Check _ -> check(restore);
-            case RestoreDecision.Load(String podUID) -> load(restore, podUID);
+            case RestoreDecision.Load(String podUID) -> load(item, restore, podUID);
             case RestoreDecision.Finish(ProcessIdentity process) -> finish(restore, process);
             case RestoreDecision.TidyUp(boolean consume) -> tidyUp(restore, consume);
             case RestoreDecision.GiveUp(Trouble why) -> giveUp(restore, why);
@@ -125,7 +134,11 @@ final class RestoreTask {
         }
     }
 
-    private Next load(RestoreView restore, String podUID) throws TorporException {
+    private Next load(WorkItem.Restore item, RestoreView restore, String podUID) throws TorporException {
+        if (!node.underWay().begin(item)) {
+            LOG.info("VMRestore {}: left to the next agent, as this one ends", restore.name());
+            return Next.onChange();
+        }
         ObjectName pod = restore.pod().orElseThrow();
         LoadRun.Outcome outcome;
         try {
@@ -202,7 +215,11 @@ final class RestoreTask {
                         restore.object(), reason, message, load, node.clock().instant()));
         node.hook().after(Step.RESTORE_PUBLISH);
         LOG.info("VMRestore {}: {}", restore.name(), message);
-        return next instanceof Next.OnChange ? Next.now() : next; // to tidy up
+        if (next instanceof Next.OnChange) {
+            node.metrics().restoreEnded(Outcome.DONE, Optional.empty());
+            return Next.now(); // to tidy up
+        }
+        return next;
     }
 
     private Next tidyUp(RestoreView restore, boolean consume) throws TorporException {
@@ -231,13 +248,18 @@ final class RestoreTask {
         if (why.reason().isOfImage()) {
             lookAtImage(restore);
         }
-        return say(
+        Next next = say(
                 restore,
                 RestoreStatuses.failed(
                         restore.object(),
                         why.reason().name(),
                         message,
                         node.clock().instant()));
+        if (next instanceof Next.OnChange) {
+            boolean cancelled = why.reason().kind() == FailureReason.Kind.CANCELLED;
+            node.metrics().restoreEnded(cancelled ? Outcome.CANCELLED : Outcome.FAILED, Optional.of(why.reason()));
+        }
+        return next;
     }
 
     private void endWhatWaits(RestoreView restore) {

@@ -19,6 +19,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -32,14 +33,19 @@ import org.slf4j.LoggerFactory;
 final class SaveRun {
     private static final Logger LOG = LoggerFactory.getLogger(SaveRun.class);
 
+    // Of x86; on others a unit of the same kind, good enough for a rate.
+    private static final long PAGE_BYTES = 4096;
+
     private final Node node;
     private final SnapshotView snapshot;
     private final Cancellation cancellation;
+    private final Pace pace;
 
-    SaveRun(Node node, SnapshotView snapshot, Cancellation cancellation) {
+    SaveRun(Node node, SnapshotView snapshot, Cancellation cancellation, Pace pace) {
         this.node = node;
         this.snapshot = snapshot;
         this.cancellation = cancellation;
+        this.pace = pace;
     }
 
     /**
@@ -48,6 +54,7 @@ final class SaveRun {
      * @return when the guest was paused, on the clock of {@link System#nanoTime}
      */
     long run(String podUID) throws TorporException {
+        long beganAt = System.nanoTime();
         try (Vm vm = node.vms().connect(podUID)) {
             VmFacts facts = vm.probe();
             SavePlan plan = QemuDirectEngine.plan(
@@ -75,6 +82,11 @@ final class SaveRun {
             node.step(Step.SAVE_COMMIT, () -> {
                 var _ = partial.commit(header(facts, plan, intent), report.normalPages());
             });
+            node.metrics()
+                    .saved(
+                            Duration.ofNanos(System.nanoTime() - beganAt),
+                            report.duration(),
+                            report.normalPages() * PAGE_BYTES);
             return pausedAt;
         }
     }
@@ -84,7 +96,10 @@ final class SaveRun {
                 ProgressPublisher progress = new ProgressPublisher(node.timer(), p -> node.status()
                         .news(StatusOwner.SNAPSHOT_AGENT, begun, SnapshotStatuses.progress(begun, p)))) {
             node.hook().before(Step.SAVE_WRITE);
-            SaveReport report = vm.save(plan, files, cancellation, progress);
+            SaveReport report = vm.save(plan, files, cancellation, (done, total) -> {
+                progress.progress(done, total);
+                pace.progress(done, total);
+            });
             node.hook().after(Step.SAVE_WRITE);
             return report;
         } catch (IOException e) {

@@ -1,6 +1,5 @@
 package dev.torpor.agent.work;
 
-import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
@@ -9,6 +8,7 @@ import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.DeletionPolicy;
@@ -17,11 +17,13 @@ import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.log.LogScope;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -42,6 +44,7 @@ final class SnapshotTask {
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, Long> pausedAt = new ConcurrentHashMap<>();
+    private final Set<String> queued = ConcurrentHashMap.newKeySet();
 
     SnapshotTask(Node node, SaveWishes wishes) {
         this.node = node;
@@ -54,13 +57,21 @@ final class SnapshotTask {
             return Next.onChange();
         }
         SnapshotView snapshot = SnapshotView.of(object.get());
+        try (LogScope _ = LogScope.uid(snapshot.image().uid())) {
+            return look(item, snapshot);
+        }
+    }
+
+    private Next look(WorkItem.Snapshot item, SnapshotView snapshot) {
         String uid = snapshot.image().uid();
+        queued.remove(uid);
         try {
-            return act(snapshot, SaveDecision.of(observe(snapshot)));
+            return act(item, snapshot, SaveDecision.of(observe(snapshot)));
         } catch (ChangedMeanwhileException e) {
             return Next.now();
         } catch (TorporException e) {
             Trouble trouble = Trouble.of(e);
+            node.metrics().saveTrouble(trouble.reason());
             LOG.info("VMSnapshot {}: {}: {}", snapshot.name(), trouble.reason(), trouble.message());
             LOG.debug("VMSnapshot {}", snapshot.name(), e);
             if (trouble.reason() != FailureReason.AgentRestarted) {
@@ -115,11 +126,11 @@ final class SnapshotTask {
         return node.journal().update(snapshot.vm(), r -> r.notWaitingFor(waiting.get()));
     }
 
-    private Next act(SnapshotView snapshot, SaveDecision decision) throws TorporException {
+    private Next act(WorkItem.Snapshot item, SnapshotView snapshot, SaveDecision decision) throws TorporException {
         LOG.debug("VMSnapshot {}: {}", snapshot.name(), decision.getClass().getSimpleName());
         return switch (decision) {
             case SaveDecision.Rest _ -> Next.onChange();
-            case SaveDecision.Save _ -> save(snapshot);
+            case SaveDecision.Save _ -> save(item, snapshot);
             case SaveDecision.Undo _ -> undo(snapshot);
             case SaveDecision.Mirror(ImageState state) -> mirror(snapshot, state);
             case SaveDecision.MarkStale _ -> {
@@ -134,8 +145,14 @@ final class SnapshotTask {
         };
     }
 
-    private Next save(SnapshotView snapshot) throws TorporException {
+    /** Returns how many saves wait for others of this node. */
+    int queued() {
+        return queued.size();
+    }
+
+    private Next save(WorkItem.Snapshot item, SnapshotView snapshot) throws TorporException {
         if (!node.saves().tryAcquire()) {
+            queued.add(snapshot.image().uid());
             var _ = say(
                     snapshot,
                     SnapshotStatuses.held(
@@ -145,13 +162,20 @@ final class SnapshotTask {
                             node.clock().instant()));
             return Next.after(TURN_POLL);
         }
+        if (!node.underWay().begin(item)) {
+            node.saves().release();
+            LOG.info("VMSnapshot {}: left to the next agent, as this one ends", snapshot.name());
+            return Next.onChange();
+        }
         String uid = snapshot.image().uid();
-        Cancellation cancellation = wishes.begin(uid);
+        SaveWishes.Save save = wishes.begin(uid);
         Future<?> deadline = node.timer()
                 .schedule(
-                        () -> cancellation.request(
-                                FailureReason.DeadlineExceeded,
-                                Trouble.deadline(snapshot.deadlineSeconds()).message()),
+                        LogScope.carry(() -> save.cancellation()
+                                .request(
+                                        FailureReason.DeadlineExceeded,
+                                        Trouble.deadline(snapshot.deadlineSeconds())
+                                                .message())),
                         Math.max(
                                 0,
                                 Duration.between(node.clock().instant(), snapshot.deadline())
@@ -161,7 +185,7 @@ final class SnapshotTask {
             LOG.info("VMSnapshot {}: saving", snapshot.name());
             pausedAt.put(
                     uid,
-                    new SaveRun(node, snapshot, cancellation)
+                    new SaveRun(node, snapshot, save.cancellation(), save.pace())
                             .run(snapshot.podUID().orElseThrow()));
             troubles.remove(uid);
         } finally {
@@ -288,6 +312,10 @@ final class SnapshotTask {
                 SnapshotStatuses.saved(
                         snapshot.object(), image, paused, node.clock().instant()));
         node.hook().after(Step.SAVE_PUBLISH);
+        if (next instanceof Next.OnChange) {
+            node.metrics().saveEnded(Outcome.DONE, Optional.empty());
+            paused.ifPresent(seconds -> node.metrics().paused(Duration.ofNanos((long) (seconds * NANOS_PER_SECOND))));
+        }
         LOG.info("VMSnapshot {}: saved", snapshot.name());
         return next;
     }
@@ -305,6 +333,8 @@ final class SnapshotTask {
         if (next instanceof Next.OnChange) {
             // Not before it is said: without it the next look would save again.
             troubles.remove(snapshot.image().uid());
+            boolean cancelled = why.reason().kind() == FailureReason.Kind.CANCELLED;
+            node.metrics().saveEnded(cancelled ? Outcome.CANCELLED : Outcome.FAILED, Optional.of(why.reason()));
         }
         return next;
     }

@@ -12,6 +12,7 @@ import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.metrics.AgentMetrics.LauncherAnswer;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -95,6 +96,7 @@ final class Starts {
         return switch (decision) {
             case StartDecision.Wait(String reason) -> {
                 say(pod, asks, id, reason);
+                node.metrics().answered(LauncherAnswer.WAIT);
                 yield false;
             }
             case StartDecision.Boot _ -> {
@@ -104,6 +106,7 @@ final class Starts {
                                 vm -> vm.booted(pod.podUID(), id, node.clock().instant()));
                 wakeOlderImages(pod.vm());
                 start(pod, asks, Answer.boot(ask), id, "cold");
+                node.metrics().answered(LauncherAnswer.BOOT);
                 yield true;
             }
             case StartDecision.Resume(String restoreUID) -> {
@@ -116,6 +119,7 @@ final class Starts {
                                         restoreUID,
                                         node.clock().instant()));
                 start(pod, asks, Answer.resume(ask), id, "to be fed");
+                node.metrics().answered(LauncherAnswer.RESUME);
                 yield true;
             }
         };

@@ -10,6 +10,7 @@ import java.time.Clock;
 import java.time.Duration;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -27,12 +28,21 @@ final class StoreLease {
     private final AgentConfig config;
     private final String storeID;
     private final Clock clock;
+    private final Runnable onFailure;
+    private volatile long renewedNanos = System.nanoTime();
+    private volatile boolean everRenewed;
 
-    StoreLease(KubernetesClient client, AgentConfig config, String storeID, Clock clock) {
+    /**
+     * Names the lease; {@link #renew} makes it.
+     *
+     * @param onFailure called for each renewal that fails
+     */
+    StoreLease(KubernetesClient client, AgentConfig config, String storeID, Clock clock, Runnable onFailure) {
         this.client = client;
         this.config = config;
         this.storeID = storeID;
         this.clock = clock;
+        this.onFailure = onFailure;
     }
 
     /** Renews it, making it if need be; trouble is logged, and passes or shows as a dead store. */
@@ -41,6 +51,7 @@ final class StoreLease {
             Node node = client.nodes().withName(config.node()).get();
             if (node == null) {
                 LOG.warn("there is no Node {}: is --node its name?", config.node());
+                onFailure.run();
                 return;
             }
             // The only writer of its own Lease: force is harmless, and heals what somebody edited.
@@ -48,9 +59,28 @@ final class StoreLease {
                     .fieldManager(Torpor.AGENT_MANAGER)
                     .forceConflicts()
                     .serverSideApply();
+            renewedNanos = System.nanoTime();
+            everRenewed = true;
         } catch (KubernetesClientException e) {
             LOG.warn("the Lease of store {} was not renewed: {}", storeID, e.getMessage());
+            onFailure.run();
         }
+    }
+
+    /** Returns the time since it was renewed, or since the start if it never was. */
+    Duration age() {
+        return Duration.ofNanos(System.nanoTime() - renewedNanos);
+    }
+
+    /** Returns why the operator may take the store for lost; empty if it does not. */
+    Optional<String> problem() {
+        if (!everRenewed) {
+            return Optional.of("not renewed yet");
+        }
+        Duration age = age();
+        return age.compareTo(DEAD) > 0
+                ? Optional.of("not renewed for " + age.toSeconds() + " s: the operator takes the store for lost")
+                : Optional.empty();
     }
 
     private Lease lease(String nodeUID) {

@@ -5,6 +5,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -12,6 +13,7 @@ import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -32,10 +34,17 @@ final class Workers implements AutoCloseable {
     private final ScheduledExecutorService timer;
     private final Map<VmName, Set<WorkItem>> waiting = new HashMap<>();
     private final Map<WorkItem, Integer> attempts = new HashMap<>();
+    private Optional<Predicate<WorkItem>> mustFinish = Optional.empty();
+    private volatile Optional<String> broken = Optional.empty();
 
     /** What is done with an item. */
     interface Work {
-        Next look(VmName vm, WorkItem item) throws InterruptedException;
+        /**
+         * Looks at an item.
+         *
+         * @param attempt how often in a row it was to be tried again, from 1
+         */
+        Next look(VmName vm, WorkItem item, int attempt) throws InterruptedException;
     }
 
     Workers(Work work, ScheduledExecutorService timer) {
@@ -45,6 +54,9 @@ final class Workers implements AutoCloseable {
 
     /** Has an item looked at soon. */
     synchronized void submit(VmName vm, WorkItem item) {
+        if (mustFinish.isPresent()) {
+            return; // for the next agent
+        }
         Set<WorkItem> queue = waiting.get(vm);
         if (queue != null) {
             queue.add(item);
@@ -62,27 +74,68 @@ final class Workers implements AutoCloseable {
 
     private void drain(VmName vm) {
         for (WorkItem item = next(vm); item != null; item = next(vm)) {
-            Next next;
             try {
-                next = work.look(vm, item);
+                Next next = look(vm, item);
+                while (onceMore(item, next)) {
+                    next = look(vm, item);
+                }
+                schedule(vm, item, next);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
-                return;
-            } catch (RuntimeException e) {
-                LOG.error("{}: looking at it failed", item, e);
-                next = Next.backOff();
-            }
-            if (Thread.currentThread().isInterrupted()) {
                 return; // the agent is stopping; the next one looks at everything again
+            } catch (Error e) {
+                broken = Optional.of("a worker died of " + e);
+                throw e;
             }
-            schedule(vm, item, next);
         }
+    }
+
+    private Next look(VmName vm, WorkItem item) throws InterruptedException {
+        Next next;
+        try {
+            next = work.look(vm, item, attempt(item));
+        } catch (RuntimeException e) {
+            LOG.error("{}: looking at it failed", item, e);
+            next = Next.backOff();
+        }
+        if (Thread.currentThread().isInterrupted()) {
+            throw new InterruptedException();
+        }
+        return next;
+    }
+
+    /** At the end of the agent: what was begun is brought to its rest here, as nobody schedules it any more. */
+    private boolean onceMore(WorkItem item, Next next) throws InterruptedException {
+        synchronized (this) {
+            if (mustFinish.isEmpty()) {
+                return false;
+            }
+        }
+        return switch (next) {
+            case Next.OnChange _ -> false;
+            case Next.After(Duration delay) -> delay.isZero();
+            case Next.BackOff _ -> {
+                boolean again;
+                synchronized (this) {
+                    again = mustFinish.get().test(item);
+                }
+                if (again) {
+                    Thread.sleep(BACK_OFF_FIRST);
+                }
+                yield again;
+            }
+        };
+    }
+
+    private synchronized int attempt(WorkItem item) {
+        return attempts.getOrDefault(item, 0) + 1;
     }
 
     private synchronized @Nullable WorkItem next(VmName vm) {
         Set<WorkItem> queue = waiting.get(vm);
-        if (queue == null || queue.isEmpty()) {
+        if (queue == null || queue.isEmpty() || mustFinish.isPresent()) {
             waiting.remove(vm);
+            notifyAll();
             return null;
         }
         WorkItem first = queue.iterator().next();
@@ -91,6 +144,9 @@ final class Workers implements AutoCloseable {
     }
 
     private synchronized void schedule(VmName vm, WorkItem item, Next next) {
+        if (mustFinish.isPresent()) {
+            return;
+        }
         switch (next) {
             case Next.OnChange _ -> attempts.remove(item);
             case Next.After(Duration delay) -> {
@@ -117,12 +173,44 @@ final class Workers implements AutoCloseable {
         }
     }
 
+    /** Returns how many items wait for their VM's worker. */
+    synchronized int queued() {
+        return waiting.values().stream().mapToInt(Set::size).sum();
+    }
+
+    /** Returns what a worker died of, whose VM nobody looks after any more; empty if none did. */
+    Optional<String> broken() {
+        return broken;
+    }
+
+    /**
+     * Begins nothing more. Items that are being looked at are looked at again as long as they want it at once.
+     *
+     * @param mustFinish tells which of them are tried again after trouble, too
+     */
+    synchronized void end(Predicate<WorkItem> mustFinish) {
+        this.mustFinish = Optional.of(mustFinish);
+    }
+
+    /** After {@link #end}: waits for the items that are being looked at; false if some still are after that time. */
+    synchronized boolean awaitIdle(Duration atMost) throws InterruptedException {
+        long end = System.nanoTime() + atMost.toNanos();
+        while (!waiting.isEmpty()) {
+            long leftMillis = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
+            if (leftMillis <= 0) {
+                return false;
+            }
+            wait(leftMillis);
+        }
+        return true;
+    }
+
     /** Interrupts what is under way, and waits a little for it to let go. QEMU's work goes on without us. */
     @Override
     public void close() {
         executor.shutdownNow();
         try {
-            if (!executor.awaitTermination(10, TimeUnit.SECONDS)) {
+            if (!executor.awaitTermination(5, TimeUnit.SECONDS)) {
                 LOG.warn("some work did not end in time; the next agent takes it up");
             }
         } catch (InterruptedException e) {

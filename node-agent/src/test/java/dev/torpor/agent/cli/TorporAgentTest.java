@@ -53,6 +53,9 @@ class TorporAgentTest {
                 "doze@Unmatched argument at index 0: 'doze'; see torpor-agent --help",
                 "save@Missing required options: '--qmp=SOCKET', '--store=DIR', '--namespace=NS', '--vm=NAME'; "
                         + "see torpor-agent save --help",
+                "run@Missing required options: '--node=NAME', '--store=DIR'; see torpor-agent run --help",
+                "run --node n --store STORE --http-port 65536@65536 is not a port: give 1 to 65535, or 0 for none; "
+                        + "see torpor-agent run --help",
                 "image inspect@Missing required parameter: 'PATH|UID'; see torpor-agent image inspect --help",
                 "image inspect x -o xml@Invalid value for option '--output': expected one of [TEXT, JSON] "
                         + "(case-insensitive) but was 'xml'; see torpor-agent image inspect --help",

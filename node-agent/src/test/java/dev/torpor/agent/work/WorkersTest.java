@@ -32,7 +32,7 @@ class WorkersTest {
         CountDownLatch release = new CountDownLatch(1);
         List<String> log = new CopyOnWriteArrayList<>();
         try (Workers workers = new Workers(
-                (vm, item) -> {
+                (vm, item, attempt) -> {
                     if (vm.equals(A)) {
                         log.add("a begins");
                         release.await();
@@ -60,7 +60,7 @@ class WorkersTest {
     void whatWantsToBeLookedAtAgainIsAndWhatFailsToo() throws Exception {
         AtomicInteger looks = new AtomicInteger();
         try (Workers workers = new Workers(
-                (vm, item) -> switch (looks.incrementAndGet()) {
+                (vm, item, attempt) -> switch (looks.incrementAndGet()) {
                     case 1 -> Next.now();
                     case 2 -> Next.after(Duration.ofMillis(10));
                     case 3 -> throw new IllegalStateException("told to");
@@ -74,11 +74,73 @@ class WorkersTest {
     }
 
     @Test
+    void atTheEndWhatIsUnderWayComesToRestAndNothingElseBegins() throws Exception {
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        List<WorkItem> looks = new CopyOnWriteArrayList<>();
+        try (Workers workers = new Workers(
+                (vm, item, attempt) -> {
+                    looks.add(item);
+                    begun.countDown();
+                    release.await();
+                    return switch (looks.size()) {
+                        case 1 -> Next.now();
+                        case 2 -> Next.backOff();
+                        default -> Next.onChange();
+                    };
+                },
+                timer)) {
+            workers.submit(A, FIRST);
+            workers.submit(A, SECOND);
+            begun.await();
+            workers.end(FIRST::equals);
+            workers.submit(B, FIRST);
+            assertThat(workers.awaitIdle(Duration.ofMillis(50))).isFalse();
+            release.countDown();
+            assertThat(workers.awaitIdle(Duration.ofSeconds(10))).isTrue();
+            assertThat(looks).containsExactly(FIRST, FIRST, FIRST);
+        }
+    }
+
+    @Test
+    void attemptsAreCountedUntilOneSucceeds() throws Exception {
+        List<Integer> attempts = new CopyOnWriteArrayList<>();
+        try (Workers workers = new Workers(
+                (vm, item, attempt) -> {
+                    attempts.add(attempt);
+                    return attempts.size() < 3 ? Next.backOff() : Next.onChange();
+                },
+                timer)) {
+            workers.submit(A, FIRST);
+            await().until(() -> attempts.size() == 3);
+            await().untilAsserted(() -> {
+                workers.submit(A, FIRST);
+                assertThat(attempts).endsWith(1);
+            });
+            assertThat(attempts.subList(0, 3)).containsExactly(1, 2, 3);
+        }
+    }
+
+    @Test
+    void aWorkerThatDiesIsSaid() {
+        try (Workers workers = new Workers(
+                (vm, item, attempt) -> {
+                    throw new StackOverflowError("told to");
+                },
+                timer)) {
+            assertThat(workers.broken()).isEmpty();
+            workers.submit(A, FIRST);
+            await().untilAsserted(() ->
+                    assertThat(workers.broken()).contains("a worker died of java.lang.StackOverflowError: told to"));
+        }
+    }
+
+    @Test
     void closingInterruptsWhatIsUnderWay() throws Exception {
         CountDownLatch begun = new CountDownLatch(1);
         AtomicInteger interrupted = new AtomicInteger();
         Workers workers = new Workers(
-                (vm, item) -> {
+                (vm, item, attempt) -> {
                     begun.countDown();
                     try {
                         new CountDownLatch(1).await();

@@ -1,0 +1,67 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.launch.StartFacts;
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.status.StatusWriter;
+import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import io.fabric8.kubernetes.client.CustomResource;
+import java.util.List;
+import java.util.Optional;
+
+/** A cluster with one VMSnapshot, whose status nobody reads. */
+record FakeCluster(VMSnapshot only) implements Cluster, StatusWriter {
+    @Override
+    public Optional<VMSnapshot> snapshot(String namespace, String name) {
+        return Optional.of(only);
+    }
+
+    @Override
+    public Optional<VMSnapshot> snapshotOf(ImageId image) {
+        return Optional.of(only);
+    }
+
+    @Override
+    public Optional<VMRestore> restore(String namespace, String name) {
+        return Optional.empty();
+    }
+
+    @Override
+    public Optional<VMSnapshotClassSpec> snapshotClass(String name) {
+        return Optional.empty();
+    }
+
+    @Override
+    public List<StartFacts.ActiveRestore> activeRestores(VmName vm) {
+        return List.of();
+    }
+
+    @Override
+    public Optional<String> restoreOfPod(VmName vm, String podUID) {
+        return Optional.empty();
+    }
+
+    @Override
+    public boolean podIsLive(String namespace, String name, String uid) {
+        return true;
+    }
+
+    @Override
+    public boolean removeFinalizer(VMSnapshot seen) {
+        return true;
+    }
+
+    @Override
+    public <R extends CustomResource<?, S>, S> WriteResult<R> transition(StatusOwner<R, S> owner, R seen, S own) {
+        return new WriteResult.Written<>(seen);
+    }
+
+    @Override
+    public <R extends CustomResource<?, S>, S> WriteResult<R> news(StatusOwner<R, S> owner, R seen, S own) {
+        return new WriteResult.Written<>(seen);
+    }
+}

@@ -1,0 +1,134 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.LoadReport;
+import dev.torpor.agent.engine.ProgressListener;
+import dev.torpor.agent.engine.RunState;
+import dev.torpor.agent.engine.SavePlan;
+import dev.torpor.agent.engine.SaveReport;
+import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.time.Duration;
+import java.util.List;
+import java.util.OptionalLong;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.atomic.AtomicInteger;
+
+/** One VM whose QEMU writes for ever, until it is let: what it is told is recorded. */
+final class FakeVms implements Vm.Vms {
+    private static final ProcessIdentity PROCESS = new ProcessIdentity("p1", "c1", "boot", 1, 1);
+
+    /** Counted down when QEMU begins to write. */
+    final CountDownLatch writing = new CountDownLatch(1);
+
+    final AtomicInteger saves = new AtomicInteger();
+    final AtomicInteger connects = new AtomicInteger();
+    /** How many more connections are not answered in time. */
+    final AtomicInteger deaf = new AtomicInteger();
+
+    volatile boolean running = true;
+    volatile boolean hurried;
+    /** Whether QEMU gets done once it is asked to hurry or to give up. */
+    volatile boolean obeys = true;
+
+    @Override
+    public Vm connect(String podUID) throws TorporException {
+        connects.incrementAndGet();
+        if (writing.getCount() == 0 && deaf.getAndUpdate(n -> Math.max(0, n - 1)) > 0) {
+            throw new TorporException(FailureReason.QMPTimeout, "told to be deaf");
+        }
+        return new FakeVm();
+    }
+
+    @Override
+    public boolean isAlive(ProcessIdentity process) {
+        return true;
+    }
+
+    private final class FakeVm implements Vm {
+        @Override
+        public ProcessIdentity process() {
+            return PROCESS;
+        }
+
+        @Override
+        public VmFacts probe() {
+            TreeMap<String, Long> blocks = new TreeMap<>();
+            blocks.put("pc.ram", 1L << 20);
+            VmDefinition vm =
+                    new VmDefinition("10.0.2", "pc-q35-10.0", 1, "uuid", "qemu64", "tcg", List.of(), blocks, 1L << 20);
+            return new VmFacts(
+                    vm, Set.of("mapped-ram", "multifd"), Set.of(), runState(), List.of(), OptionalLong.empty());
+        }
+
+        @Override
+        public List<String> blockedReasons() {
+            return List.of();
+        }
+
+        @Override
+        public RunState runState() {
+            return new RunState(running ? "running" : "paused", running);
+        }
+
+        @Override
+        public boolean wasFed() {
+            return false;
+        }
+
+        @Override
+        public void pause() {
+            running = false;
+        }
+
+        @Override
+        public void resume() {
+            running = true;
+        }
+
+        @Override
+        public void quit() {
+            throw new AssertionError("no QEMU is to be ended");
+        }
+
+        @Override
+        public void announce() {}
+
+        @Override
+        public SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
+                throws TorporException {
+            saves.incrementAndGet();
+            writing.countDown();
+            long done = 0;
+            while (!obeys || !cancellation.requested()) {
+                hurried |= cancellation.hurried();
+                listener.progress(++done, 1L << 20);
+                try {
+                    Thread.sleep(Duration.ofMillis(5));
+                } catch (InterruptedException e) {
+                    Thread.currentThread().interrupt();
+                    throw new TorporException(FailureReason.AgentRestarted, "interrupted", e);
+                }
+            }
+            cancellation.check();
+            throw new AssertionError("not reached");
+        }
+
+        @Override
+        public LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener) {
+            throw new AssertionError("nothing is to be loaded");
+        }
+
+        @Override
+        public void settle() {}
+
+        @Override
+        public void close() {}
+    }
+}
