@@ -23,6 +23,7 @@ final class Leadership {
     private final KubernetesClient client;
     private final OperatorConfig config;
     private volatile boolean stopping;
+    private volatile boolean leading;
 
     Leadership(KubernetesClient client, OperatorConfig config) {
         this.client = client;
@@ -34,11 +35,19 @@ final class Leadership {
                 .withLeaseNamespace(config.namespace())
                 .withIdentity(config.identity())
                 .withExitOnStopLeading(false)
-                .withLeaderCallbacks(new LeaderCallbacks(
-                        () -> LOG.info("{} leads", config.identity()),
-                        this::lost,
-                        leader -> LOG.info("leader is {}", leader)))
+                .withLeaderCallbacks(
+                        new LeaderCallbacks(this::won, this::lost, leader -> LOG.info("leader is {}", leader)))
                 .build();
+    }
+
+    /** Tells whether this process holds the lease, as far as it knows. */
+    boolean leads() {
+        return leading;
+    }
+
+    private void won() {
+        leading = true;
+        LOG.info("{} leads", config.identity());
     }
 
     /** To be called first at the end of the process: from now on the loss of the lease is meant. */
@@ -64,6 +73,7 @@ final class Leadership {
     // Another process leads now. All state is in the API, so nothing needs an orderly end, and working on would be
     // wrong.
     private void lost() {
+        leading = false;
         if (!stopping) {
             LOG.error("{} lost its lease: ending at once", config.identity());
             Runtime.getRuntime().halt(EXIT_LOST);

@@ -1,8 +1,10 @@
 package dev.torpor.operator;
 
+import dev.torpor.telemetry.log.Logging;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import java.io.IOException;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.concurrent.CountDownLatch;
@@ -18,7 +20,7 @@ public final class OperatorMain {
 
     /** Runs the operator until the process is told to end. */
     @SuppressWarnings("SystemOut") // Usage goes to the person who typed it, not to a log.
-    public static void main(String[] arguments) throws InterruptedException {
+    public static void main(String[] arguments) throws IOException, InterruptedException {
         if (List.of(arguments).contains("--help")) {
             System.out.println(OperatorConfig.USAGE);
             return;
@@ -33,6 +35,7 @@ public final class OperatorMain {
             System.exit(EXIT_USAGE);
             return;
         }
+        Logging.apply(config.logs());
         LOG.info("starting with {}", config);
         Config cluster = new ConfigBuilder(Config.autoConfigure(null))
                 .withUserAgent("torpor-operator")

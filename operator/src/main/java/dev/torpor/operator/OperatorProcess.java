@@ -1,16 +1,37 @@
 package dev.torpor.operator;
 
 import dev.torpor.api.status.ApplyStatusWriter;
+import dev.torpor.api.v1alpha1.RestorePhase;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.metrics.ObjectCount;
+import dev.torpor.operator.metrics.OperatorMetrics;
 import dev.torpor.operator.restore.RestoreReconciler;
 import dev.torpor.operator.snapshot.SnapshotReconciler;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.Stores;
+import dev.torpor.telemetry.http.Health;
+import dev.torpor.telemetry.http.HttpEndpoint;
+import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.operator.Operator;
+import io.javaoperatorsdk.operator.RegisteredController;
+import io.javaoperatorsdk.operator.monitoring.micrometer.MicrometerMetrics;
+import io.javaoperatorsdk.operator.processing.Controller;
 import io.javaoperatorsdk.operator.processing.retry.GenericRetry;
+import java.io.IOException;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -28,16 +49,25 @@ final class OperatorProcess implements AutoCloseable {
     private final Leadership leadership;
     private final boolean elected;
     private final Operator operator;
+    private final OperatorMetrics metrics = new OperatorMetrics();
+    private final Health live = new Health();
+    private final Health ready = new Health();
+    private final int httpPort;
+    private volatile boolean started;
+    private @Nullable HttpEndpoint endpoint;
 
     /** The client is closed with this. */
     OperatorProcess(KubernetesClient client, OperatorConfig config, InstantSource clock) {
         this.client = client;
         this.leadership = new Leadership(client, config);
         this.elected = config.leaderElection();
+        this.httpPort = config.httpPort();
+        var steps = new Steps(MicrometerMetrics.withoutPerResourceMetrics(metrics.registry()), clock);
         this.operator = new Operator(overrider -> {
             overrider
                     .withKubernetesClient(client)
                     .withCloseClientOnStop(false)
+                    .withMetrics(steps)
                     .withConcurrentReconciliationThreads(THREADS)
                     .withReconciliationTerminationTimeout(LAST_STEPS);
             if (elected) {
@@ -48,17 +78,76 @@ final class OperatorProcess implements AutoCloseable {
         var events = new EventRecorder(client, clock);
         var stores = new Stores(client, config.namespace(), clock);
         var lock = new AdmissionLock();
-        operator.register(
+        var snapshots = operator.register(
                 new SnapshotReconciler(client, writer, events, stores, lock, clock),
                 overrider -> overrider.withRetry(retry()));
-        operator.register(
+        var restores = operator.register(
                 new RestoreReconciler(client, writer, events, stores, lock, clock),
                 overrider -> overrider.withRetry(retry()));
+        watch(snapshots, restores);
+        live.with("steps", steps::stuck);
+        ready.with("informers", this::unsynced);
     }
 
-    /** Starts to work, or to stand by for the lease. Returns when the caches are warm. */
-    void start() {
+    private void watch(RegisteredController<VMSnapshot> snapshots, RegisteredController<VMRestore> restores) {
+        metrics.watch(new ObjectCount<>(
+                "VMSnapshot",
+                List.of(SnapshotPhase.values()),
+                VMSnapshotStatus::getPhase,
+                VMSnapshotStatus::getConditions,
+                () -> cached(snapshots)));
+        metrics.watch(new ObjectCount<>(
+                "VMRestore",
+                List.of(RestorePhase.values()),
+                VMRestoreStatus::getPhase,
+                VMRestoreStatus::getConditions,
+                () -> cached(restores)));
+        metrics.leadership(() -> elected ? leadership.leads() : started);
+    }
+
+    private <R extends HasMetadata> Stream<R> cached(RegisteredController<R> controller) {
+        return started && controller instanceof Controller<R> its
+                ? its.getEventSourceManager().getControllerEventSource().list()
+                : Stream.empty();
+    }
+
+    // Stand-bys are ready too: their caches are warm.
+    private Optional<String> unsynced() {
+        if (!started) {
+            return Optional.of("the informers are not synced yet");
+        }
+        var unhealthy = operator.getRuntimeInfo().unhealthyEventSources();
+        return unhealthy.values().stream().allMatch(Map::isEmpty)
+                ? Optional.empty()
+                : Optional.of("not synced: "
+                        + unhealthy.entrySet().stream()
+                                .filter(controller -> !controller.getValue().isEmpty())
+                                .map(controller -> controller.getKey() + " "
+                                        + controller.getValue().keySet())
+                                .collect(Collectors.joining(", ")));
+    }
+
+    /** Returns what is counted; the webhooks say here when their certificate expires and what they answered. */
+    OperatorMetrics metrics() {
+        return metrics;
+    }
+
+    /** Returns what must hold for the process to be ready; the webhooks add theirs. */
+    Health ready() {
+        return ready;
+    }
+
+    /**
+     * Starts to work, or to stand by for the lease. Returns when the caches are warm.
+     *
+     * @throws IOException if the HTTP port cannot be had
+     */
+    void start() throws IOException {
+        if (httpPort != 0) {
+            endpoint = HttpEndpoint.start(httpPort, live, ready, metrics::scrape);
+        }
         operator.start();
+        started = true;
         LOG.info("started");
     }
 
@@ -71,6 +160,9 @@ final class OperatorProcess implements AutoCloseable {
             leadership.release();
         }
         client.close();
+        if (endpoint != null) {
+            endpoint.close();
+        }
     }
 
     // Without end: what fails is the API server's trouble, and an object must not be forgotten over it.

@@ -14,10 +14,18 @@ class PackagesTest {
     @ArchTest
     static final ArchRule SHARED_PACKAGES_KNOW_NO_CONTROLLER = noClasses()
             .that()
-            .resideInAnyPackage("..operator.vm", "..operator.event")
+            .resideInAnyPackage("..operator.vm", "..operator.event", "..operator.metrics")
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage("..operator.snapshot", "..operator.restore", "dev.torpor.operator");
+
+    @ArchTest
+    static final ArchRule METRICS_KNOW_NO_OTHER_PART = noClasses()
+            .that()
+            .resideInAPackage("..operator.metrics")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("..operator.vm", "..operator.event");
 
     @ArchTest
     static final ArchRule CONTROLLERS_DO_NOT_KNOW_EACH_OTHER = slices().matching(

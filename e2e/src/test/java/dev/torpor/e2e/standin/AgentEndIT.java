@@ -155,8 +155,7 @@ class AgentEndIT {
     }
 
     private static void assertSaved(VMSnapshot snapshot) {
-        assertThat(Conditions.isTrue(
-                        requireNonNull(snapshot.getStatus()).getConditions(), ConditionType.SAVED))
+        assertThat(Conditions.isTrue(requireNonNull(snapshot.getStatus()).getConditions(), ConditionType.SAVED))
                 .isTrue();
     }
 

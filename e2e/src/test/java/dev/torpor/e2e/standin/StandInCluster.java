@@ -315,8 +315,8 @@ final class StandInCluster implements AutoCloseable {
     }
 
     private Child java(String name, String main, List<String> arguments, Map<String, String> more) {
-        Map<String, String> environment = new HashMap<>(Map.of(
-                "KUBECONFIG", controlPlane.kubeconfig().toString(), "TORPOR_LOG_LEVEL", "debug"));
+        Map<String, String> environment =
+                new HashMap<>(Map.of("KUBECONFIG", controlPlane.kubeconfig().toString(), "TORPOR_LOG_LEVEL", "debug"));
         environment.putAll(more);
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin/java").toString(),
@@ -328,11 +328,7 @@ final class StandInCluster implements AutoCloseable {
                 System.getProperty("java.class.path"),
                 main));
         command.addAll(arguments);
-        return Child.start(
-                name,
-                controlPlane.directory().resolve(name + ".log"),
-                environment,
-                command);
+        return Child.start(name, controlPlane.directory().resolve(name + ".log"), environment, command);
     }
 
     @Override
