@@ -31,7 +31,7 @@ kubernetes:
 	@tools/kubernetes.sh >/dev/null
 guest: packages
 	@tools/guest.sh >/dev/null
-images: packages
+images: packages build ## container images of operator, agent and launcher (and of the tests), in target/images
 	@tools/images.sh >/dev/null
 
 .PHONY: demo

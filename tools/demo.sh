@@ -26,9 +26,9 @@ else
   say "Kubernetes, compiled from its sources"
   tools/kubernetes.sh >/dev/null
 fi
-say "the guest and the container images"
-tools/images.sh >/dev/null
 say "Torpor itself"
 mvn -q -ntp -B -Dstyle.color=never package -DskipTests
+say "the guest and the container images"
+tools/images.sh >/dev/null
 exec "$JAVA_HOME/bin/java" --enable-native-access=ALL-UNNAMED \
   -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.demo.Demo

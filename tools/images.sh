@@ -1,54 +1,53 @@
 #!/usr/bin/env bash
-# Packs the container images of the tests and the demo without a container engine, as archives that `ctr images import`
-# and `docker load` take, and prints the folder they are in:
-#   vm.tar        torpor-vm:local        this machine's QEMU, busybox, the guest's kernel and initramfs in /boot
+# Packs the container images without a container engine or a registry, as archives that `ctr images import` and
+# `docker load` take, and prints the folder they are in, target/images:
+#   operator.tar  torpor-operator:local  the operator on a Java runtime of its own   } of what Maven built:
+#   agent.tar     torpor-agent:local     the agent, the same                         } images/java.sh
 #   launcher.tar  torpor-launcher:local  busybox, launch and install: the init container of a VM's pod
-#   pause.tar     torpor-pause:local     the process that holds a pod's namespaces
-# Kept in $TORPOR_CACHE (default ~/.cache/torpor), one folder for each set of inputs.
+#   vm.tar        torpor-vm:local        this machine's QEMU, busybox, the guest's kernel and initramfs in /boot: for tests
+#   pause.tar     torpor-pause:local     the process that holds a pod's namespaces: for tests
+# The last three are links into $TORPOR_CACHE (default ~/.cache/torpor), one folder for each set of inputs.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 launcher=$here/../node-agent/src/main/launcher
 qemu=/usr/bin/qemu-system-x86_64
 modules=/usr/lib/x86_64-linux-gnu/qemu
-say() { printf 'torpor: %s\n' "$*" >&2; }
+# shellcheck source=tools/images/pack.sh
+source "$here/images/pack.sh"
 
 for f in "$qemu" /bin/busybox /usr/bin/gcc; do
   [ -x "$f" ] || { say "$f is missing: run tools/packages.sh"; exit 1; }
 done
 guest=$("$here/guest.sh")
-inputs=$( (basename "$guest"; sha256sum <"$qemu"; cat "$here/images.sh" /bin/busybox "$launcher"/{launch,install}) |
+inputs=$( (basename "$guest"; sha256sum <"$qemu"; cat "$here"/{images.sh,images/pack.sh} /bin/busybox "$launcher"/{launch,install}) |
   sha256sum | cut -c1-12)
 out=${TORPOR_CACHE:-$HOME/.cache/torpor}/images-$inputs
 mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
+
+# The images of this work tree: what is kept, beside what is packed of Maven's jars.
+finish() {
+  local folder
+  folder=$(cd "$here/.." && pwd)/target/images
+  mkdir -p "$folder"
+  for name in launcher vm pause; do ln -sfn "$out/$name.tar" "$folder/$name.tar"; done
+  for name in operator agent; do "$here/images/java.sh" "$name" "$folder"; done
+  echo "$folder"
+}
+
 if [ -f "$out/vm.tar" ] && [ -f "$out/launcher.tar" ] && [ -f "$out/pause.tar" ]; then
-  echo "$out"
+  flock --unlock 9
+  finish
   exit 0
 fi
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The same inputs give the same bytes.
-archive() { tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$1" -cf "$2" .; }
-
-pack() { # name of the image, entrypoint as a JSON list; the root is $work/<name>
-  local root=$work/$1 image=$work/$1.image layer config
-  mkdir "$image"
-  archive "$root" "$image/layer.tar"
-  layer=$(sha256sum "$image/layer.tar" | cut -d' ' -f1)
-  cat >"$work/$1.json" <<JSON
-{"architecture":"amd64","os":"linux",
- "config":{"Env":["PATH=/usr/bin:/bin"],"Entrypoint":$2},
- "rootfs":{"type":"layers","diff_ids":["sha256:$layer"]}}
-JSON
-  config=$(sha256sum "$work/$1.json" | cut -d' ' -f1).json
-  mv "$work/$1.json" "$image/$config"
-  echo "[{\"Config\":\"$config\",\"RepoTags\":[\"torpor-$1:local\"],\"Layers\":[\"layer.tar\"]}]" >"$image/manifest.json"
-  archive "$image" "$out/.$1.new"
-  mv "$out/.$1.new" "$out/$1.tar"
-  say "packed $1.tar ($(du -h "$out/$1.tar" | cut -f1))"
+pack_root() { # name of the image, entrypoint as a JSON list; the root is $work/<name>
+  archive "$work/$1" "$work/$1.layer"
+  pack "$1" "\"Env\":[\"PATH=/usr/bin:/bin\"],\"Entrypoint\":$2" "$out/$1.tar" "$work/$1.layer"
 }
 
 place() { # files that keep their paths in the root of $1; what a link points to is copied in its place
@@ -75,11 +74,11 @@ for data in $("$qemu" -L help); do
 done
 mkdir -p "$work/vm/boot"
 cp "$guest/vmlinuz" "$guest/initrd.gz" "$work/vm/boot/"
-pack vm null
+pack_root vm null
 
 put_busybox launcher
 install -m 755 "$launcher"/{launch,install} "$work/launcher/"
-pack launcher '["/install"]'
+pack_root launcher '["/install"]'
 
 mkdir -p "$work/pause"
 cat >"$work/pause.c" <<'C'
@@ -100,5 +99,6 @@ int main(void) {
 }
 C
 gcc -O1 -static -o "$work/pause/pause" "$work/pause.c"
-pack pause '["/pause"]'
-echo "$out"
+pack_root pause '["/pause"]'
+flock --unlock 9
+finish

@@ -5,11 +5,15 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * The folder with the archives of container images that {@code tools/images.sh} packs and keeps.
+ * The folder with the archives of container images that {@code tools/images.sh} packs.
  *
  * @param directory absolute path of the folder
  */
 public record ContainerImages(Path directory) {
+    /** The operator, as it is installed. */
+    public static final String OPERATOR = "torpor-operator:local";
+    /** The agent of a node, as it is installed. */
+    public static final String AGENT = "torpor-agent:local";
     /** What VMs run in: QEMU, a shell, the guest's kernel and initramfs in {@code /boot}. */
     public static final String VM = "torpor-vm:local";
     /** What the init container of a VM's pod runs. */
@@ -21,21 +25,27 @@ public record ContainerImages(Path directory) {
         static final ContainerImages INSTANCE = new ContainerImages(Path.of(WorkTree.run("tools/images.sh")));
     }
 
-    /** Returns the archives, packing them at the first call on a machine. */
+    /** Returns the archives, packing those whose inputs have changed. Operator and agent are those that Maven built last. */
     public static ContainerImages find() {
         return Found.INSTANCE;
     }
 
     /** Loads all of them into the containerd at a socket, where its kubelet finds them. */
     public void loadInto(Path socket) {
-        for (String name : List.of("pause", "launcher", "vm")) {
+        for (String image : List.of(PAUSE, LAUNCHER, VM, OPERATOR, AGENT)) {
             Command.run(
                     "ctr",
                     "--address=" + socket,
                     "--namespace=k8s.io",
                     "images",
                     "import",
-                    directory.resolve(name + ".tar").toString());
+                    archive(image).toString());
         }
+    }
+
+    /** Returns the path of the archive of one of the images above. */
+    public Path archive(String image) {
+        String name = image.substring("torpor-".length(), image.indexOf(':'));
+        return directory.resolve(name + ".tar");
     }
 }
