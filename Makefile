@@ -24,11 +24,13 @@ format: jdk ## rewrite the Java sources in the house format
 generate: jdk ## rewrite the files that come from the API's Java types
 	@$(MVN) -q test -pl crds -Dtest=GeneratedFilesTest -Dtorpor.generate=true
 
-.PHONY: packages kubernetes guest images
+.PHONY: packages kubernetes guest images helm
 packages:
 	@tools/packages.sh
 kubernetes:
 	@tools/kubernetes.sh >/dev/null
+helm:
+	@tools/helm.sh >/dev/null
 guest: packages
 	@tools/guest.sh >/dev/null
 images: packages build ## container images of operator, agent and launcher (and of the tests), in target/images
@@ -38,8 +40,16 @@ images: packages build ## container images of operator, agent and launcher (and 
 demo: jdk ## save a VM and bring it back on a Kubernetes node of its own; as root
 	@tools/demo.sh
 
+.PHONY: lint-chart
+lint-chart: helm ## helm lint
+	@"$$(tools/helm.sh)/helm" lint --strict helm/torpor
+
+.PHONY: test-chart
+test-chart: lint-chart ## unit tests of the chart; the api tier runs them too, and installs it
+	@"$$(tools/helm.sh)/helm-unittest" helm/torpor
+
 .PHONY: test
-test: jdk packages kubernetes images ## all tests, and how many ran on each tier
+test: jdk packages kubernetes helm images ## all tests, and how many ran on each tier
 	@tools/test.sh
 
 .PHONY: test-unit
@@ -51,7 +61,7 @@ test-qemu: jdk packages guest ## tests on real QEMU
 	@tools/test.sh qemu
 
 .PHONY: test-api
-test-api: jdk kubernetes ## tests of the API on a real API server
+test-api: jdk kubernetes helm ## tests of the API on a real API server
 	@tools/test.sh api
 
 .PHONY: test-standin
