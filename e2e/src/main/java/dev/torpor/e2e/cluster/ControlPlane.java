@@ -4,6 +4,8 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.tree.WorkTree;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.authentication.TokenRequestBuilder;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -222,6 +224,26 @@ public final class ControlPlane implements AutoCloseable {
         return kubeconfigs.write(workspace.file("sa-" + namespace + "-" + name + ".kubeconfig"), token);
     }
 
+    /**
+     * Writes a kubeconfig file with a token as the kubelet mounts it into a pod: asked for as the pod's node, and bound
+     * to the pod, which must be bound to a node.
+     */
+    public Path kubeconfigOfPod(Pod pod) {
+        ObjectMeta meta = pod.getMetadata();
+        String token = kubectlOf(kubeconfigOfNode(pod.getSpec().getNodeName()))
+                .run(
+                        "create",
+                        "token",
+                        "--namespace=" + meta.getNamespace(),
+                        pod.getSpec().getServiceAccountName(),
+                        "--bound-object-kind=Pod",
+                        "--bound-object-name=" + meta.getName(),
+                        "--bound-object-uid=" + meta.getUid(),
+                        "--duration=" + TOKEN_SECONDS + "s")
+                .strip();
+        return kubeconfigs.write(workspace.file("pod-" + meta.getName() + ".kubeconfig"), token);
+    }
+
     /** Makes a client from a kubeconfig file. Closed with the control plane. */
     public KubernetesClient connect(Path kubeconfigFile) {
         KubernetesClient made = new KubernetesClientBuilder()
@@ -239,6 +261,11 @@ public final class ControlPlane implements AutoCloseable {
     /** Returns a runner of {@code kubectl} for the user of a kubeconfig file. */
     public Kubectl kubectlOf(Path kubeconfigFile) {
         return new Kubectl(binaries.path("kubectl"), kubeconfigFile);
+    }
+
+    /** Returns a runner of {@code helm} for the administrator. */
+    public Helm helm() {
+        return new Helm(kubeconfig);
     }
 
     /** Runs {@code kubectl}, which must succeed, and returns its output. */

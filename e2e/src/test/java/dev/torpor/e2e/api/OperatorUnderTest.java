@@ -30,13 +30,18 @@ final class OperatorUnderTest implements AutoCloseable {
 
     /** Starts an operator with these arguments and waits until its caches are warm. */
     static OperatorUnderTest start(ControlPlane cluster, String... arguments) {
+        return startAs(cluster.kubeconfig(), arguments);
+    }
+
+    /** Starts an operator with the identity of a kubeconfig file and waits until its caches are warm. */
+    static OperatorUnderTest startAs(Path kubeconfig, String... arguments) {
         Workspace workspace = Workspace.create("operator");
         List<String> command = new ArrayList<>(
                 List.of("-Xmx128m", "-cp", System.getProperty("java.class.path"), "dev.torpor.operator.OperatorMain"));
         command.addAll(List.of(arguments));
         var child = workspace.start(
                 "operator",
-                Map.of("KUBECONFIG", cluster.kubeconfig().toString()),
+                Map.of("KUBECONFIG", kubeconfig.toString()),
                 Path.of(System.getProperty("java.home"), "bin", "java"),
                 command.toArray(String[]::new));
         var operator = new OperatorUnderTest(workspace, child);

@@ -1,0 +1,104 @@
+package dev.torpor.e2e.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.api.status.ApplyStatusWriter;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.e2e.cluster.Child;
+import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.Workspace;
+import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** The agent's own process with the token of its pod: the rights of the chart are enough for it. */
+@Tag("api")
+@ExtendWith(InstalledChartExtension.class)
+class AgentProcessIT {
+    private static final Duration TIMEOUT = Duration.ofSeconds(60);
+
+    @Test
+    void reportsItsStoreWritesStatusAndLetsGo(InstalledChart chart) throws IOException {
+        ControlPlane cluster = chart.cluster();
+        String namespace = cluster.createNamespace("vms");
+        try (Workspace workspace = Workspace.create("agent")) {
+            Files.createDirectories(workspace.file("kubelet/pods"));
+            Child process = start(chart, workspace);
+            OperatorScene scene = new OperatorScene(cluster, namespace);
+            String storeID = await("lease").atMost(TIMEOUT).until(() -> storeID(cluster), id -> !id.isEmpty());
+
+            VMSnapshot created = scene.create("web-1", OperatorScene.spec("web", SaveMode.Checkpoint, null, 300));
+            created.getMetadata().setFinalizers(List.of(Torpor.IMAGE_FINALIZER));
+            bind(cluster, cluster.client().resource(created).update(), storeID);
+            // There is no such pod, which is what it says.
+            scene.awaitSnapshot("web-1", "word of the agent", seen -> Conditions.find(
+                            seen.getStatus().getConditions(), ConditionType.SAVED)
+                    .isPresent());
+            cluster.kubectl("delete", "vmsnapshot", "web-1", "-n", namespace, "--timeout=30s");
+
+            process.requireAlive();
+            assertThat(process.logTail(500)).doesNotContainIgnoringCase("forbidden");
+        }
+    }
+
+    // It has no place to write to but its store, as in a container with a read-only root file system.
+    private static Child start(InstalledChart chart, Workspace workspace) {
+        return workspace.start(
+                "agent",
+                Map.of("KUBECONFIG", chart.agentOf(InstalledChart.NODE_1).toString()),
+                Path.of(System.getProperty("java.home"), "bin", "java"),
+                "-Xmx128m",
+                "--enable-native-access=ALL-UNNAMED",
+                "-Djava.io.tmpdir=/nonexistent",
+                "-cp",
+                System.getProperty("java.class.path"),
+                "dev.torpor.agent.cli.TorporAgent",
+                "run",
+                "--node=" + InstalledChart.NODE_1,
+                "--store=" + workspace.file("store"),
+                "--kubelet-root=" + workspace.file("kubelet"),
+                "--lease-namespace=" + InstalledChart.NAMESPACE);
+    }
+
+    private static String storeID(ControlPlane cluster) {
+        Lease lease = cluster.client()
+                .leases()
+                .inNamespace(InstalledChart.NAMESPACE)
+                .withName(Torpor.LEASE_PREFIX + InstalledChart.NODE_1)
+                .get();
+        return lease == null || lease.getMetadata().getAnnotations() == null
+                ? ""
+                : Objects.requireNonNullElse(
+                        lease.getMetadata().getAnnotations().get(Torpor.STORE_ID_ANNOTATION), "");
+    }
+
+    private static void bind(ControlPlane cluster, VMSnapshot snapshot, String storeID) {
+        VMSnapshotStatus own = new VMSnapshotStatus();
+        own.setObservedGeneration(1L);
+        own.setPhase(SnapshotPhase.Bound);
+        own.setNodeName(InstalledChart.NODE_1);
+        own.setStoreID(storeID);
+        own.setPod(new ObjectName("web", "00000000-0000-0000-0000-000000000000"));
+        own.setConditions(List.of(Conditions.next(
+                null, ConditionType.READY, false, "Bound", "", 1L, Instant.parse("2026-01-02T03:04:05Z"))));
+        var _ = new ApplyStatusWriter(cluster.client()).transition(StatusOwner.SNAPSHOT_OPERATOR, snapshot, own);
+    }
+}

@@ -1,0 +1,124 @@
+package dev.torpor.e2e.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.Helm;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.util.Arrays;
+import java.util.Base64;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInstance;
+
+/** The life of a release: what the operator wrote into the chart's objects stays, and what people made outlives it. */
+@Tag("api")
+@TestInstance(TestInstance.Lifecycle.PER_CLASS)
+class ChartUpgradeIT {
+    private static final String NAMESPACE = InstalledChart.NAMESPACE;
+
+    private ControlPlane cluster;
+
+    @BeforeAll
+    void startApiServer() {
+        cluster = ControlPlane.start(ControlPlane.Options.API_ONLY);
+    }
+
+    @AfterAll
+    void stop() {
+        cluster.close();
+    }
+
+    @BeforeEach
+    void install() {
+        assertThat(helm("upgrade", "--install", "torpor", Helm.chart(), "--create-namespace"))
+                .contains("Torpor 0.1.0 is installed in namespace torpor-system");
+    }
+
+    private String helm(String... arguments) {
+        return cluster.helm().run(append(arguments, "--namespace=" + NAMESPACE));
+    }
+
+    private static String[] append(String[] arguments, String last) {
+        String[] all = Arrays.copyOf(arguments, arguments.length + 1);
+        all[arguments.length] = last;
+        return all;
+    }
+
+    @Test
+    void theCertificateAuthorityOfTheWebhooksStays() throws IOException {
+        // The API server takes none but a certificate; its own will do.
+        String authority = Base64.getEncoder()
+                .encodeToString(Files.readAllBytes(cluster.directory().resolve("pki/apiserver.crt")));
+        for (String kind : new String[] {"mutatingwebhookconfiguration", "validatingwebhookconfiguration"}) {
+            cluster.kubectl(
+                    "patch",
+                    kind,
+                    "torpor",
+                    "--type=json",
+                    "-p",
+                    "[{\"op\":\"add\",\"path\":\"/webhooks/0/clientConfig/caBundle\",\"value\":\"%s\"}]"
+                            .formatted(authority));
+        }
+        String before = bundles();
+        assertThat(before).isNotBlank();
+
+        helm("upgrade", "torpor", Helm.chart(), "--set=webhook.timeoutSeconds=7", "--set=operator.replicas=3");
+        assertThat(cluster.kubectl(
+                        "get", "mutatingwebhookconfiguration", "torpor", "-o=jsonpath={.webhooks[0].timeoutSeconds}"))
+                .isEqualTo("7");
+        assertThat(bundles()).isEqualTo(before);
+
+        helm("rollback", "torpor", "1");
+        assertThat(bundles()).isEqualTo(before);
+    }
+
+    private String bundles() {
+        return cluster.kubectl(
+                "get",
+                "mutatingwebhookconfiguration,validatingwebhookconfiguration",
+                "-o=jsonpath={.items[*].webhooks[*].clientConfig.caBundle}");
+    }
+
+    @Test
+    void definitionsAreUpgradedByTheCommandThatTheChartTells() {
+        String crds = cluster.helm().run("show", "crds", Helm.chart());
+        String newer = crds.replace("What to save, and how.", "What to save, and how, told anew.");
+        assertThat(newer).isNotEqualTo(crds);
+
+        cluster.kubectl().runWithInput(newer, "apply", "--server-side", "--force-conflicts", "-f", "-");
+
+        assertThat(cluster.kubectl("get", "crd", "vmsnapshots.torpor.dev", "-o=yaml"))
+                .contains("told anew");
+        helm("upgrade", "torpor", Helm.chart());
+        assertThat(cluster.kubectl("get", "crd", "vmsnapshots.torpor.dev", "-o=yaml"))
+                .as("Helm leaves CRDs alone")
+                .contains("told anew");
+    }
+
+    @Test
+    void snapshotsOutliveTheRelease() {
+        cluster.kubectl().runWithInput("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshot
+                metadata: {name: kept, namespace: default}
+                spec: {vmName: web}
+                """, "create", "-f", "-");
+
+        helm("uninstall", "torpor");
+
+        assertThat(cluster.kubectl("get", "vmsnap", "-n", "default")).contains("kept");
+        assertThat(cluster.kubectl(
+                        "get",
+                        "mutatingwebhookconfigurations,validatingwebhookconfigurations,validatingadmissionpolicies,"
+                                + "validatingadmissionpolicybindings,clusterroles,clusterrolebindings",
+                        "-l=app.kubernetes.io/part-of=torpor"))
+                .contains("No resources found");
+        install();
+        assertThat(cluster.kubectl("get", "vmsnap", "-n", "default")).contains("kept");
+    }
+}

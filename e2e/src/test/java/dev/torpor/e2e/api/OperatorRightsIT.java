@@ -1,0 +1,86 @@
+package dev.torpor.e2e.api;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.api.v1alpha1.RestorePhase;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.e2e.cluster.ControlPlane;
+import java.time.Duration;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The operator's own process with the token of its pod: it can do its work, and not much else. */
+@Tag("api")
+@ExtendWith(InstalledChartExtension.class)
+class OperatorRightsIT {
+    @Test
+    void savesRestoresAndDeletesWithTheRightsOfTheChart(InstalledChart chart) {
+        ControlPlane cluster = chart.cluster();
+        OperatorScene scene = new OperatorScene(cluster, cluster.createNamespace("vms"));
+        SimulatedAgent agent = new SimulatedAgent(cluster.client());
+        try (SimulatedNode node = SimulatedNode.create(cluster, InstalledChart.NAMESPACE, "rights-1");
+                OperatorUnderTest operator =
+                        OperatorUnderTest.startAs(chart.operator(), "--namespace", InstalledChart.NAMESPACE)) {
+            scene.readySnapshot(node, agent, "web-1", "web", SaveMode.Save);
+            scene.restore("back", "web-1");
+            agent.imageChecked(scene.awaitRestore("back", RestorePhase.Starting));
+            scene.awaitRestore("back", "pod", seen -> seen.getStatus().getPod() != null);
+            assertThat(scene.pod("web-pod").getMetadata().getAnnotations()).containsKey(Torpor.RESTORE_ANNOTATION);
+            agent.resumed(scene.restore("back"));
+            scene.awaitRestore("back", RestorePhase.Running);
+            scene.awaitSnapshot("web-1", SnapshotPhase.Consumed);
+
+            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(scene.eventReasons("web-1"))
+                    .contains("Bound", "StoppingVM", "Restorable", "Consumed"));
+            assertThat(cluster.client()
+                            .leases()
+                            .inNamespace(InstalledChart.NAMESPACE)
+                            .withName("torpor-operator")
+                            .get()
+                            .getSpec()
+                            .getHolderIdentity())
+                    .isNotEmpty();
+            operator.terminate();
+            assertThat(operator.log()).contains("gave the lease back").doesNotContainIgnoringCase("forbidden");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "create,vmsnapshots",
+        "create,vmrestores",
+        "delete,vmsnapshots",
+        "stop,vmsnapshots",
+        "restore,vmsnapshots",
+        "patch,vmsnapshotclasses",
+        "get,secrets",
+        "update,secrets",
+        "list,secrets",
+        "patch,pods",
+        "patch,nodes",
+        "list,nodes",
+        "delete,leases.coordination.k8s.io",
+        "create,rolebindings.rbac.authorization.k8s.io",
+        "create,deployments.apps",
+        "patch,statefulsets.apps",
+        "patch,controllerrevisions.apps",
+        "create,mutatingwebhookconfigurations.admissionregistration.k8s.io",
+        "impersonate,users"
+    })
+    void hasNoRightTo(String verb, String resource, InstalledChart chart) {
+        assertThat(chart.kubectlOf(chart.operator())
+                        .tryRun("auth", "can-i", verb, resource, "-n", InstalledChart.NAMESPACE)
+                        .output()
+                        .strip()
+                        .lines()
+                        .toList()
+                        .getLast())
+                .isEqualTo("no");
+    }
+}
