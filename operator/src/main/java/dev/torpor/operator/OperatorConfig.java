@@ -23,6 +23,7 @@ record OperatorConfig(String namespace, boolean leaderElection, String identity,
               --no-leader-election   work at once, without a lease; for a single process only
               --identity NAME        name of this process in the lease; else HOSTNAME and the process id
               --http-port N          port for /livez, /readyz and /metrics; else TORPOR_HTTP_PORT, else 0, none
+            operator prepare-uninstall [--force]: remove the webhooks, unless VMs wait in images.
             The cluster is the one of KUBECONFIG, or the one that the process runs in. Logs: TORPOR_LOG_FORMAT
             (text, json), TORPOR_LOG_LEVEL (error, warn, info, debug).""".formatted(Torpor.SYSTEM_NAMESPACE);
 

@@ -1,9 +1,12 @@
 package dev.torpor.operator;
 
+import dev.torpor.operator.uninstall.UninstallGuard;
 import dev.torpor.telemetry.log.Logging;
 import io.fabric8.kubernetes.client.Config;
 import io.fabric8.kubernetes.client.ConfigBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
 import java.time.InstantSource;
 import java.util.List;
@@ -14,7 +17,9 @@ import org.slf4j.LoggerFactory;
 /** The operator's process. Ends on SIGTERM, after handing leadership over. */
 public final class OperatorMain {
     private static final Logger LOG = LoggerFactory.getLogger(OperatorMain.class);
+    private static final int EXIT_REFUSED = 1;
     private static final int EXIT_USAGE = 2;
+    private static final String PREPARE_UNINSTALL = "prepare-uninstall";
 
     private OperatorMain() {}
 
@@ -23,6 +28,10 @@ public final class OperatorMain {
     public static void main(String[] arguments) throws IOException, InterruptedException {
         if (List.of(arguments).contains("--help")) {
             System.out.println(OperatorConfig.USAGE);
+            return;
+        }
+        if (arguments.length > 0 && PREPARE_UNINSTALL.equals(arguments[0])) {
+            System.exit(prepareUninstall(List.of(arguments).subList(1, arguments.length)));
             return;
         }
         OperatorConfig config;
@@ -37,13 +46,32 @@ public final class OperatorMain {
         }
         Logging.apply(config.logs());
         LOG.info("starting with {}", config);
-        Config cluster = new ConfigBuilder(Config.autoConfigure(null))
-                .withUserAgent("torpor-operator")
-                .build();
-        var process = new OperatorProcess(
-                new KubernetesClientBuilder().withConfig(cluster).build(), config, InstantSource.system());
+        var process = new OperatorProcess(client(), config, InstantSource.system());
         Runtime.getRuntime().addShutdownHook(new Thread(process::close, "shutdown"));
         process.start();
         new CountDownLatch(1).await();
+    }
+
+    @SuppressWarnings("SystemOut") // The log of the job is what helm points people to.
+    private static int prepareUninstall(List<String> arguments) {
+        if (!arguments.isEmpty() && !arguments.equals(List.of("--force"))) {
+            System.err.println(OperatorConfig.USAGE);
+            return EXIT_USAGE;
+        }
+        try (KubernetesClient client = client()) {
+            return new UninstallGuard(client, System.out).prepare(!arguments.isEmpty()) ? 0 : EXIT_REFUSED;
+        } catch (KubernetesClientException e) {
+            System.err.println(
+                    "Torpor stays: the API server does not say whether VMs wait in images: " + e.getMessage());
+            return EXIT_REFUSED;
+        }
+    }
+
+    private static KubernetesClient client() {
+        return new KubernetesClientBuilder()
+                .withConfig(new ConfigBuilder(Config.autoConfigure(null))
+                        .withUserAgent("torpor-operator")
+                        .build())
+                .build();
     }
 }
