@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.certificate;
+
+import org.jspecify.annotations.NullMarked;
