@@ -7,6 +7,10 @@ public final class Torpor {
 
     /** Label of a VM's pod; its value is the VM's name. */
     public static final String VM_LABEL = "torpor.dev/vm";
+    /** Annotation of a VM's pod: the name of the container that runs QEMU, if the pod has several. */
+    public static final String CONTAINER_ANNOTATION = "torpor.dev/container";
+    /** Annotation of a VM's pod: value {@code "false"} keeps the webhook from wiring the launcher into it. */
+    public static final String INJECT_ANNOTATION = "torpor.dev/inject";
     /** Annotation of the VMSnapshotClass that is used when a snapshot names none; value {@code "true"}. */
     public static final String DEFAULT_CLASS_ANNOTATION = "torpor.dev/is-default-class";
     /** Annotation of a pod that the operator recreated: UID of the VMRestore that it was created for. */

@@ -119,7 +119,7 @@ public final class Demo {
     private Tick boot(Kubectl kubectl, TorporProcesses processes) throws IOException, InterruptedException {
         story.step("Starting a VM: a pod that runs QEMU. Its guest counts seconds, and shows a number (nonce)");
         story.output("that it made at boot and that is nowhere but in its RAM");
-        apply(kubectl, "vm-pod.yaml");
+        apply(kubectl, "vm-pod-without-webhook.yaml");
         try (GuestLog log = GuestLog.follow(kubectl, NAMESPACE, POD, line -> story.output(POD + ": " + line))) {
             log.awaitTicks(TICKS_SHOWN);
 

@@ -51,8 +51,8 @@ class ExamplesIT {
     }
 
     @Test
-    void podIsWiredForTheLauncher() throws IOException {
-        Pod pod = Serialization.unmarshal(Files.readString(EXAMPLES.resolve("vm-pod.yaml")), Pod.class);
+    void podForAClusterWithoutTheWebhookIsWiredForTheLauncher() throws IOException {
+        Pod pod = Serialization.unmarshal(Files.readString(EXAMPLES.resolve("vm-pod-without-webhook.yaml")), Pod.class);
 
         assertThat(pod.getMetadata().getLabels()).containsKey(Torpor.VM_LABEL);
         assertThat(pod.getSpec().getContainers()).singleElement().satisfies(qemu -> {

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.admission;
+
+import org.jspecify.annotations.NullMarked;
