@@ -1,10 +1,12 @@
 package dev.torpor.operator;
 
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.operator.webhook.WebhookOptions;
 import dev.torpor.telemetry.log.LogSettings;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
@@ -15,17 +17,31 @@ import java.util.regex.Pattern;
  * @param identity of this process in the lease
  * @param httpPort where health and metrics are served; 0 for nowhere
  * @param logs how it logs
+ * @param webhook what its webhook was told; empty if it serves none
  */
-record OperatorConfig(String namespace, boolean leaderElection, String identity, int httpPort, LogSettings logs) {
+record OperatorConfig(
+        String namespace,
+        boolean leaderElection,
+        String identity,
+        int httpPort,
+        LogSettings logs,
+        Optional<WebhookOptions> webhook) {
     static final String USAGE = """
             Usage: operator [--namespace NAME] [--no-leader-election] [--identity NAME] [--http-port N]
+                            [--webhook-port N --launcher-image IMAGE ...]
               --namespace NAME       namespace of the leases; else TORPOR_NAMESPACE, else %s
               --no-leader-election   work at once, without a lease; for a single process only
               --identity NAME        name of this process in the lease; else HOSTNAME and the process id
               --http-port N          port for /livez, /readyz and /metrics; else TORPOR_HTTP_PORT, else 0, none
+              --webhook-port N       port of the admission webhook; 0, the default, serves none
+              --webhook-service NAME Service that API servers call, in the operator's namespace; %s by default
+              --webhook-cert-dir DIR folder with tls.crt and tls.key, if somebody else makes them
+              --launcher-image IMAGE image of the init container that VM pods get; needed with a webhook
+              --image-folder DIR     folder of the agents' image stores on their nodes; VM pods get their own part
+                                     of it to read where their namespace allows that. None by default
             operator prepare-uninstall [--force]: remove the webhooks, unless VMs wait in images.
             The cluster is the one of KUBECONFIG, or the one that the process runs in. Logs: TORPOR_LOG_FORMAT
-            (text, json), TORPOR_LOG_LEVEL (error, warn, info, debug).""".formatted(Torpor.SYSTEM_NAMESPACE);
+            (text, json), TORPOR_LOG_LEVEL (error, warn, info, debug).""".formatted(Torpor.SYSTEM_NAMESPACE, WebhookOptions.DEFAULT_SERVICE);
 
     private static final int PORT_MAX = 65_535;
     private static final Pattern NAME = Pattern.compile("[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?");
@@ -47,6 +63,7 @@ record OperatorConfig(String namespace, boolean leaderElection, String identity,
         String identity = environment.getOrDefault("HOSTNAME", "operator") + "-" + pid;
         String httpPort = environment.getOrDefault("TORPOR_HTTP_PORT", "0");
         boolean leaderElection = true;
+        var webhook = new WebhookArguments();
         for (int i = 0; i < arguments.size(); i++) {
             String argument = arguments.get(i);
             switch (argument) {
@@ -62,7 +79,15 @@ record OperatorConfig(String namespace, boolean leaderElection, String identity,
                         identity = arguments.get(i);
                     }
                 }
-                default -> problems.add("unknown argument " + argument);
+                default -> {
+                    if (!WebhookArguments.NAMES.contains(argument)) {
+                        problems.add("unknown argument " + argument);
+                    } else if (++i == arguments.size()) {
+                        problems.add(argument + " lacks its value");
+                    } else {
+                        webhook.set(argument, arguments.get(i));
+                    }
+                }
             }
         }
         if (!NAME.matcher(namespace).matches()) {
@@ -73,10 +98,11 @@ record OperatorConfig(String namespace, boolean leaderElection, String identity,
         }
         int port = port(httpPort, problems);
         LogSettings logs = LogSettings.parse(environment, problems::add);
+        Optional<WebhookOptions> options = webhook.parse(problems);
         if (!problems.isEmpty()) {
             throw new BadConfigException(problems);
         }
-        return new OperatorConfig(namespace, leaderElection, identity, port, logs);
+        return new OperatorConfig(namespace, leaderElection, identity, port, logs, options);
     }
 
     private static int port(String text, List<String> problems) {

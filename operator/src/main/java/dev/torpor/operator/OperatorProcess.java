@@ -14,6 +14,7 @@ import dev.torpor.operator.restore.RestoreReconciler;
 import dev.torpor.operator.snapshot.SnapshotReconciler;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.webhook.Webhook;
 import dev.torpor.telemetry.http.Health;
 import dev.torpor.telemetry.http.HttpEndpoint;
 import io.fabric8.kubernetes.api.model.HasMetadata;
@@ -35,7 +36,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The two controllers and their leadership, wired together. */
+/** The two controllers, their leadership, and the webhook, which needs none; wired together. */
 final class OperatorProcess implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(OperatorProcess.class);
     /** A step is a handful of API calls; none is waited for longer at the end. */
@@ -53,6 +54,7 @@ final class OperatorProcess implements AutoCloseable {
     private final Health live = new Health();
     private final Health ready = new Health();
     private final int httpPort;
+    private final Optional<Webhook> webhook;
     private volatile boolean started;
     private @Nullable HttpEndpoint endpoint;
 
@@ -87,6 +89,12 @@ final class OperatorProcess implements AutoCloseable {
         watch(snapshots, restores);
         live.with("steps", steps::stuck);
         ready.with("informers", this::unsynced);
+        this.webhook = config.webhook()
+                .map(options -> new Webhook(client, config.namespace(), options, clock, metrics::admitted));
+        webhook.ifPresent(served -> {
+            metrics.certificateExpiry(served::certificateExpiry);
+            ready.with("webhook", served::notReadyReason);
+        });
     }
 
     private void watch(RegisteredController<VMSnapshot> snapshots, RegisteredController<VMRestore> restores) {
@@ -127,16 +135,6 @@ final class OperatorProcess implements AutoCloseable {
                                 .collect(Collectors.joining(", ")));
     }
 
-    /** Returns what is counted; the webhooks say here when their certificate expires and what they answered. */
-    OperatorMetrics metrics() {
-        return metrics;
-    }
-
-    /** Returns what must hold for the process to be ready; the webhooks add theirs. */
-    Health ready() {
-        return ready;
-    }
-
     /**
      * Starts to work, or to stand by for the lease. Returns when the caches are warm.
      *
@@ -146,6 +144,8 @@ final class OperatorProcess implements AutoCloseable {
         if (httpPort != 0) {
             endpoint = HttpEndpoint.start(httpPort, live, ready, metrics::scrape);
         }
+        // Before the controllers, which wait for their caches: pods are not to wait for those.
+        webhook.ifPresent(Webhook::start);
         operator.start();
         started = true;
         LOG.info("started");
@@ -159,6 +159,7 @@ final class OperatorProcess implements AutoCloseable {
         if (elected) {
             leadership.release();
         }
+        webhook.ifPresent(Webhook::close);
         client.close();
         if (endpoint != null) {
             endpoint.close();

@@ -8,7 +8,10 @@ import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
 
-/** The order of the operator's packages: process, then the two controllers, then what both share. */
+/**
+ * The order of the operator's packages: process, then the two controllers, then what both share; beside the controllers
+ * the webhook's server, then admission and certificates.
+ */
 @AnalyzeClasses(packages = "dev.torpor.operator", importOptions = ImportOption.DoNotIncludeTests.class)
 class PackagesTest {
     @ArchTest
@@ -32,6 +35,40 @@ class PackagesTest {
                     "dev.torpor.operator.(snapshot|restore)..")
             .should()
             .notDependOnEachOther();
+
+    @ArchTest
+    static final ArchRule WEBHOOK_KNOWS_NO_CONTROLLER = noClasses()
+            .that()
+            .resideInAnyPackage("..operator.webhook", "..operator.admission", "..operator.certificate")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(
+                    "..operator.snapshot", "..operator.restore", "..operator.event", "io.javaoperatorsdk.operator..");
+
+    @ArchTest
+    static final ArchRule ADMISSION_KNOWS_NO_HTTP_AND_NO_CERTIFICATES = noClasses()
+            .that()
+            .resideInAPackage("..operator.admission")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(
+                    "..operator.webhook", "..operator.certificate", "com.sun.net.httpserver..", "javax.net.ssl..");
+
+    @ArchTest
+    static final ArchRule CERTIFICATES_KNOW_NO_PODS = noClasses()
+            .that()
+            .resideInAPackage("..operator.certificate")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage("..operator.webhook", "..operator.admission", "..operator.vm");
+
+    @ArchTest
+    static final ArchRule ONLY_CERTIFICATES_ARE_MADE_WITH_BOUNCY_CASTLE = noClasses()
+            .that()
+            .resideOutsideOfPackage("..operator.certificate")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("org.bouncycastle..");
 
     @ArchTest
     static final ArchRule NOBODY_KNOWS_THE_PROCESS = noClasses()
