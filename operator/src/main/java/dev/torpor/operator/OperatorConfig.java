@@ -37,7 +37,7 @@ record OperatorConfig(
               --webhook-service NAME Service that API servers call, in the operator's namespace; %s by default
               --webhook-cert-dir DIR folder with tls.crt and tls.key, if somebody else makes them
               --launcher-image IMAGE image of the init container that VM pods get; needed with a webhook
-              --image-folder DIR     folder of the agents' image stores on their nodes; VM pods get their own part
+              --image-folder DIR     folder of the images in the agents' stores (STORE/images); VM pods get their own part
                                      of it to read where their namespace allows that. None by default
             operator prepare-uninstall [--force]: remove the webhooks, unless VMs wait in images.
             The cluster is the one of KUBECONFIG, or the one that the process runs in. Logs: TORPOR_LOG_FORMAT
