@@ -5,7 +5,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # In the order in which people wait for them: the first compiles what the others share.
-kubernetes=(kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet)
+kubernetes=(kube-apiserver kube-controller-manager kube-scheduler kubectl kubelet kube-proxy)
 . "$here/go.sh"
 
 if [ -n "${TORPOR_K8S_BIN:-}" ]; then

@@ -6,11 +6,11 @@ import java.nio.charset.StandardCharsets;
 import java.util.List;
 
 /** Runs short programs of the machine. Blocks until they end. */
-final class Command {
+public final class Command {
     private Command() {}
 
     /** Runs a program that must succeed and returns its output. Throws an unchecked exception with the output if not. */
-    static String run(String... command) {
+    public static String run(String... command) {
         Kubectl.Result result = tryRun(command);
         if (result.code() != 0) {
             throw new IllegalStateException(
@@ -20,7 +20,7 @@ final class Command {
     }
 
     /** Runs a program that may fail. */
-    static Kubectl.Result tryRun(String... command) {
+    public static Kubectl.Result tryRun(String... command) {
         try {
             Process process = new ProcessBuilder(List.of(command))
                     .redirectErrorStream(true)

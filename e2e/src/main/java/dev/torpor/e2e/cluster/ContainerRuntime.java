@@ -19,17 +19,18 @@ final class ContainerRuntime implements AutoCloseable {
     private final Path socket;
     private final Child containerd;
 
-    private ContainerRuntime(Workspace workspace, Path directory, PodNetwork network) throws IOException {
+    private ContainerRuntime(Workspace workspace, Path directory, ClusterNetwork network) throws IOException {
         this.directory = directory;
         this.socket = directory.resolve("containerd.sock");
         Path cni = directory.resolve("cni");
         network.configure(cni, directory.resolve("cni-addresses"));
         Path configuration = Files.writeString(directory.resolve("config.toml"), configuration(cni));
-        this.containerd = workspace.start("containerd", Path.of("/usr/bin/containerd"), "--config=" + configuration);
+        this.containerd =
+                network.start(workspace, "containerd", Path.of("/usr/bin/containerd"), "--config=" + configuration);
     }
 
     /** Starts one and waits until it answers. */
-    static ContainerRuntime start(Workspace workspace, PodNetwork network) throws IOException {
+    static ContainerRuntime start(Workspace workspace, ClusterNetwork network) throws IOException {
         Path directory = Files.createDirectory(workspace.file("containerd"));
         ContainerRuntime runtime = new ContainerRuntime(workspace, directory, network);
         await("containerd").atMost(READY_TIMEOUT).until(() -> {

@@ -18,6 +18,7 @@ import java.time.Duration;
 import java.util.Deque;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.ConcurrentLinkedDeque;
 import java.util.concurrent.ThreadLocalRandom;
@@ -36,14 +37,23 @@ public final class ControlPlane implements AutoCloseable {
      *
      * @param controllers also the controller manager and the scheduler. Without them pods are never bound, namespaces
      *     are never emptied, and service accounts and tokens are not asked of pods
-     * @param address address that the API server binds, advertises and is reached at; with a loopback address the
-     *     service {@code kubernetes} has no endpoints
+     * @param network network to run in, at its node's address, where pods reach the service {@code kubernetes} and the
+     *     API server reaches services. Without one it is this machine's, on loopback, and that service has no endpoints
      */
-    public record Options(boolean controllers, String address) {
+    public record Options(boolean controllers, Optional<ClusterNetwork> network) {
         /** API server alone, loopback. */
-        public static final Options API_ONLY = new Options(false, "127.0.0.1");
+        public static final Options API_ONLY = new Options(false, Optional.empty());
         /** With controller manager and scheduler, loopback. */
-        public static final Options WHOLE = new Options(true, "127.0.0.1");
+        public static final Options WHOLE = new Options(true, Optional.empty());
+
+        /** With controller manager and scheduler, in a network that nodes join. */
+        static Options in(ClusterNetwork network) {
+            return new Options(true, Optional.of(network));
+        }
+
+        private String address() {
+            return network.map(ClusterNetwork::nodeAddress).orElse("127.0.0.1");
+        }
     }
 
     private final Options options;
@@ -103,7 +113,6 @@ public final class ControlPlane implements AutoCloseable {
         SigningKey.generate(workspace.file("service-account.key"), workspace.file("service-account.pub"));
         ClientCertificate.generate(kubeletClientAuthority, workspace.file("kubelet-client.key"));
         Files.writeString(workspace.file("tokens.csv"), adminToken + ",admin,admin,system:masters\n");
-        boolean loopback = options.address().startsWith("127.");
         run(
                 "kube-apiserver",
                 "--etcd-servers=" + etcd,
@@ -111,13 +120,13 @@ public final class ControlPlane implements AutoCloseable {
                 "--advertise-address=" + options.address(),
                 "--secure-port=" + port,
                 "--cert-dir=" + workspace.file("pki"),
-                "--endpoint-reconciler-type=" + (loopback ? "none" : "lease"),
+                "--endpoint-reconciler-type=" + (options.network().isEmpty() ? "none" : "lease"),
                 "--service-account-issuer=https://kubernetes.default.svc",
                 "--service-account-key-file=" + workspace.file("service-account.pub"),
                 "--service-account-signing-key-file=" + workspace.file("service-account.key"),
                 "--token-auth-file=" + workspace.file("tokens.csv"),
                 "--authorization-mode=Node,RBAC",
-                "--service-cluster-ip-range=10.96.0.0/24",
+                "--service-cluster-ip-range=" + ClusterNetwork.SERVICE_RANGE,
                 "--allow-privileged=true",
                 "--enable-admission-plugins=NodeRestriction",
                 "--disable-admission-plugins=" + (options.controllers() ? "" : "ServiceAccount"),
@@ -147,7 +156,12 @@ public final class ControlPlane implements AutoCloseable {
     }
 
     private void run(String binary, String... arguments) {
-        workspace.start(binary, binaries.path(binary), arguments);
+        Path program = binaries.path(binary);
+        if (options.network().isPresent()) {
+            options.network().get().start(workspace, binary, program, arguments);
+        } else {
+            workspace.start(binary, program, arguments);
+        }
     }
 
     private void awaitWithChildren(String what, Callable<Boolean> condition) {
@@ -291,15 +305,20 @@ public final class ControlPlane implements AutoCloseable {
                 .getMetadata()
                 .getName();
         if (options.controllers()) {
-            await("default service account")
-                    .atMost(READY_TIMEOUT)
-                    .until(() -> client.serviceAccounts()
-                                    .inNamespace(name)
-                                    .withName("default")
-                                    .get()
-                            != null);
+            awaitDefaultServiceAccount(name);
         }
         return name;
+    }
+
+    /** Waits for the service account without which pods are refused. */
+    public void awaitDefaultServiceAccount(String namespace) {
+        await("default service account")
+                .atMost(READY_TIMEOUT)
+                .until(() -> client.serviceAccounts()
+                                .inNamespace(namespace)
+                                .withName("default")
+                                .get()
+                        != null);
     }
 
     /** Returns the ends of all logs, for a failure's report. */

@@ -17,6 +17,15 @@ public final class Mounts {
         return all().stream().filter(point -> point.startsWith(directory)).toList();
     }
 
+    /**
+     * Makes a directory a mount of its own from which containers get what is mounted in it later, as every kubelet's
+     * folder is on a machine that systemd has started.
+     */
+    static void share(Path directory) {
+        Command.run("mount", "--bind", directory.toString(), directory.toString());
+        Command.run("mount", "--make-shared", directory.toString());
+    }
+
     /** Unmounts what is mounted in a directory and below, also if it is in use. */
     static void unmountBelow(Path directory) {
         for (Path point : below(directory).reversed()) {

@@ -59,6 +59,11 @@ final class NodeCgroup implements AutoCloseable {
         return "/" + name;
     }
 
+    /** Returns the folder that memory is counted in. */
+    Path memory() {
+        return isUnified() ? ROOT.resolve(name) : ROOT.resolve("memory").resolve(name);
+    }
+
     /** Kills the processes that are left in it and removes it. */
     @Override
     public void close() {

@@ -7,24 +7,30 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * This machine as a node of a {@link ControlPlane} with controllers: a real kubelet on a containerd of its own, with
- * the images of {@link ContainerImages} loaded. Needs root and the packages of {@code tools/packages.sh}. Cgroup, bridge,
- * sockets and folders are its own, so that it runs beside another container engine; closing it takes all of them away.
+ * This machine as a node of a {@link ControlPlane} with controllers: a real kubelet and kube-proxy on a containerd of its
+ * own, with the images of {@link ContainerImages} loaded. Needs root and the packages of {@code tools/packages.sh}.
+ * Cgroup, network, sockets and folders are its own, so that it runs beside another container engine; closing it takes all
+ * of them away.
  */
 public final class RealNode implements AutoCloseable {
     private static final Duration READY_TIMEOUT = Duration.ofMinutes(2);
     private static final Path CONTAINER_LOGS = Path.of("/var/log/containers");
 
     private final ControlPlane controlPlane;
+    private final ClusterNetwork network;
     private final String name;
     private final Workspace workspace = Workspace.create("node");
     private final Teardown teardown;
+    private @Nullable Path memory;
 
-    private RealNode(ControlPlane controlPlane, String name) {
+    private RealNode(ControlPlane controlPlane, ClusterNetwork network, String name) {
         this.controlPlane = controlPlane;
+        this.network = network;
         this.name = name;
         this.teardown = new Teardown("node " + name);
     }
@@ -32,11 +38,12 @@ public final class RealNode implements AutoCloseable {
     /**
      * Starts a node and waits until it is Ready. Throws an unchecked exception with the logs' ends if not.
      *
+     * @param network the one that the control plane is in
      * @param name of the node object
      */
-    public static RealNode start(ControlPlane controlPlane, String name) {
+    static RealNode start(ControlPlane controlPlane, ClusterNetwork network, String name) {
         ContainerImages images = ContainerImages.find();
-        RealNode node = new RealNode(controlPlane, name);
+        RealNode node = new RealNode(controlPlane, network, name);
         try {
             node.startParts(images);
             return node;
@@ -55,16 +62,18 @@ public final class RealNode implements AutoCloseable {
         FixedFolders folders = FixedFolders.remember();
         teardown.add(folders::removeNew);
         teardown.add(this::deleteLogLinks);
-        PodNetwork network = teardown.add(PodNetwork.create());
-        NodeCgroup cgroup = teardown.add(NodeCgroup.create(network.bridge()));
+        Mounts.share(Files.createDirectory(kubeletRoot()));
+        NodeCgroup cgroup = teardown.add(NodeCgroup.create(network.name()));
+        memory = cgroup.memory();
         ContainerRuntime runtime = teardown.add(ContainerRuntime.start(workspace, network));
         images.loadInto(runtime.socket());
-        teardown.add(startKubelet(network, cgroup, runtime));
+        teardown.add(startKubelet(cgroup, runtime));
+        teardown.add(startProxy());
         teardown.add(this::deletePods);
         awaitReady();
     }
 
-    private Child startKubelet(PodNetwork network, NodeCgroup cgroup, ContainerRuntime runtime) throws IOException {
+    private Child startKubelet(NodeCgroup cgroup, ContainerRuntime runtime) throws IOException {
         Path configuration = workspace.file("kubelet.yaml");
         Files.writeString(
                 configuration,
@@ -76,7 +85,8 @@ public final class RealNode implements AutoCloseable {
                                 runtime.endpoint(),
                                 cgroup.path())
                         .text());
-        return workspace.start(
+        return network.start(
+                workspace,
                 "kubelet",
                 controlPlane.binaries().path("kubelet"),
                 "--config=" + configuration,
@@ -85,6 +95,22 @@ public final class RealNode implements AutoCloseable {
                 "--cert-dir=" + workspace.file("kubelet-pki"),
                 "--hostname-override=" + name,
                 "--node-ip=" + network.nodeAddress());
+    }
+
+    /** Makes services reachable, from pods and from the API server. */
+    private Child startProxy() {
+        return network.start(
+                workspace,
+                "kube-proxy",
+                controlPlane.binaries().path("kube-proxy"),
+                "--kubeconfig=" + controlPlane.kubeconfigOf("system:kube-proxy"),
+                "--hostname-override=" + name,
+                "--proxy-mode=iptables",
+                "--cluster-cidr=" + network.podRange(),
+                // These settings are the machine's, not the network's.
+                "--conntrack-max-per-core=0",
+                "--conntrack-tcp-timeout-established=0s",
+                "--conntrack-tcp-timeout-close-wait=0s");
     }
 
     private void awaitReady() {
@@ -118,6 +144,11 @@ public final class RealNode implements AutoCloseable {
     /** Returns the folder that the kubelet keeps pods' volumes in. */
     public Path kubeletRoot() {
         return workspace.file("kubelet");
+    }
+
+    /** Returns the cgroup of a running pod's container. */
+    public ContainerCgroup cgroupOf(String podUid) throws IOException {
+        return ContainerCgroup.of(Objects.requireNonNull(memory), podUid);
     }
 
     /** Returns everything's directory; the logs are in {@code logs/}. */

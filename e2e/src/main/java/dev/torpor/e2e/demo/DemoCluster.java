@@ -1,9 +1,8 @@
 package dev.torpor.e2e.demo;
 
 import dev.torpor.e2e.cluster.ContainerImages;
-import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.Kubectl;
-import dev.torpor.e2e.cluster.RealNode;
+import dev.torpor.e2e.cluster.RealCluster;
 import dev.torpor.e2e.cluster.Teardown;
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -25,11 +24,14 @@ record DemoCluster(Kubectl kubectl, Path kubeconfig, String node, Path kubeletRo
 
     /** Starts one, with this machine as its node. */
     static DemoCluster start(Teardown teardown, Story story) {
-        story.step("Starting a Kubernetes control plane: etcd, API server, controller manager, scheduler");
-        ControlPlane controlPlane = teardown.add(ControlPlane.start(ControlPlane.Options.WHOLE));
-        story.step("Starting this machine as its node: containerd, runc, CNI, kubelet");
-        RealNode node = teardown.add(RealNode.start(controlPlane, "demo"));
-        return new DemoCluster(controlPlane.kubectl(), controlPlane.kubeconfig(), node.name(), node.kubeletRoot());
+        story.step("Starting a Kubernetes cluster: etcd, API server, controller manager, scheduler, and this machine");
+        story.output("as its node: containerd, runc, CNI, kubelet, kube-proxy, in a network of its own");
+        RealCluster cluster = teardown.add(RealCluster.start("demo"));
+        return new DemoCluster(
+                cluster.kubectl(),
+                cluster.controlPlane().kubeconfig(),
+                cluster.node().name(),
+                cluster.node().kubeletRoot());
     }
 
     /** Takes the cluster of a kubeconfig file, of which this machine is a node. See {@code tools/demo.sh}. */

@@ -3,11 +3,10 @@ package dev.torpor.e2e.node;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
-import dev.torpor.e2e.cluster.ControlPlane;
-import dev.torpor.e2e.cluster.ControlPlaneExtension;
+import dev.torpor.e2e.cluster.Command;
+import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.cluster.Mounts;
-import dev.torpor.e2e.cluster.RealNode;
-import dev.torpor.e2e.cluster.TestNamespace;
+import dev.torpor.e2e.cluster.RealCluster;
 import dev.torpor.e2e.guest.Tick;
 import java.io.IOException;
 import java.net.NetworkInterface;
@@ -22,17 +21,16 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.extension.ExtendWith;
 
-/** The node that other tests stand on. */
+/** The cluster that other tests stand on. */
 @Tag("node")
-@ExtendWith(ControlPlaneExtension.class)
 class RealNodeIT {
     private static final Duration PATIENCE = Duration.ofMinutes(2);
-    private static final String POD = """
+    private static final String NAMESPACE = "default";
+    private static final String VM = """
             apiVersion: v1
             kind: Pod
-            metadata: {name: vm}
+            metadata: {name: vm, labels: {app: vm}}
             spec:
               terminationGracePeriodSeconds: 1
               containers:
@@ -43,45 +41,82 @@ class RealNodeIT {
                 args: [-accel, tcg, -machine, q35, -cpu, max, -m, 256M, -nodefaults, -display, none, -serial, stdio,
                        -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, console=ttyS0 quiet]
                 volumeMounts: [{name: torpor, mountPath: /run/torpor}]
+              - name: web
+                image: torpor-vm:local
+                imagePullPolicy: Never
+                command: [httpd, -f, -p, "8080", -h, /boot]
               volumes:
               - {name: torpor, emptyDir: {}}
+            ---
+            apiVersion: v1
+            kind: Service
+            metadata: {name: vm}
+            spec:
+              selector: {app: vm}
+              ports: [{port: 80, targetPort: 8080}]
             """;
 
     @Test
-    void vmTicksAndNothingIsLeft(ControlPlane cluster, @TestNamespace String namespace) throws IOException {
+    void vmTicksServicesAnswerAndNothingIsLeft() throws IOException {
         Set<String> before = machine();
+        String filterBefore = Command.run("iptables-save");
         Path directory;
-        try (RealNode node = RealNode.start(cluster, "real")) {
-            directory = node.directory();
-            cluster.kubectl().runWithInput(POD, "apply", "-n", namespace, "-f", "-");
+        try (RealCluster cluster = RealCluster.start("real")) {
+            directory = cluster.node().directory();
+            Kubectl kubectl = cluster.kubectl();
+            cluster.controlPlane().awaitDefaultServiceAccount(NAMESPACE);
+            kubectl.runWithInput(VM, "apply", "-f", "-");
 
-            await("ticks in the pod's log").atMost(PATIENCE).untilAsserted(() -> assertThat(ticks(cluster.kubectl()
-                            .tryRun("logs", "-n", namespace, "vm")
-                            .output()))
+            await("ticks in the pod's log").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                            ticks(kubectl.tryRun("logs", "vm", "-c", "qemu").output()))
                     .hasSizeGreaterThan(2));
 
-            cluster.kubectl("exec", "-n", namespace, "vm", "--", "touch", "/run/torpor/here");
-            assertThat(node.kubeletRoot()
-                            .resolve("pods")
-                            .resolve(uid(cluster, namespace))
-                            .resolve("volumes/kubernetes.io~empty-dir/torpor/here"))
-                    .exists();
+            kubectl.run("exec", "vm", "-c", "qemu", "--", "touch", "/run/torpor/here");
+            assertThat(volume(cluster).resolve("here")).exists();
+            assertThat(volume(cluster).resolve("qmp.sock").toString())
+                    .as("as long as in the field: longer than a socket's address may be")
+                    .hasSizeGreaterThan(108);
+            podsReachTheApiAndTheApiReachesServices(cluster);
             assertThat(machine()).isNotEqualTo(before);
+            assertThat(Command.run("iptables-save")).isEqualTo(filterBefore);
         }
 
         assertThat(machine()).isEqualTo(before);
+        assertThat(Command.run("iptables-save")).isEqualTo(filterBefore);
         assertThat(Mounts.below(directory)).isEmpty();
         assertThat(processesOf(directory)).isEmpty();
         assertThat(directory).doesNotExist();
-        assertThat(cluster.kubectl("get", "nodes", "-o", "name")).isEmpty();
+    }
+
+    private static void podsReachTheApiAndTheApiReachesServices(RealCluster cluster) {
+        Kubectl kubectl = cluster.kubectl();
+        assertThat(kubectl.run(
+                        "exec",
+                        "vm",
+                        "-c",
+                        "web",
+                        "--",
+                        "sh",
+                        "-c",
+                        "wget -q --no-check-certificate -O - https://$KUBERNETES_SERVICE_HOST/version"))
+                .contains("gitVersion");
+        String service = kubectl.run("get", "service", "vm", "-o", "jsonpath={.spec.clusterIP}");
+        // From where the API server is.
+        cluster.network()
+                .runInside("/bin/busybox", "wget", "-q", "-O", "/dev/null", "http://" + service + "/initrd.gz");
+    }
+
+    private static Path volume(RealCluster cluster) {
+        String uid = cluster.kubectl().run("get", "pod", "vm", "-o", "jsonpath={.metadata.uid}");
+        return cluster.node()
+                .kubeletRoot()
+                .resolve("pods")
+                .resolve(uid)
+                .resolve("volumes/kubernetes.io~empty-dir/torpor");
     }
 
     private static List<Tick> ticks(String log) {
         return log.lines().map(Tick::parse).flatMap(Optional::stream).toList();
-    }
-
-    private static String uid(ControlPlane cluster, String namespace) {
-        return cluster.kubectl("get", "pod", "vm", "-n", namespace, "-o", "jsonpath={.metadata.uid}");
     }
 
     /** Returns what a node adds to the machine: network interfaces, cgroups, links to logs. */

@@ -1,0 +1,91 @@
+package dev.torpor.e2e.cluster;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.List;
+import java.util.stream.Stream;
+
+/**
+ * The memory cgroup of a container on a {@link RealNode}, as the kernel counts it; of a pod with several containers the
+ * one with the least limit, which the container that holds the pod's namespaces never is.
+ */
+public final class ContainerCgroup {
+    private final Path folder;
+    private final boolean unified;
+
+    private ContainerCgroup(Path folder, boolean unified) {
+        this.folder = folder;
+        this.unified = unified;
+    }
+
+    /** Finds a pod's below the folder of the node's memory cgroup. */
+    static ContainerCgroup of(Path node, String podUid) throws IOException {
+        boolean unified = NodeCgroup.isUnified();
+        try (Stream<Path> tree = Files.walk(node)) {
+            return tree.filter(path -> path.toString().contains(podUid + "/"))
+                    .filter(Files::isDirectory)
+                    .map(path -> new ContainerCgroup(path, unified))
+                    .min(Comparator.comparingLong(ContainerCgroup::limitBytes))
+                    .orElseThrow(() -> new IllegalStateException("no cgroup of pod " + podUid + " in " + node));
+        }
+    }
+
+    /** Returns the most that the container may use, page cache included. */
+    public long limitBytes() {
+        return number(unified ? "memory.max" : "memory.limit_in_bytes");
+    }
+
+    /** Returns the most that it has used, page cache included, since it was made or since {@link #resetPeak}. */
+    public long peakBytes() {
+        return number(unified ? "memory.peak" : "memory.max_usage_in_bytes");
+    }
+
+    /** Returns what it uses that is no file's. */
+    public long anonymousBytes() {
+        return entry("memory.stat", unified ? "anon" : "rss");
+    }
+
+    /** Returns how often it reached the limit, so that the kernel had to make room. */
+    public long limitHits() {
+        return unified ? entry("memory.events", "max") : number("memory.failcnt");
+    }
+
+    /** Has the peak begin at what is used now, where the kernel can do that. */
+    public void resetPeak() throws IOException {
+        if (!unified) {
+            Files.writeString(folder.resolve("memory.max_usage_in_bytes"), "0");
+            Files.writeString(folder.resolve("memory.failcnt"), "0");
+        }
+    }
+
+    /** Kills the container's processes, as the kernel does when memory runs out. */
+    public void kill() {
+        read("cgroup.procs").map(Long::parseLong).forEach(pid -> ProcessHandle.of(pid)
+                .ifPresent(ProcessHandle::destroyForcibly));
+    }
+
+    private long entry(String file, String key) {
+        return read(file)
+                .filter(line -> line.startsWith(key + " "))
+                .map(line -> Long.parseLong(line.substring(key.length() + 1)))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    private long number(String file) {
+        String text = read(file).findFirst().orElseThrow();
+        return "max".equals(text) ? Long.MAX_VALUE : Long.parseLong(text);
+    }
+
+    private Stream<String> read(String file) {
+        try {
+            List<String> lines = Files.readAllLines(folder.resolve(file));
+            return lines.stream();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+}
