@@ -13,7 +13,7 @@ import org.slf4j.LoggerFactory;
 public final class Logging {
     private static final String OURS = "dev.torpor";
     // Warns once of each API version that is not stable: of ours, in every log.
-    private static final String VERSION_WARNINGS = "io.fabric8.kubernetes.client.utils.VersionUsageUtils";
+    private static final String VERSION_WARNINGS = "io.fabric8.kubernetes.client.dsl.internal.VersionUsageUtils";
 
     private Logging() {}
 
