@@ -69,8 +69,11 @@ test-standin: jdk packages kubernetes guest ## operator and agent on a real cont
 	@tools/test.sh standin
 
 .PHONY: test-node
-test-node: jdk packages kubernetes images ## the whole way on a real kubelet
+test-node: jdk packages kubernetes images ## Torpor installed by its chart, as pods on a real kubelet
 	@tools/test.sh node
+
+.PHONY: e2e
+e2e: test-node ## the same as test-node
 
 .PHONY: bench
 bench: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes

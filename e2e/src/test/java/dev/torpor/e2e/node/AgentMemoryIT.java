@@ -1,0 +1,48 @@
+package dev.torpor.e2e.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.e2e.cluster.ContainerCgroup;
+import dev.torpor.e2e.install.InstalledTorpor;
+import java.io.IOException;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** The bytes of a VM's memory pass by the agent: it saves a VM that is bigger than what it may use itself. */
+@Tag("node")
+@ExtendWith(InstalledTorporExtension.class)
+class AgentMemoryIT {
+    private static final int MIB = 1 << 20;
+
+    @Test
+    @SuppressWarnings("SystemOut") // The figure is of use to people.
+    void aVmBiggerThanTheAgentsLimitIsSavedWithinIt(Scene scene) throws IOException {
+        String agent = scene.torpor.pods("agent").getFirst();
+        String uid = scene.kubectl.run(
+                "get", "pod", agent, "-n", InstalledTorpor.NAMESPACE, "-o", "jsonpath={.metadata.uid}");
+        scene.start(VmManifest.of("big").memory(448, 208));
+        ContainerCgroup memory = scene.cluster.node().cgroupOf(uid);
+        memory.resetPeak();
+        long restBytes = memory.anonymousBytes();
+
+        scene.snapshot("big-saved", "big");
+        scene.awaitReady("vmsnap/big-saved");
+
+        long peakBytes = memory.peakBytes();
+        long imageBytes = Long.parseLong(scene.field("vmsnap/big-saved", ".status.image.allocatedBytes"));
+        System.out.printf(
+                "agent's cgroup: limit %d MiB, anonymous at rest %d MiB, after the save %d MiB, most of all kinds %d MiB;"
+                        + " image %d MiB%n",
+                memory.limitBytes() / MIB,
+                restBytes / MIB,
+                memory.anonymousBytes() / MIB,
+                peakBytes / MIB,
+                imageBytes / MIB);
+        assertThat(imageBytes).isGreaterThan(memory.limitBytes());
+        assertThat(peakBytes).isLessThanOrEqualTo(memory.limitBytes());
+        assertThat(memory.limitHits())
+                .as("times that the kernel had to make room")
+                .isZero();
+    }
+}

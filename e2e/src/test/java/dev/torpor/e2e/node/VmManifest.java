@@ -1,0 +1,85 @@
+package dev.torpor.e2e.node;
+
+import java.util.List;
+
+/**
+ * An ordinary workload that runs QEMU, plus the label that makes it a VM: nothing in it knows of a launcher.
+ *
+ * @param name of the workload and of the VM
+ * @param memoryMiB the guest's memory
+ * @param fillMiB how much of it the guest fills with random data, which it checks at each tick
+ * @param podSpec further lines of the pod's spec
+ * @param containerSpec further lines of the container
+ */
+record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec, List<String> containerSpec) {
+
+    /** A small VM. */
+    static VmManifest of(String name) {
+        return new VmManifest(name, 192, 0, List.of(), List.of());
+    }
+
+    VmManifest memory(int memory, int fill) {
+        return new VmManifest(name, memory, fill, podSpec, containerSpec);
+    }
+
+    VmManifest podSpec(String... lines) {
+        return new VmManifest(name, memoryMiB, fillMiB, List.of(lines), containerSpec);
+    }
+
+    VmManifest containerSpec(String... lines) {
+        return new VmManifest(name, memoryMiB, fillMiB, podSpec, List.of(lines));
+    }
+
+    /** Returns it as a bare pod. */
+    String pod() {
+        return """
+                apiVersion: v1
+                kind: Pod
+                metadata:
+                  name: %1$s
+                  labels: {torpor.dev/vm: %1$s}
+                spec:
+                """.formatted(name) + spec().indent(2);
+    }
+
+    /** Returns it as a StatefulSet of one; its pod is {@code <name>-0}. */
+    String statefulSet() {
+        return """
+                apiVersion: apps/v1
+                kind: StatefulSet
+                metadata:
+                  name: %1$s
+                spec:
+                  replicas: 1
+                  serviceName: %1$s
+                  updateStrategy: {type: OnDelete}
+                  selector:
+                    matchLabels: {app: %1$s}
+                  template:
+                    metadata:
+                      labels: {app: %1$s, torpor.dev/vm: %1$s}
+                    spec:
+                """.formatted(name) + spec().indent(6);
+    }
+
+    private String spec() {
+        String append = "console=ttyS0 quiet" + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "");
+        return """
+                terminationGracePeriodSeconds: 2
+                automountServiceAccountToken: false
+                %s
+                containers:
+                - name: qemu
+                  image: torpor-vm:local
+                  imagePullPolicy: Never
+                  command: [qemu-system-x86_64]
+                  args: [-machine, pc-q35-10.0, -accel, tcg, -cpu, max, -m, %dM, -nodefaults, -display, none,
+                         -serial, stdio, -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, %s]
+                %s
+                """.formatted(
+                        String.join("\n", podSpec),
+                        memoryMiB,
+                        append,
+                        String.join("\n", containerSpec).indent(2));
+    }
+}

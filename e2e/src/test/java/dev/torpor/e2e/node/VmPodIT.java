@@ -1,0 +1,76 @@
+package dev.torpor.e2e.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.e2e.guest.Tick;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** An ordinary QEMU pod plus one label: it boots, is saved, comes back, and kubectl shows what a person needs. */
+@Tag("node")
+@ExtendWith(InstalledTorporExtension.class)
+class VmPodIT {
+    @Test
+    void aBarePodIsSavedAndComesBackWhereItWas(Scene scene) {
+        Tick before = scene.start(VmManifest.of("web").memory(256, 32));
+        kubectlShowsTheVm(scene);
+
+        scene.snapshot("web-saved", "web");
+        scene.awaitReady("vmsnap/web-saved");
+        assertThat(scene.tryKubectl("get", "pod", "web").output()).contains("NotFound");
+        assertThat(scene.kubectl("get", "vmsnap", "-o", "wide"))
+                .contains(
+                        "web-saved",
+                        "Ready",
+                        "qemu-direct",
+                        scene.cluster.node().name());
+        assertThat(scene.kubectl("describe", "vmsnap", "web-saved")).contains("Image:", "Conditions:");
+
+        scene.restore("web-back", "web-saved");
+        scene.awaitReady("vmrest/web-back");
+        scene.awaitGoingOn("web", before);
+        assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
+        assertThat(scene.kubectl("describe", "vmrest", "web-back")).contains("Conditions:");
+    }
+
+    private static void kubectlShowsTheVm(Scene scene) {
+        assertThat(scene.kubectl("logs", "web")).contains("torpor: asking the agent of this node", "torpor: starting ");
+        assertThat(scene.kubectl("exec", "web", "--", "ls", "/run/torpor")).contains("qmp.sock", "bin");
+        assertThat(scene.kubectl("describe", "pod", "web")).contains("torpor-launcher", "Started container qemu");
+        assertThat(scene.cluster
+                        .node()
+                        .kubeletRoot()
+                        .resolve("pods")
+                        .resolve(scene.field("pod/web", ".metadata.uid"))
+                        .resolve("volumes/kubernetes.io~empty-dir/torpor/qmp.sock")
+                        .toString())
+                .as("as long as in the field: longer than a socket's address may be")
+                .hasSizeGreaterThan(108);
+    }
+
+    @Test
+    void aStatefulSetsVmIsCheckpointedAndNotStopped(Scene scene) {
+        scene.apply(VmManifest.of("db").statefulSet());
+        Tick before = scene.awaitTick("db-0");
+
+        scene.snapshot("db-stop", "db");
+        assertThat(scene.awaitFailure("vmsnap/db-stop")).startsWith("ControllerWouldRecreate: ");
+
+        scene.snapshot("db-checkpoint", "db", "mode: Checkpoint");
+        scene.awaitReady("vmsnap/db-checkpoint");
+        Tick atCheckpoint = scene.awaitTick("db-0");
+        scene.awaitGoingOn("db-0", atCheckpoint);
+        assertThat(atCheckpoint.nonce()).isEqualTo(before.nonce());
+    }
+
+    @Test
+    void aVolumeInMemoryOfALaterPodReachesTheAgent(Scene scene) {
+        // A tmpfs is a mount of the node, made after the agent's container: it is seen by propagation only.
+        Tick before =
+                scene.start(VmManifest.of("tmp").podSpec("volumes:", "- {name: torpor, emptyDir: {medium: Memory}}"));
+        scene.snapshot("tmp-checkpoint", "tmp", "mode: Checkpoint");
+        scene.awaitReady("vmsnap/tmp-checkpoint");
+        scene.awaitGoingOn("tmp", before);
+    }
+}
