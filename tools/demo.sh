@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# The demo: installs and builds what is missing, then saves a VM and brings it back on a Kubernetes node that lives as
-# long as the demo does. Debian 12, as root, with JDK 25, Maven and Go. The first run on a machine compiles Kubernetes.
+# The demo: installs and builds what is missing, then installs Torpor by its chart on a Kubernetes node that lives as long
+# as the demo does, saves a VM and brings it back. Debian 12, as root, with JDK 25, Maven and Go. The first run on a machine
+# compiles Kubernetes and helm.
 #
-#   TORPOR_K8S_BIN       folder with etcd, kube-apiserver, kube-controller-manager, kube-scheduler, kubelet and kubectl:
-#                        nothing is compiled
-#   KUBECONFIG           a cluster whose node is this machine, with containerd: no control plane or node is started.
-#                        Then, where they are not the usual ones:
+#   TORPOR_K8S_BIN       folder with etcd and the Kubernetes binaries, kubectl and kube-proxy among them: none are compiled
+#   KUBECONFIG           a cluster of version 1.32 or newer with a node that is this machine, with containerd, and a user
+#                        who may do everything: no control plane or node is started. Torpor is installed on that node
+#                        alone, unless the cluster has it, and taken away. Where they are not the usual ones:
 #   TORPOR_NODE          the node's name (else the only one, or the one called like this machine)
 #   TORPOR_KUBELET_ROOT  its kubelet's folder (else /var/lib/kubelet)
+#   TORPOR_STORE         folder for the images on it, which is deleted in the end (else /var/lib/torpor-demo)
 #   TORPOR_CONTAINERD    its containerd's socket (else /run/containerd/containerd.sock)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -26,6 +28,8 @@ else
   say "Kubernetes, compiled from its sources"
   tools/kubernetes.sh >/dev/null
 fi
+say "helm, compiled from its sources"
+tools/helm.sh >/dev/null
 say "Torpor itself"
 mvn -q -ntp -B -Dstyle.color=never package -DskipTests
 say "the guest and the container images"

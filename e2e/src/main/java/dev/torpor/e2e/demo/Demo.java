@@ -1,18 +1,17 @@
 package dev.torpor.e2e.demo;
 
-import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.cluster.Teardown;
 import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.install.InstalledTorpor;
 import dev.torpor.e2e.tree.WorkTree;
 import dev.torpor.telemetry.log.LogSettings;
 import dev.torpor.telemetry.log.Logging;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -39,7 +38,7 @@ public final class Demo {
     private final Story story = new Story();
     private final Teardown teardown = new Teardown("the demo");
     private final @Nullable Path kubeconfig;
-    private @Nullable TorporProcesses torpor;
+    private @Nullable InstalledTorpor torpor;
 
     private Demo(@Nullable Path kubeconfig) {
         this.kubeconfig = kubeconfig;
@@ -71,7 +70,7 @@ public final class Demo {
         } catch (IOException | RuntimeException e) {
             story.step("FAILED: " + e.getMessage());
             if (torpor != null) {
-                story.output(torpor.logTails());
+                story.output(torpor.describe());
             }
         } catch (InterruptedException e) {
             story.step("Interrupted");
@@ -94,21 +93,19 @@ public final class Demo {
         Kubectl kubectl = cluster.kubectl();
         story.output(kubectl.run("get", "nodes", "-o", "wide"));
 
-        story.step("Installing Torpor: its API, the operator, and the agent of node " + cluster.node());
-        story.output("everything below is in the namespace " + NAMESPACE);
-        new Installation(kubectl, NAMESPACE, teardown, kubeconfig != null).install();
-        TorporProcesses processes = teardown.add(new TorporProcesses(cluster));
-        torpor = processes;
-        processes.start();
+        story.step("Installing Torpor from its chart: two operators, of which one leads, and an agent on each node");
+        InstalledTorpor installed =
+                new InstalledTorpor(kubectl, cluster.kubeconfig(), cluster.kubeletRoot(), cluster.store());
+        torpor = installed;
+        new Installation(cluster, installed, NAMESPACE, teardown).install(story);
         if (kubectl.run("get", "vmsnapshotclasses", "-o", "name").isBlank()) {
             kubectl.runWithInput(SLOW_CLASS, "apply", "-f", "-");
         }
-        if (kubeconfig != null) {
-            teardown.add(() -> Installation.empty(kubectl, NAMESPACE));
-        }
-        story.output(kubectl.run("get", "lease", "-n", Torpor.SYSTEM_NAMESPACE));
+        story.command("kubectl get pods -n " + InstalledTorpor.NAMESPACE);
+        story.output(kubectl.run("get", "pods", "-n", InstalledTorpor.NAMESPACE));
+        story.output("everything below is in the namespace " + NAMESPACE);
 
-        Tick before = boot(kubectl, processes);
+        Tick before = boot(kubectl);
         double saved = story.seconds();
         TimeUnit.SECONDS.sleep(AWAY_SECONDS);
         Tick after = restore(kubectl);
@@ -116,10 +113,11 @@ public final class Demo {
     }
 
     /** Boots the VM, saves it, shows the image, and returns the last tick before. */
-    private Tick boot(Kubectl kubectl, TorporProcesses processes) throws IOException, InterruptedException {
-        story.step("Starting a VM: a pod that runs QEMU. Its guest counts seconds, and shows a number (nonce)");
-        story.output("that it made at boot and that is nowhere but in its RAM");
-        apply(kubectl, "vm-pod-without-webhook.yaml");
+    private Tick boot(Kubectl kubectl) throws InterruptedException {
+        story.step(
+                "Starting a VM: an ordinary pod that runs QEMU, plus a label. Its guest counts seconds, and shows a");
+        story.output("number (nonce) that it made at boot and that is nowhere but in its RAM");
+        apply(kubectl, "vm-pod.yaml");
         try (GuestLog log = GuestLog.follow(kubectl, NAMESPACE, POD, line -> story.output(POD + ": " + line))) {
             log.awaitTicks(TICKS_SHOWN);
 
@@ -133,26 +131,29 @@ public final class Demo {
             story.step("The VM is a file now; its pod is gone");
             show(kubectl, "get", "pods");
             show(kubectl, "get", "vmsnap", "-o", "wide");
-            inspect(kubectl, processes);
+            inspect(kubectl);
             return log.ticks().getLast();
         }
     }
 
-    private void inspect(Kubectl kubectl, TorporProcesses processes) throws IOException, InterruptedException {
+    private void inspect(Kubectl kubectl) {
         String uid = kubectl.run("get", "vmsnap/web-saved", "-n", NAMESPACE, "-o", "jsonpath={.metadata.uid}");
-        List<String> command = List.of(
-                TorporProcesses.agent().toString(),
-                "image",
-                "inspect",
-                "--store",
-                processes.store().toString(),
-                uid);
-        story.command("bin/torpor-agent " + String.join(" ", command.subList(1, command.size())));
-        Process inspect = new ProcessBuilder(command).redirectErrorStream(true).start();
-        story.output(new String(inspect.getInputStream().readAllBytes(), StandardCharsets.UTF_8));
-        if (inspect.waitFor() != 0) {
-            throw new IllegalStateException("the image cannot be inspected");
-        }
+        String store = Objects.requireNonNull(torpor).store().toString();
+        String[] command = {
+            "exec",
+            "-n",
+            InstalledTorpor.NAMESPACE,
+            "ds/torpor-agent",
+            "--",
+            "torpor-agent",
+            "image",
+            "inspect",
+            "--store",
+            store,
+            uid
+        };
+        story.command("kubectl " + String.join(" ", command));
+        story.output(kubectl.run(command));
     }
 
     /** Brings the VM back and returns its first tick. */

@@ -19,8 +19,10 @@ import java.util.Map;
  * @param kubeconfig file of a user who may do everything
  * @param node name of the node that this machine is
  * @param kubeletRoot folder of that node's kubelet
+ * @param store folder for Torpor's images on that node
+ * @param kept whether the cluster is somebody's who goes on using it: then what was not there is taken away
  */
-record DemoCluster(Kubectl kubectl, Path kubeconfig, String node, Path kubeletRoot) {
+record DemoCluster(Kubectl kubectl, Path kubeconfig, String node, Path kubeletRoot, Path store, boolean kept) {
 
     /** Starts one, with this machine as its node. */
     static DemoCluster start(Teardown teardown, Story story) {
@@ -31,7 +33,9 @@ record DemoCluster(Kubectl kubectl, Path kubeconfig, String node, Path kubeletRo
                 cluster.kubectl(),
                 cluster.controlPlane().kubeconfig(),
                 cluster.node().name(),
-                cluster.node().kubeletRoot());
+                cluster.node().kubeletRoot(),
+                cluster.node().directory().resolve("store"),
+                false);
     }
 
     /** Takes the cluster of a kubeconfig file, of which this machine is a node. See {@code tools/demo.sh}. */
@@ -49,7 +53,9 @@ record DemoCluster(Kubectl kubectl, Path kubeconfig, String node, Path kubeletRo
                 kubectl,
                 kubeconfig,
                 node,
-                Path.of(environment.getOrDefault("TORPOR_KUBELET_ROOT", "/var/lib/kubelet")));
+                Path.of(environment.getOrDefault("TORPOR_KUBELET_ROOT", "/var/lib/kubelet")),
+                Path.of(environment.getOrDefault("TORPOR_STORE", "/var/lib/torpor-demo")),
+                true);
     }
 
     private static String thisMachine(Kubectl kubectl) {
