@@ -52,6 +52,10 @@ test-chart: lint-chart ## unit tests of the chart; the api tier runs them too, a
 test: jdk packages kubernetes helm images ## all tests, and how many ran on each tier
 	@tools/test.sh
 
+.PHONY: test-full
+test-full: test ## the same, and the tests of the API on the oldest and the newest Kubernetes that is supported
+	@for v in oldest newest; do TORPOR_K8S=$$v tools/kubernetes.sh >/dev/null && TORPOR_K8S=$$v tools/test.sh api || exit 1; done
+
 .PHONY: test-unit
 test-unit: jdk ## unit tests: no environment needed, under 2 minutes
 	@tools/test.sh unit
