@@ -1,10 +1,12 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /** The image file in the node's store. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 public record ImageStatus(
         @JsonPropertyDescription("Path of the file, relative to the store.") @Nullable
         String path,

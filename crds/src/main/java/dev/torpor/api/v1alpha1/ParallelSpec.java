@@ -1,11 +1,13 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Max;
 import io.fabric8.generator.annotation.Min;
 import org.jspecify.annotations.Nullable;
 
 /** How a save is parallelized; what is absent is chosen for the machine, and what was chosen is in status. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 public record ParallelSpec(
         @Min(1)
         @Max(255)

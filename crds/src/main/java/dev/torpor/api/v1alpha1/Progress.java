@@ -1,9 +1,11 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import org.jspecify.annotations.Nullable;
 
 /** How far a save or load is, in bytes of guest memory. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 public record Progress(
         @JsonPropertyDescription("Bytes of guest memory in all.") @Nullable
         Long totalBytes,

@@ -1,11 +1,13 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Size;
 import io.fabric8.generator.annotation.ValidationRule;
 import org.jspecify.annotations.Nullable;
 
 /** Which instance of the VM is meant. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 public record SourceSpec(
         @JsonPropertyDescription(
                 "UID of the pod that runs the VM; a snapshot of any other instance is refused. Absent: whichever is live.")

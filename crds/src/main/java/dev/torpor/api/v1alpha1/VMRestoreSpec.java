@@ -1,6 +1,7 @@
 package dev.torpor.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
@@ -11,6 +12,7 @@ import io.fabric8.generator.annotation.ValidationRule;
 import org.jspecify.annotations.Nullable;
 
 /** Which snapshot to restore, and how. Immutable. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 @ValidationRule(
         value = "self == oldSelf",
         message = "spec cannot be changed: a VMRestore is one restore; create another VMRestore instead")

@@ -1,6 +1,8 @@
 package dev.torpor.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonFormat;
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -8,6 +10,7 @@ import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /** What became of a VMRestore. Each field and condition type has one writer: operator or agent. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 @JsonInclude(JsonInclude.Include.NON_NULL)
 @JsonClassDescription("What became of the restore. The conditions are the truth, the rest explains them.")
 public final class VMRestoreStatus {
@@ -15,6 +18,7 @@ public final class VMRestoreStatus {
     private @Nullable Long observedGeneration;
 
     @JsonPropertyDescription("Summary of the conditions, for people.")
+    @JsonFormat(with = JsonFormat.Feature.READ_UNKNOWN_ENUM_VALUES_AS_NULL)
     private @Nullable RestorePhase phase;
 
     @JsonPropertyDescription(

@@ -1,11 +1,13 @@
 package dev.torpor.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Min;
 import org.jspecify.annotations.Nullable;
 
 /** Defaults for snapshots. A snapshot's own fields win. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 @JsonClassDescription("Defaults for snapshots; a snapshot's own fields win.")
 public record VMSnapshotClassSpec(
         @JsonPropertyDescription("How saves are parallelized.") @Nullable

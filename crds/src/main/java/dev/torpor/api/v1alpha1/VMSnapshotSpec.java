@@ -1,6 +1,7 @@
 package dev.torpor.api.v1alpha1;
 
 import com.fasterxml.jackson.annotation.JsonClassDescription;
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import io.fabric8.generator.annotation.Default;
 import io.fabric8.generator.annotation.Max;
@@ -11,6 +12,7 @@ import io.fabric8.generator.annotation.ValidationRule;
 import org.jspecify.annotations.Nullable;
 
 /** What to save, and how. Immutable but for cancel and deletionPolicy. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 @ValidationRule(
         value = "self.vmName == oldSelf.vmName",
         fieldPath = ".vmName",

@@ -1,9 +1,11 @@
 package dev.torpor.api.v1alpha1;
 
+import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import org.jspecify.annotations.Nullable;
 
 /** What was saved. */
+@JsonIgnoreProperties(ignoreUnknown = true)
 public record VMStatus(
         @JsonPropertyDescription("Version of the QEMU that was saved.") @Nullable
         String qemuVersion,
