@@ -9,6 +9,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * The chart of this work tree, installed in a cluster with the images that {@code tools/images.sh} packs. The nodes must
@@ -20,6 +22,7 @@ public final class InstalledTorpor {
 
     private static final String RELEASE = "torpor";
     private static final Duration PATIENCE = Duration.ofMinutes(2);
+    private static final Pattern REVISION = Pattern.compile("\"version\":(\\d+)");
     private static final String LEASE = "torpor-operator";
     private static final String TAG = "local";
 
@@ -95,6 +98,16 @@ public final class InstalledTorpor {
             arguments.add("--set=" + value);
         }
         return helm.run(arguments.toArray(String[]::new));
+    }
+
+    /** Puts right what Helm thinks of it after an uninstall that was refused: rolls back to the last revision. */
+    public void rollBack() {
+        String status = helm.run("status", RELEASE, "--namespace=" + NAMESPACE, "--output=json");
+        Matcher revision = REVISION.matcher(status);
+        if (!revision.find()) {
+            throw new IllegalStateException("helm tells no revision: " + status);
+        }
+        helm.run("rollback", RELEASE, revision.group(1), "--namespace=" + NAMESPACE, "--wait", "--timeout=3m");
     }
 
     /** Uninstalls it and waits until its pods are gone; may be refused. */

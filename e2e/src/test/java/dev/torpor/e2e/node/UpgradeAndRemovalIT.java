@@ -54,6 +54,7 @@ class UpgradeAndRemovalIT {
                 .as("webhooks of a Torpor that stays")
                 .isNotBlank();
 
+        scene.torpor.rollBack();
         scene.torpor.upgrade("uninstall.force=true");
         Kubectl.Result removed = scene.torpor.uninstall();
         try {

@@ -47,9 +47,10 @@ public final class UninstallGuard {
             waiting.forEach(snapshot -> out.println("  " + describe(snapshot)));
             if (!force) {
                 out.println("Torpor stays: nothing else can start them again where they were. The images are safe."
-                        + " Restore these VMSnapshots or delete them, or uninstall with uninstall.force=true"
-                        + " (helm upgrade --reuse-values --set uninstall.force=true): the images stay on their nodes then,"
-                        + " and the next install finds them.");
+                        + " Restore these VMSnapshots or delete them, and uninstall again. Helm takes the release for half"
+                        + " removed now, though nothing is: helm rollback to its last revision mends that. To uninstall all"
+                        + " the same, roll back, then helm upgrade --reuse-values --set uninstall.force=true: the images"
+                        + " stay on their nodes, and the next install finds them.");
                 return false;
             }
             out.println("Uninstalling all the same, as uninstall.force says: the images stay on their nodes.");
