@@ -13,6 +13,7 @@ import java.net.NetworkInterface;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -85,6 +86,7 @@ class RealNodeIT {
         assertThat(Command.run("iptables-save")).isEqualTo(filterBefore);
         assertThat(Mounts.below(directory)).isEmpty();
         assertThat(processesOf(directory)).isEmpty();
+        assertThat(logLinksInto(directory)).isEmpty();
         assertThat(directory).doesNotExist();
     }
 
@@ -119,15 +121,32 @@ class RealNodeIT {
         return log.lines().map(Tick::parse).flatMap(Optional::stream).toList();
     }
 
-    /** Returns what a node adds to the machine: network interfaces, cgroups, links to logs. */
+    /** Returns what a node adds to the machine: network interfaces, cgroups. */
     private static Set<String> machine() throws IOException {
         Set<String> found = NetworkInterface.networkInterfaces()
                 .map(NetworkInterface::getName)
                 .collect(Collectors.toCollection(TreeSet::new));
-        for (String folder : List.of("/sys/fs/cgroup", "/sys/fs/cgroup/memory", "/var/log/containers")) {
+        for (String folder : List.of("/sys/fs/cgroup", "/sys/fs/cgroup/memory")) {
             if (Files.isDirectory(Path.of(folder))) {
                 try (Stream<Path> entries = Files.list(Path.of(folder))) {
                     entries.map(Path::toString).forEach(found::add);
+                }
+            }
+        }
+        return found;
+    }
+
+    /** Those of other nodes on the machine come and go. */
+    private static List<Path> logLinksInto(Path directory) throws IOException {
+        Path folder = Path.of("/var/log/containers");
+        if (!Files.isDirectory(folder)) {
+            return List.of();
+        }
+        List<Path> found = new ArrayList<>();
+        try (Stream<Path> links = Files.list(folder)) {
+            for (Path link : links.filter(Files::isSymbolicLink).toList()) {
+                if (Files.readSymbolicLink(link).startsWith(directory)) {
+                    found.add(link);
                 }
             }
         }
