@@ -40,8 +40,17 @@ public enum FailureReason {
     /** {@code Save} of a pod whose controller would start it again at once. */
     ControllerWouldRecreate(Kind.TERMINAL),
 
-    /** This release does not do what {@code spec.mode} asks for. */
-    ModeNotSupported(Kind.TERMINAL),
+    /** The VM is saved already: its memory waits in another managed image. */
+    AlreadySaved(Kind.TERMINAL),
+
+    /** The pod of the VM is not what it was when its memory was saved: another command, image, size or volume. */
+    DefinitionChanged(Kind.TERMINAL),
+
+    /** The StatefulSet is about to replace the VM's pod by a new template, which would end the VM right after its resume. */
+    RolloutPending(Kind.RETRYABLE),
+
+    /** The image's node takes no pods: it is cordoned. */
+    NodeUnschedulable(Kind.RETRYABLE),
 
     /** The pod does not start QEMU through the launcher, so its next start could not be held. */
     LauncherMissing(Kind.TERMINAL),

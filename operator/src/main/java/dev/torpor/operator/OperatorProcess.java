@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.gate.GateReconciler;
 import dev.torpor.operator.metrics.ObjectCount;
 import dev.torpor.operator.metrics.OperatorMetrics;
 import dev.torpor.operator.restore.RestoreReconciler;
@@ -36,7 +37,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The two controllers, their leadership, and the webhook, which needs none; wired together. */
+/** The three controllers, their leadership, and the webhook, which needs none; wired together. */
 final class OperatorProcess implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(OperatorProcess.class);
     /** A step is a handful of API calls; none is waited for longer at the end. */
@@ -86,6 +87,7 @@ final class OperatorProcess implements AutoCloseable {
         var restores = operator.register(
                 new RestoreReconciler(client, writer, events, stores, lock, clock),
                 overrider -> overrider.withRetry(retry()));
+        var _ = operator.register(new GateReconciler(client, events), overrider -> overrider.withRetry(retry()));
         watch(snapshots, restores);
         live.with("steps", steps::stuck);
         ready.with("informers", this::unsynced);

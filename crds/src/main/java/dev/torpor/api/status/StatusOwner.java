@@ -38,7 +38,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "manifestRevision",
                     "cancelRequested",
                     "consumedBy"),
-            Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED));
+            Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.RESUMABLE));
 
     /** The agent's part of a VMSnapshot. */
     public static final StatusOwner<VMSnapshot, VMSnapshotStatus> SNAPSHOT_AGENT = new StatusOwner<>(

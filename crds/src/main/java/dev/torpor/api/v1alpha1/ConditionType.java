@@ -8,6 +8,9 @@ public final class ConditionType {
     public static final String RECONCILING = "Reconciling";
     /** Operator. It failed for good (kstatus). */
     public static final String STALLED = "Stalled";
+    /** Operator, of a managed VMSnapshot whose image waits. The VM is being started from it; else the reason why not yet. */
+    public static final String RESUMABLE = "Resumable";
+
     /** Agent, of a VMSnapshot. The image is committed on the node's disk. */
     public static final String SAVED = "Saved";
     /** Agent. The image's file is there and its recorded lengths and checksums hold. */

@@ -15,6 +15,15 @@ public final class Torpor {
     public static final String DEFAULT_CLASS_ANNOTATION = "torpor.dev/is-default-class";
     /** Annotation of a pod that the operator recreated: UID of the VMRestore that it was created for. */
     public static final String RESTORE_ANNOTATION = "torpor.dev/restore-uid";
+    /** Scheduling gate of a VM's pod while a managed image of the VM waits. */
+    public static final String SAVED_GATE = "torpor.dev/saved";
+
+    /**
+     * Annotation of a managed VMSnapshot whose image waits: it may be deleted, and the VM's memory with it. Any value but
+     * {@code "false"}.
+     */
+    public static final String DISCARD_ANNOTATION = "torpor.dev/discard";
+
     /** Finalizer of a VMSnapshot whose image file may exist; the node's agent removes it after the file. */
     public static final String IMAGE_FINALIZER = "torpor.dev/image";
     /** Name of the volume, and of the directory below {@code /run}, that launcher and agent share. */

@@ -40,6 +40,14 @@ import org.jspecify.annotations.Nullable;
                 "has(self.deadlineSeconds) == has(oldSelf.deadlineSeconds) && (!has(self.deadlineSeconds) || self.deadlineSeconds == oldSelf.deadlineSeconds)",
         fieldPath = ".deadlineSeconds",
         message = "deadlineSeconds" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value = "has(self.resume) == has(oldSelf.resume) && (!has(self.resume) || self.resume == oldSelf.resume)",
+        fieldPath = ".resume",
+        message = "resume" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value = "!has(self.resume) || (has(self.mode) && self.mode == 'ManagedSave')",
+        fieldPath = ".resume",
+        message = "resume is for mode ManagedSave only: what starts the VM again after the other modes is up to you")
 @JsonClassDescription("What to save, and how. Immutable but for cancel and deletionPolicy: it is one save.")
 public record VMSnapshotSpec(
         @Required
@@ -53,7 +61,7 @@ public record VMSnapshotSpec(
 
         @Default("Save")
         @JsonPropertyDescription(
-                "What happens to the VM afterwards: Save stops it, Checkpoint lets it carry on, ManagedSave (not in this release: refused with ModeNotSupported) stops it until its next start.")
+                "What happens to the VM afterwards: Save stops it, Checkpoint lets it carry on, ManagedSave stops it, and its next start resumes it from here.")
         @Nullable
         SaveMode mode,
 
@@ -85,6 +93,11 @@ public record VMSnapshotSpec(
         @JsonPropertyDescription(
                 "What becomes of the image file when this object is deleted. Absent: the class decides, else Delete.")
         @Nullable
-        DeletionPolicy deletionPolicy) {
+        DeletionPolicy deletionPolicy,
+
+        @JsonPropertyDescription(
+                "Of a ManagedSave: what starts the VM again. WhenReady: the operator, as soon as the node takes pods and its store answers; Manual: a VMRestore. Absent: WhenReady.")
+        @Nullable
+        ResumePolicy resume) {
     static final String FROZEN = " cannot be changed: a VMSnapshot is one save; create another VMSnapshot instead";
 }

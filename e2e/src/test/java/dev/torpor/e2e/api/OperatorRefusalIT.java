@@ -124,7 +124,7 @@ class OperatorRefusalIT {
         OperatorScene.assertStalled(
                 scene.awaitSnapshotReason("web-1", "ControllerWouldRecreate"),
                 "ControllerWouldRecreate",
-                "Pod web-pod belongs to ConfigMap controller, which would start the VM again as soon as it is saved. Use mode Checkpoint, or a bare pod. The VM runs.");
+                "Pod web-pod belongs to ConfigMap controller, which would start the VM again as soon as it is saved. Use mode ManagedSave, whose image the next start resumes, or Checkpoint. The VM runs.");
         assertThat(scene.snapshot("web-1").getStatus().getPhase()).isEqualTo(SnapshotPhase.Failed);
         scene.create("web-2", OperatorScene.spec("web", SaveMode.Checkpoint, null, 300));
         scene.awaitSnapshot("web-2", SnapshotPhase.Bound);
@@ -157,21 +157,11 @@ class OperatorRefusalIT {
     }
 
     @Test
-    void managedSaveIsRefused() {
-        node.runVm(scene.namespace(), "web", "web-pod");
-        scene.create("web-1", OperatorScene.spec("web", SaveMode.ManagedSave, null, 300));
-
-        OperatorScene.assertStalled(
-                scene.awaitSnapshotReason("web-1", "ModeNotSupported"),
-                "ModeNotSupported",
-                "This release does not do mode ManagedSave. Use Save, or Checkpoint. Nothing was done to the VM.");
-    }
-
-    @Test
     void anotherInstanceThanTheMeantOneIsRefused() {
         Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
         scene.create(
-                "web-1", new VMSnapshotSpec("web", SaveMode.Save, null, new SourceSpec("u0"), null, null, null, null));
+                "web-1",
+                new VMSnapshotSpec("web", SaveMode.Save, null, new SourceSpec("u0"), null, null, null, null, null));
 
         OperatorScene.assertStalled(
                 scene.awaitSnapshotReason("web-1", "PodReplaced"),
@@ -308,15 +298,18 @@ class OperatorRefusalIT {
 
     @Test
     void restoreOfAFailedSnapshotIsRefused() {
-        node.runVm(scene.namespace(), "web", "web-pod");
-        scene.create("web-1", OperatorScene.spec("web", SaveMode.ManagedSave, null, 300));
+        Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
+        scene.create(
+                "web-1",
+                new VMSnapshotSpec("web", SaveMode.Save, null, new SourceSpec("u0"), null, null, null, null, null));
         scene.awaitSnapshot("web-1", SnapshotPhase.Failed);
         scene.restore("back", "web-1");
 
         OperatorScene.assertStalled(
                 scene.awaitRestoreReason("back", "SnapshotUnusable"),
                 "SnapshotUnusable",
-                "VMSnapshot web-1 cannot be restored: ModeNotSupported: This release does not do mode ManagedSave. Use Save, or Checkpoint. Nothing was done to the VM.");
+                "VMSnapshot web-1 cannot be restored: PodReplaced: spec.source.podUID is u0, and the live pod web-pod has UID %s. Make a new VMSnapshot for that one. The VM runs."
+                        .formatted(pod.getMetadata().getUid()));
     }
 
     @Test

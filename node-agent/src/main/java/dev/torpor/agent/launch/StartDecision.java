@@ -2,6 +2,7 @@ package dev.torpor.agent.launch;
 
 import dev.torpor.agent.launch.StartFacts.ActiveRestore;
 import dev.torpor.agent.launch.StartFacts.Away;
+import dev.torpor.agent.launch.StartFacts.SavedImage;
 import dev.torpor.agent.launch.StartFacts.Seen;
 import dev.torpor.agent.launch.VmRecord.HandOver;
 import dev.torpor.agent.launch.VmRecord.LastRun;
@@ -36,8 +37,7 @@ public sealed interface StartDecision {
         VmRecord journal = facts.journal();
         if (journal.retiredPods().contains(pod)) {
             return new Wait(
-                    "the VM was saved from this pod, which is about to be deleted; a VMRestore starts it again in"
-                            + " a new pod");
+                    "the VM was saved from this pod, which is about to be deleted; it starts again in a new pod");
         }
         Optional<StartDecision> restoring =
                 switch (facts.cluster()) {
@@ -49,6 +49,14 @@ public sealed interface StartDecision {
                 };
         if (restoring.isPresent()) {
             return restoring.get();
+        }
+        Optional<SavedImage> saved = facts.savedHere()
+                .or(() -> facts.cluster() instanceof Seen seen
+                        ? seen.saved().stream().findFirst()
+                        : Optional.empty());
+        if (saved.isPresent()) {
+            return new Wait("the memory of this VM is " + saved.get().where() + " (VMSnapshot "
+                    + saved.get().snapshot() + "), and the VM starts from it only: see that VMSnapshot");
         }
         Optional<String> madeFor =
                 switch (facts.cluster()) {

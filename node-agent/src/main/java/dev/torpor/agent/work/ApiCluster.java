@@ -91,6 +91,13 @@ final class ApiCluster implements Cluster {
     }
 
     @Override
+    public List<VMSnapshot> snapshotsOf(VmName vm) {
+        return client.resources(VMSnapshot.class).inNamespace(vm.namespace()).list().getItems().stream()
+                .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))
+                .toList();
+    }
+
+    @Override
     public Optional<String> restoreOfPod(VmName vm, String podUID) {
         for (Pod pod : client.pods()
                 .inNamespace(vm.namespace())

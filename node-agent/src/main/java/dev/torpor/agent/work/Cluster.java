@@ -27,6 +27,9 @@ interface Cluster {
     /** Restores of a VM that are neither done nor given up, by a consistent read. */
     List<StartFacts.ActiveRestore> activeRestores(VmName vm);
 
+    /** All snapshots of a VM, by a consistent read. */
+    List<VMSnapshot> snapshotsOf(VmName vm);
+
     /** UID of the VMRestore that a pod was made for, as its annotation says. */
     Optional<String> restoreOfPod(VmName vm, String podUID);
 

@@ -33,6 +33,9 @@ sealed interface SaveDecision {
     /** Remove or keep the file, as the object asks, and let the object go. */
     record LetGo() implements SaveDecision {}
 
+    /** A managed image waits for its VM, and nobody gave that VM's memory up: the object must stay. */
+    record StayForStart() implements SaveDecision {}
+
     /** The image is in use by a restore, so the object must stay. */
     record StayForRestore() implements SaveDecision {}
 
@@ -69,6 +72,9 @@ sealed interface SaveDecision {
             if (state.isPresent() && isFresh(state.get()) && !snapshot.saved()) {
                 return new TakeBack(facts.record().get().intent());
             }
+            if (waits(facts) && !snapshot.discard()) {
+                return new StayForStart();
+            }
             return state.isPresent() || !facts.here() || snapshot.failed() || snapshot.saved()
                     ? new LetGo()
                     : new GiveUp(new Trouble(FailureReason.Cancelled, "it was deleted before it was saved"));
@@ -86,6 +92,16 @@ sealed interface SaveDecision {
             return new Mirror(new ImageState.Partial()); // the file is gone, which status must not hide
         }
         return begin(facts);
+    }
+
+    // One that is missing waits too: that its VM boots without its memory is for a person to decide.
+    private static boolean waits(Facts facts) {
+        boolean there = facts.record()
+                .map(r -> isFresh(r.state()) && r.intent().runNumber() >= facts.runs())
+                .orElse(facts.here() && !ManagedImages.isOver(facts.snapshot().object()));
+        return facts.snapshot().mode() == ImageMode.MANAGED_SAVE
+                && facts.snapshot().saved()
+                && there;
     }
 
     private static boolean isFresh(ImageState state) {

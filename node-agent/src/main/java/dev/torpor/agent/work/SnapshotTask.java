@@ -142,6 +142,7 @@ final class SnapshotTask {
             case SaveDecision.TakeBack(PartialIntent intent) -> takeBack(snapshot, intent);
             case SaveDecision.LetGo _ -> letGo(snapshot);
             case SaveDecision.StayForRestore _ -> Next.after(RESTORE_POLL);
+            case SaveDecision.StayForStart _ -> available(snapshot);
         };
     }
 
@@ -366,6 +367,14 @@ final class SnapshotTask {
 
     private Next letGo(SnapshotView snapshot) throws TorporException {
         boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
+        if (here && snapshot.mode() == ImageMode.MANAGED_SAVE) {
+            // Given up on purpose: from now on it keeps its VM from booting no more, even if the file is kept.
+            Optional<ImageState> state = node.store().state(snapshot.image());
+            if (state.filter(fresh -> fresh.mayBecome(new ImageState.Stale(), ImageMode.MANAGED_SAVE))
+                    .isPresent()) {
+                node.store().transition(snapshot.image(), new ImageState.Stale());
+            }
+        }
         if (here && policy(snapshot) == DeletionPolicy.Delete) {
             node.store().delete(snapshot.image());
         }

@@ -10,6 +10,7 @@ import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
 import java.time.Instant;
 import java.util.Optional;
 
@@ -26,6 +27,7 @@ import java.util.Optional;
  * @param deadlineSeconds the same as the user gave it
  * @param cancel somebody wants it cancelled, or gone
  * @param deleting it is being deleted and waits for us
+ * @param discard its VM's memory may be given up, as its annotation says
  * @param saved status says Saved
  * @param failed status says for good that it failed
  */
@@ -40,6 +42,7 @@ record SnapshotView(
         long deadlineSeconds,
         boolean cancel,
         boolean deleting,
+        boolean discard,
         boolean saved,
         boolean failed) {
     private static final long DEADLINE_SECONDS = 300;
@@ -66,12 +69,19 @@ record SnapshotView(
                 seconds,
                 Boolean.TRUE.equals(spec.cancel()) || Boolean.TRUE.equals(status.getCancelRequested()) || deleted,
                 deleted && meta.getFinalizers() != null && meta.getFinalizers().contains(Torpor.IMAGE_FINALIZER),
+                isDiscard(meta),
                 Conditions.isTrue(status.getConditions(), ConditionType.SAVED),
                 status.getFailure() != null);
     }
 
     VmName vm() {
         return new VmName(image.namespace(), image.vm());
+    }
+
+    private static boolean isDiscard(ObjectMeta meta) {
+        String value =
+                meta.getAnnotations() == null ? null : meta.getAnnotations().get(Torpor.DISCARD_ANNOTATION);
+        return value != null && !"false".equals(value);
     }
 
     private static ImageMode mode(SaveMode mode) {

@@ -36,6 +36,7 @@ final class Starts {
 
     private final Node node;
     private final PodDirectories pods;
+    private final ManagedImages images;
     private final Map<String, String> said = new LinkedHashMap<>() {
         @Override
         protected boolean removeEldestEntry(Map.Entry<String, String> eldest) {
@@ -46,6 +47,7 @@ final class Starts {
     Starts(Node node, PodDirectories pods) {
         this.node = node;
         this.pods = pods;
+        this.images = new ManagedImages(node);
     }
 
     /** Tells whether a pod's launcher may be asking; cheap. */
@@ -92,7 +94,9 @@ final class Starts {
             LOG.warn("pod {} of VM {}: an ask is not a launcher's: {}", pod.podUID(), pod.vm(), e.getMessage());
             return false;
         }
-        StartDecision decision = StartDecision.of(new StartFacts(pod.podUID(), journal(pod), cluster(pod)));
+        VmRecord journal = journal(pod);
+        StartDecision decision =
+                StartDecision.of(new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod)));
         return switch (decision) {
             case StartDecision.Wait(String reason) -> {
                 say(pod, asks, id, reason);
@@ -160,10 +164,11 @@ final class Starts {
         }
     }
 
-    private StartFacts.Cluster cluster(WorkItem.Pod pod) {
+    private StartFacts.Cluster cluster(WorkItem.Pod pod) throws TorporException {
         try {
             List<StartFacts.ActiveRestore> restores = node.cluster().activeRestores(pod.vm());
-            return new StartFacts.Seen(restores, node.cluster().restoreOfPod(pod.vm(), pod.podUID()));
+            return new StartFacts.Seen(
+                    restores, images.elsewhere(pod.vm()), node.cluster().restoreOfPod(pod.vm(), pod.podUID()));
         } catch (KubernetesClientException e) {
             LOG.warn("the API server does not say what waits for VM {}: {}", pod.vm(), e.getMessage());
             return new StartFacts.Away();

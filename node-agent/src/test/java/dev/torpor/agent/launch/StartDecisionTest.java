@@ -7,11 +7,13 @@ import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.StartFacts.ActiveRestore;
 import dev.torpor.agent.launch.StartFacts.Away;
 import dev.torpor.agent.launch.StartFacts.Cluster;
+import dev.torpor.agent.launch.StartFacts.SavedImage;
 import dev.torpor.agent.launch.StartFacts.Seen;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -26,8 +28,8 @@ class StartDecisionTest {
     private static final String RESUME = "resume r1";
 
     private static final Cluster AWAY = new Away();
-    private static final Cluster QUIET = new Seen(List.of(), Optional.empty());
-    private static final Cluster MADE_FOR_R1 = new Seen(List.of(), Optional.of("r1"));
+    private static final Cluster QUIET = new Seen(List.of(), List.of(), Optional.empty());
+    private static final Cluster MADE_FOR_R1 = new Seen(List.of(), List.of(), Optional.of("r1"));
 
     private static final VmRecord NEW = VmRecord.NONE;
     private static final VmRecord RAN_IN_P = NEW.booted(P, "a1", NOW);
@@ -60,6 +62,7 @@ class StartDecisionTest {
                                 List.of(
                                         new ActiveRestore("other", "r2", Optional.empty()),
                                         new ActiveRestore("back", "r1", Optional.of(P))),
+                                List.of(),
                                 Optional.of("r1")),
                         RESUME),
                 row(WAITING, AWAY, "the API server does not answer"),
@@ -88,7 +91,7 @@ class StartDecisionTest {
     @ParameterizedTest
     @MethodSource("table")
     void decides(VmRecord journal, Cluster cluster, String expected) {
-        StartDecision decision = StartDecision.of(new StartFacts(P, journal, cluster));
+        StartDecision decision = StartDecision.of(new StartFacts(P, journal, Optional.empty(), cluster));
         switch (decision) {
             case StartDecision.Boot _ -> assertThat(BOOT).isEqualTo(expected);
             case StartDecision.Resume(String restore) ->
@@ -97,12 +100,37 @@ class StartDecisionTest {
         }
     }
 
+    @Test
+    void aManagedImageHoldsEveryStartButTheOneThatItIsFedTo() {
+        SavedImage here = new SavedImage("web-1", "saved here");
+        for (Cluster cluster : List.of(QUIET, AWAY)) {
+            for (VmRecord journal : List.of(NEW, RAN_IN_P, RAN_IN_OTHER)) {
+                assertThat(StartDecision.of(new StartFacts(P, journal, Optional.of(here), cluster)))
+                        .isInstanceOfSatisfying(StartDecision.Wait.class, wait -> assertThat(wait.reason())
+                                .contains("saved here (VMSnapshot web-1)"));
+            }
+        }
+        assertThat(StartDecision.of(new StartFacts(P, WAITING, Optional.of(here), restoring(P))))
+                .isInstanceOf(StartDecision.Resume.class);
+    }
+
+    @Test
+    void aManagedImageOfAnotherNodeHoldsTheStart() {
+        Cluster elsewhere = new Seen(List.of(), List.of(new SavedImage("web-1", "saved on node n2")), Optional.empty());
+        for (VmRecord journal : List.of(NEW, RAN_IN_P, RAN_IN_OTHER)) {
+            assertThat(StartDecision.of(new StartFacts(P, journal, Optional.empty(), elsewhere)))
+                    .isInstanceOfSatisfying(StartDecision.Wait.class, wait -> assertThat(wait.reason())
+                            .contains("saved on node n2 (VMSnapshot web-1)"));
+        }
+    }
+
     private static Arguments row(VmRecord journal, Cluster cluster, String expected) {
         return Arguments.of(journal, cluster, expected);
     }
 
     private static Cluster restoring(@org.jspecify.annotations.Nullable String pod) {
-        return new Seen(List.of(new ActiveRestore("back", "r1", Optional.ofNullable(pod))), Optional.of("r1"));
+        return new Seen(
+                List.of(new ActiveRestore("back", "r1", Optional.ofNullable(pod))), List.of(), Optional.of("r1"));
     }
 
     private static VmRecord fed(VmRecord record, String pod) {

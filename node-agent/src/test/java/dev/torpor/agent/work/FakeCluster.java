@@ -41,6 +41,11 @@ record FakeCluster(VMSnapshot only) implements Cluster, StatusWriter {
     }
 
     @Override
+    public List<VMSnapshot> snapshotsOf(VmName vm) {
+        return List.of();
+    }
+
+    @Override
     public Optional<String> restoreOfPod(VmName vm, String podUID) {
         return Optional.empty();
     }

@@ -26,6 +26,7 @@ class SaveDecisionTest {
     private boolean here = true;
     private boolean cancel;
     private boolean deleting;
+    private boolean discard;
     private boolean saved;
     private boolean failed;
     private boolean inRestore;
@@ -134,6 +135,27 @@ class SaveDecisionTest {
     }
 
     @Test
+    void aManagedImageThatWaitsIsLetGoOnlyOnPurpose() {
+        mode = ImageMode.MANAGED_SAVE;
+        deleting = true;
+        saved = true;
+        state = Optional.of(new ImageState.Complete());
+        assertThat(decide()).isInstanceOf(SaveDecision.StayForStart.class);
+        state = Optional.empty();
+        assertThat(decide()).as("missing").isInstanceOf(SaveDecision.StayForStart.class);
+        discard = true;
+        assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
+        state = Optional.of(new ImageState.Verified());
+        assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
+        discard = false;
+        state = Optional.of(new ImageState.Consumed());
+        assertThat(decide()).as("consumed").isInstanceOf(SaveDecision.LetGo.class);
+        state = Optional.of(new ImageState.Complete());
+        runs = 2;
+        assertThat(decide()).as("the VM ran since").isInstanceOf(SaveDecision.LetGo.class);
+    }
+
+    @Test
     void deletionBeforeAnybodyWasToldThatItIsSavedHasTheVmGoOn() {
         deleting = true;
         state = Optional.of(new ImageState.Complete());
@@ -165,6 +187,7 @@ class SaveDecisionTest {
                 300,
                 cancel,
                 deleting,
+                discard,
                 saved,
                 failed);
         return SaveDecision.of(new SaveDecision.Facts(

@@ -1,5 +1,7 @@
 package dev.torpor.operator.admission;
 
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Namespace;
@@ -22,6 +24,7 @@ final class LiveReads {
 
     private final KubernetesClient client;
     private final VmPods pods;
+    private final ManagedImages managed;
     private final Duration budget;
 
     LiveReads(KubernetesClient client) {
@@ -31,6 +34,7 @@ final class LiveReads {
     LiveReads(KubernetesClient client, Duration budget) {
         this.client = client;
         this.pods = new VmPods(client);
+        this.managed = new ManagedImages(client);
         this.budget = budget;
     }
 
@@ -46,6 +50,11 @@ final class LiveReads {
     /** Returns the live pods of a VM. */
     List<Pod> livePods(VmName vm) throws UnavailableException {
         return within("the pods of VM " + vm, () -> pods.live(vm));
+    }
+
+    /** Returns the managed snapshot whose image waits for a VM's next start. */
+    Optional<VMSnapshot> managedImage(VmName vm) throws UnavailableException {
+        return within("the saved images of VM " + vm, () -> managed.waitingFor(vm));
     }
 
     /** Returns the labels of a namespace. */

@@ -10,6 +10,18 @@ public enum EventReason {
     StoppingVM(Type.Normal),
     /** The image can be restored. */
     Restorable(Type.Normal),
+    /** Of a pod: its VM's memory is saved, and it waits to be resumed. */
+    Saved(Type.Normal),
+
+    /** The VM whose memory waits cannot be started yet. */
+    StartHeld(Type.Normal),
+
+    /** A VM is started again from its managed image. */
+    Starting(Type.Normal),
+
+    /** Of a pod: no image waits for it any more. */
+    Released(Type.Normal),
+
     /** The save was cancelled. */
     Cancelled(Type.Normal),
     /** The save failed for good. */
@@ -26,6 +38,9 @@ public enum EventReason {
     Restoring(Type.Normal),
     /** The VM's pod was created from its recorded manifest. */
     PodCreated(Type.Normal),
+    /** The VM's pod, which was held for its memory, was let go. */
+    PodReleased(Type.Normal),
+
     /** The VM runs again. */
     Restored(Type.Normal),
     /** The restore failed for good. */

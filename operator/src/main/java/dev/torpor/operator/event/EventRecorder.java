@@ -51,14 +51,35 @@ public final class EventRecorder {
                         .update();
             }
         } catch (KubernetesClientException e) {
-            LOG.warn(
-                    "Event {} of {} {}/{} was not written: {}",
-                    notice.reason(),
-                    about.getKind(),
-                    namespace,
-                    about.getMetadata().getName(),
-                    e.getMessage());
+            warn(about, notice, e);
         }
+    }
+
+    /** Writes a notice about an object, unless it was written before. */
+    public void recordOnce(HasMetadata about, Notice notice) {
+        String name = nameOf(about, notice);
+        try {
+            if (client.v1()
+                            .events()
+                            .inNamespace(about.getMetadata().getNamespace())
+                            .withName(name)
+                            .get()
+                    == null) {
+                client.v1().events().resource(first(about, notice, name)).create();
+            }
+        } catch (KubernetesClientException e) {
+            warn(about, notice, e);
+        }
+    }
+
+    private static void warn(HasMetadata about, Notice notice, KubernetesClientException e) {
+        LOG.warn(
+                "Event {} of {} {}/{} was not written: {}",
+                notice.reason(),
+                about.getKind(),
+                about.getMetadata().getNamespace(),
+                about.getMetadata().getName(),
+                e.getMessage());
     }
 
     private Event first(HasMetadata about, Notice notice, String name) {

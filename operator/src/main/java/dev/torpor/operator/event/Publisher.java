@@ -24,6 +24,9 @@ public final class Publisher<R extends CustomResource<?, S>, S> {
     /** The object changed while we decided: the event of that change comes too, this only makes sure. */
     private static final Duration STALE_INTERVAL = Duration.ofSeconds(1);
 
+    /** Conditions of which a new reason is news. */
+    private static final List<String> NEWS = List.of(ConditionType.READY, ConditionType.RESUMABLE);
+
     private final StatusWriter writer;
     private final EventRecorder events;
     private final StatusOwner<R, S> owner;
@@ -88,9 +91,10 @@ public final class Publisher<R extends CustomResource<?, S>, S> {
     private boolean isNews(@Nullable S before, S after) {
         return before == null
                 || phase.apply(before) != phase.apply(after)
-                || !Objects.equals(
-                        Conditions.reason(conditions.apply(before), ConditionType.READY),
-                        Conditions.reason(conditions.apply(after), ConditionType.READY));
+                || NEWS.stream()
+                        .anyMatch(type -> !Objects.equals(
+                                Conditions.reason(conditions.apply(before), type),
+                                Conditions.reason(conditions.apply(after), type)));
     }
 
     private static String ref(CustomResource<?, ?> object) {

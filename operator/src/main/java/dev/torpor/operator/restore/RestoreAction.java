@@ -11,6 +11,9 @@ sealed interface RestoreAction {
     /** Creates the VM's pod. The pod carries the restore's UID, by which a repeat finds it. */
     record CreatePod(Pod manifest) implements RestoreAction {}
 
+    /** Marks the pod that waits for the image with the restore's UID, and lets it go. */
+    record GivePod(Pod pod) implements RestoreAction {}
+
     /** Deletes the pod that was created for a restore that failed, with a UID precondition. */
     record DeletePod(ObjectName pod) implements RestoreAction {}
 }

@@ -10,7 +10,9 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
+import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.VmName;
@@ -21,6 +23,7 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 
 /** Decides whether a restore can be bound to the node of its image. */
 final class RestoreAdmission {
@@ -29,6 +32,7 @@ final class RestoreAdmission {
     private final RecordedManifests manifests;
     private final VmUse use;
     private final Stores stores;
+    private final StartChecks checks;
 
     RestoreAdmission(KubernetesClient client, VmPods pods, RecordedManifests manifests, VmUse use, Stores stores) {
         this.client = client;
@@ -36,6 +40,7 @@ final class RestoreAdmission {
         this.manifests = manifests;
         this.use = use;
         this.stores = stores;
+        this.checks = new StartChecks(client, manifests, stores);
     }
 
     /**
@@ -49,23 +54,18 @@ final class RestoreAdmission {
         VmName vm = new VmName(namespace, snapshot.getSpec().vmName());
         VMSnapshotStatus status = requireRestorable(snapshot);
         use.requireFree(vm);
-        requireStopped(vm, snapshot);
         requireDisks(restore, snapshot);
         if (manifests.read(snapshot).isEmpty()) {
-            throw manifestMissing(snapshot);
+            throw RecordedManifests.missing(snapshot);
+        }
+        if (snapshot.getSpec().mode() == SaveMode.ManagedSave) {
+            checks.require(snapshot, heldPod(vm));
+        } else {
+            requireStopped(vm, snapshot);
         }
         String nodeName = Objects.requireNonNull(status.getNodeName(), "a snapshot that is Ready is bound");
         requireStore(nodeName, status);
         return new RestoreSituation.Binding(nodeName, snapshot.getMetadata().getUid(), vm.name());
-    }
-
-    static TorporException manifestMissing(VMSnapshot snapshot) {
-        return new TorporException(
-                FailureReason.RecordedManifestMissing,
-                "ControllerRevision %s with the recorded pod of VM %s is gone. The image is safe."
-                        .formatted(
-                                RecordedManifests.nameFor(snapshot),
-                                snapshot.getSpec().vmName()));
     }
 
     private VMSnapshot requireSnapshot(String namespace, String name) throws TorporException {
@@ -85,7 +85,7 @@ final class RestoreAdmission {
     private static VMSnapshotStatus requireRestorable(VMSnapshot snapshot) throws TorporException {
         String name = snapshot.getMetadata().getName();
         VMSnapshotStatus status = Objects.requireNonNullElseGet(snapshot.getStatus(), VMSnapshotStatus::new);
-        if (snapshot.getMetadata().getDeletionTimestamp() != null) {
+        if (snapshot.getMetadata().getDeletionTimestamp() != null && !ManagedImages.waits(snapshot)) {
             throw unusable(name, "it is being deleted");
         }
         if (Conditions.isTrue(status.getConditions(), ConditionType.READY)
@@ -130,6 +130,18 @@ final class RestoreAdmission {
                 FailureReason.VMRunning,
                 "VM %s is still there, in pod %s. Delete that pod, then make a new VMRestore of %s. The image is safe."
                         .formatted(vm.name(), pod, snapshot.getMetadata().getName()));
+    }
+
+    // A managed image is for the next pod of its VM, which waits for it.
+    private Optional<Pod> heldPod(VmName vm) throws TorporException {
+        List<Pod> live = pods.live(vm);
+        if (live.size() > 1 || live.stream().anyMatch(VmPods::isTerminating)) {
+            throw new TorporException(
+                    FailureReason.VMBusy,
+                    "VM %s has pods that are being deleted, or several. This restore waits until one is left. The image is safe."
+                            .formatted(vm.name()));
+        }
+        return live.stream().findFirst();
     }
 
     private static void requireDisks(VMRestore restore, VMSnapshot snapshot) throws TorporException {

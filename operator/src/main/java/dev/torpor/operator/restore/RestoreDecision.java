@@ -64,6 +64,25 @@ record RestoreDecision(
                                 EventReason.PodCreated,
                                 "Pod %s of VM %s was created from its recorded manifest, for node %s."
                                         .formatted(manifest.getMetadata().getName(), vmName(seen), nodeName(seen))));
+            case RestoreSituation.PodHeld(Pod pod) ->
+                new RestoreDecision(
+                        new RestoreAction.GivePod(pod),
+                        null,
+                        Duration.ZERO,
+                        new Notice(
+                                EventReason.PodReleased,
+                                "Pod %s of VM %s, which waited for its memory, was let go to node %s."
+                                        .formatted(pod.getMetadata().getName(), vmName(seen), nodeName(seen))));
+            case RestoreSituation.AwaitingPod(StoreState store) ->
+                working(
+                        seen,
+                        own,
+                        store,
+                        null,
+                        RestorePhase.Starting,
+                        RestoreReason.AwaitingPod,
+                        "VM %s has no pod that could be started: see its StatefulSet. The image is safe."
+                                .formatted(vmName(seen)));
             case RestoreSituation.PodStarting(ObjectName pod, StoreState store) ->
                 working(
                         seen,
@@ -100,7 +119,7 @@ record RestoreDecision(
         return switch (how) {
             case Paused -> "The VM is paused, as it was asked for or as its owner had it.";
             case Ended -> "Its QEMU has ended since: see its pod.";
-            case Running, CheckingImage, StartingPod, Loading -> "The VM runs.";
+            case Running, CheckingImage, AwaitingPod, StartingPod, Loading -> "The VM runs.";
         };
     }
 

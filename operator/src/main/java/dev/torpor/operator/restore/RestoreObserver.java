@@ -4,6 +4,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.FailureStatus;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
@@ -12,6 +13,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.PodManifest;
 import dev.torpor.operator.vm.RecordedManifests;
+import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.VmName;
@@ -31,6 +33,7 @@ final class RestoreObserver {
     private final VmPods pods;
     private final RecordedManifests manifests;
     private final Stores stores;
+    private final StartChecks checks;
 
     RestoreObserver(
             KubernetesClient client,
@@ -43,6 +46,7 @@ final class RestoreObserver {
         this.pods = pods;
         this.manifests = manifests;
         this.stores = stores;
+        this.checks = new StartChecks(client, manifests, stores);
     }
 
     /** Returns whether a restore is still to be admitted, which must be done under the admission lock. */
@@ -136,6 +140,12 @@ final class RestoreObserver {
                     Optional.empty());
         }
         List<Pod> others = pods.live(new VmName(namespace, snapshot.getSpec().vmName()));
+        boolean managed = snapshot.getSpec().mode() == SaveMode.ManagedSave;
+        if (managed && !others.isEmpty()) {
+            return others.size() > 1 || VmPods.isTerminating(others.getFirst())
+                    ? new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null))
+                    : held(snapshot, others.getFirst());
+        }
         if (!others.isEmpty()) {
             return new RestoreSituation.Failed(
                     FailureReason.VMRunning.name(),
@@ -145,17 +155,30 @@ final class RestoreObserver {
                                     others.getFirst().getMetadata().getName()),
                     Optional.empty());
         }
-        return manifests
-                .read(snapshot)
-                .<RestoreSituation>map(manifest -> new RestoreSituation.PodMissing(
-                        PodManifest.forRestore(manifest, restore.getMetadata().getUid(), nodeName)))
-                .orElseGet(() -> {
-                    TorporException missing = RestoreAdmission.manifestMissing(snapshot);
-                    return new RestoreSituation.Failed(
-                            missing.reason().name(),
-                            Objects.requireNonNullElse(missing.getMessage(), ""),
-                            Optional.empty());
-                });
+        Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
+        if (recorded.isEmpty()) {
+            return failed(RecordedManifests.missing(snapshot));
+        }
+        if (managed && recorded.get().controlled()) {
+            return new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null));
+        }
+        return new RestoreSituation.PodMissing(PodManifest.forRestore(
+                recorded.get().pod(), restore.getMetadata().getUid(), nodeName));
+    }
+
+    // It may have been replaced by another definition since the restore was admitted.
+    private RestoreSituation held(VMSnapshot snapshot, Pod pod) {
+        try {
+            checks.require(snapshot, Optional.of(pod));
+        } catch (TorporException e) {
+            return failed(e);
+        }
+        return new RestoreSituation.PodHeld(pod);
+    }
+
+    private static RestoreSituation failed(TorporException e) {
+        return new RestoreSituation.Failed(
+                e.reason().name(), Objects.requireNonNullElse(e.getMessage(), "The image is safe."), Optional.empty());
     }
 
     // By its mark, not by status: the operator may have died between creating the pod and writing that down.

@@ -7,6 +7,9 @@ package dev.torpor.operator.restore;
 enum RestoreReason {
     /** The agent checks the image. */
     CheckingImage,
+    /** The VM's controller is to make its pod. */
+    AwaitingPod,
+
     /** The VM's pod is being started. */
     StartingPod,
     /** QEMU loads the image. */

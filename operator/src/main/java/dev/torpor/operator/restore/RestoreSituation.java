@@ -23,6 +23,12 @@ sealed interface RestoreSituation {
     /** The image is good and the pod is to be created. */
     record PodMissing(Pod manifest) implements RestoreSituation {}
 
+    /** The image is good, and the pod that waits for it is to be let go. */
+    record PodHeld(Pod pod) implements RestoreSituation {}
+
+    /** The image is good, and the VM's controller is to make its pod first. */
+    record AwaitingPod(StoreState store) implements RestoreSituation {}
+
     /** The pod was created, and QEMU does not load yet. */
     record PodStarting(ObjectName pod, StoreState store) implements RestoreSituation {}
 

@@ -59,6 +59,14 @@ final class OwnSnapshotStatus {
         return with(SnapshotPhase.Ready, condition(ConditionType.READY, true, reason, message));
     }
 
+    /** Of a managed image: restorable, and whether its VM is being started from it. */
+    VMSnapshotStatus waiting(String ready, boolean starting, String reason, String message) {
+        return with(
+                SnapshotPhase.Ready,
+                condition(ConditionType.READY, true, SnapshotReason.Restorable.name(), ready),
+                condition(ConditionType.RESUMABLE, starting, reason, message));
+    }
+
     VMSnapshotStatus consumed(@Nullable ConsumedBy by, String reason, String message) {
         VMSnapshotStatus own = with(SnapshotPhase.Consumed, condition(ConditionType.READY, false, reason, message));
         own.setConsumedBy(by);

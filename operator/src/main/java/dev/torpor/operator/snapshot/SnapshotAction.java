@@ -1,7 +1,9 @@
 package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.operator.event.Notice;
 import io.fabric8.kubernetes.api.model.Pod;
+import java.util.List;
 
 /** A side effect of the controller beside status. Each can be repeated. */
 sealed interface SnapshotAction {
@@ -19,4 +21,16 @@ sealed interface SnapshotAction {
 
     /** Deletes the pod whose memory is committed, with a UID precondition. */
     record DeletePod(ObjectName pod) implements SnapshotAction {}
+
+    /** Annotates a managed snapshot that is being deleted, so that its image may go. */
+    record Discard() implements SnapshotAction {}
+
+    /** Creates a bare pod again, which admission holds. */
+    record CreatePod(Pod manifest) implements SnapshotAction {}
+
+    /** Tells in an Event of a pod what it waits for. */
+    record TellPod(Pod pod, Notice notice) implements SnapshotAction {}
+
+    /** Creates the restore that starts the VM, and removes those that failed before. */
+    record StartRestore(String nodeName, String name, List<String> failedBefore) implements SnapshotAction {}
 }

@@ -1,15 +1,21 @@
 package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreSpec;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.TorporException;
+import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.VmPods;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.net.HttpURLConnection;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 
@@ -18,15 +24,22 @@ final class SnapshotActions {
     private final KubernetesClient client;
     private final VmPods pods;
     private final RecordedManifests manifests;
+    private final EventRecorder events;
 
-    SnapshotActions(KubernetesClient client, VmPods pods, RecordedManifests manifests) {
+    SnapshotActions(KubernetesClient client, VmPods pods, RecordedManifests manifests, EventRecorder events) {
         this.client = client;
         this.pods = pods;
         this.manifests = manifests;
+        this.events = events;
     }
 
-    /** Performs an action. Done already is done; a failure is the client's exception, and the step is tried again. */
-    void perform(VMSnapshot seen, SnapshotAction action) {
+    /**
+     * Performs an action. Done already is done; any failure but the following is the client's exception, and the step is
+     * tried again.
+     *
+     * @throws TorporException PodRejected if the API server or admission refuses the pod
+     */
+    void perform(VMSnapshot seen, SnapshotAction action) throws TorporException {
         switch (action) {
             case SnapshotAction.Nothing() -> {}
             case SnapshotAction.AddFinalizer() -> {
@@ -42,20 +55,63 @@ final class SnapshotActions {
             case SnapshotAction.RecordManifest(var pod) -> manifests.record(seen, pod);
             case SnapshotAction.DeletePod(var pod) ->
                 pods.delete(seen.getMetadata().getNamespace(), pod);
+            case SnapshotAction.Discard() ->
+                patchMetadata(seen, Map.of("annotations", Map.of(Torpor.DISCARD_ANNOTATION, "true")));
+            case SnapshotAction.CreatePod(var manifest) -> pods.create(manifest);
+            case SnapshotAction.TellPod(var pod, var notice) -> events.recordOnce(pod, notice);
+            case SnapshotAction.StartRestore(var nodeName, var name, var failedBefore) -> {
+                startRestore(seen, nodeName, name);
+                failedBefore.forEach(failed -> deleteRestore(seen, failed));
+            }
         }
+    }
+
+    private void startRestore(VMSnapshot seen, String nodeName, String name) {
+        VMRestore restore = new VMRestore();
+        restore.setMetadata(new ObjectMetaBuilder()
+                .withNamespace(seen.getMetadata().getNamespace())
+                .withName(name)
+                .addToAnnotations(StartQueue.NODE_ANNOTATION, nodeName)
+                .addNewOwnerReference()
+                .withApiVersion(seen.getApiVersion())
+                .withKind(seen.getKind())
+                .withName(seen.getMetadata().getName())
+                .withUid(seen.getMetadata().getUid())
+                .withController(true)
+                .endOwnerReference()
+                .build());
+        restore.setSpec(new VMRestoreSpec(seen.getMetadata().getName(), null, null, null, null));
+        try {
+            client.resource(restore).create();
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
+                throw e;
+            }
+        }
+    }
+
+    private void deleteRestore(VMSnapshot seen, String name) {
+        var _ = client.resources(VMRestore.class)
+                .inNamespace(seen.getMetadata().getNamespace())
+                .withName(name)
+                .delete();
     }
 
     // The list is replaced whole, so the version that it was read from goes with it.
     private void setFinalizers(VMSnapshot seen, List<String> finalizers) {
-        String patch = client.getKubernetesSerialization()
-                .asJson(Map.of(
-                        "metadata",
-                        Map.of("resourceVersion", seen.getMetadata().getResourceVersion(), "finalizers", finalizers)));
+        patchMetadata(seen, Map.of("finalizers", finalizers));
+    }
+
+    private void patchMetadata(VMSnapshot seen, Map<String, Object> change) {
+        Map<String, Object> metadata = new HashMap<>(change);
+        metadata.put("resourceVersion", seen.getMetadata().getResourceVersion());
         try {
             client.resources(VMSnapshot.class)
                     .inNamespace(seen.getMetadata().getNamespace())
                     .withName(seen.getMetadata().getName())
-                    .patch(PatchContext.of(PatchType.JSON_MERGE), patch);
+                    .patch(
+                            PatchContext.of(PatchType.JSON_MERGE),
+                            client.getKubernetesSerialization().asJson(Map.of("metadata", metadata)));
         } catch (KubernetesClientException e) {
             if (e.getCode() != HttpURLConnection.HTTP_NOT_FOUND && e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
                 throw e;

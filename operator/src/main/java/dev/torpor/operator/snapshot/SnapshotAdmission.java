@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.LauncherWiring;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
@@ -27,12 +28,14 @@ final class SnapshotAdmission {
     private final SnapshotClasses classes;
     private final VmUse use;
     private final Stores stores;
+    private final ManagedImages managed;
 
-    SnapshotAdmission(VmPods pods, SnapshotClasses classes, VmUse use, Stores stores) {
+    SnapshotAdmission(VmPods pods, SnapshotClasses classes, VmUse use, Stores stores, ManagedImages managed) {
         this.pods = pods;
         this.classes = classes;
         this.use = use;
         this.stores = stores;
+        this.managed = managed;
     }
 
     /**
@@ -43,7 +46,7 @@ final class SnapshotAdmission {
     SnapshotSituation.Binding admit(VMSnapshot snapshot) throws TorporException {
         VMSnapshotSpec spec = snapshot.getSpec();
         VmName vm = new VmName(snapshot.getMetadata().getNamespace(), spec.vmName());
-        requireSupportedMode(spec);
+        requireNotSaved(vm);
         Pod pod = singlePod(vm);
         requireSource(spec.source(), pod);
         requireNoController(spec, pod);
@@ -55,11 +58,16 @@ final class SnapshotAdmission {
         return new SnapshotSituation.Binding(className.orElse(null), pod, nodeName, store.nodeUid(), store.storeId());
     }
 
-    private static void requireSupportedMode(VMSnapshotSpec spec) throws TorporException {
-        if (spec.mode() == SaveMode.ManagedSave) {
+    private void requireNotSaved(VmName vm) throws TorporException {
+        Optional<VMSnapshot> waiting = managed.waitingFor(vm);
+        if (waiting.isPresent()) {
             throw new TorporException(
-                    FailureReason.ModeNotSupported,
-                    "This release does not do mode ManagedSave. Use Save, or Checkpoint. Nothing was done to the VM.");
+                    FailureReason.AlreadySaved,
+                    "VM %s is saved already: VMSnapshot %s has its memory, on node %s. Nothing was done. The image is safe."
+                            .formatted(
+                                    vm.name(),
+                                    waiting.get().getMetadata().getName(),
+                                    waiting.get().getStatus().getNodeName()));
         }
     }
 
@@ -101,10 +109,10 @@ final class SnapshotAdmission {
 
     private static void requireNoController(VMSnapshotSpec spec, Pod pod) throws TorporException {
         Optional<OwnerReference> controller = VmPods.controllerOf(pod);
-        if (controller.isPresent() && spec.mode() != SaveMode.Checkpoint) {
+        if (controller.isPresent() && spec.mode() == SaveMode.Save) {
             throw new TorporException(
                     FailureReason.ControllerWouldRecreate,
-                    "Pod %s belongs to %s %s, which would start the VM again as soon as it is saved. Use mode Checkpoint, or a bare pod. The VM runs."
+                    "Pod %s belongs to %s %s, which would start the VM again as soon as it is saved. Use mode ManagedSave, whose image the next start resumes, or Checkpoint. The VM runs."
                             .formatted(
                                     pod.getMetadata().getName(),
                                     controller.get().getKind(),

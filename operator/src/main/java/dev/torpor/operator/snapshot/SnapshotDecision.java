@@ -4,17 +4,21 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.Notice;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -76,6 +80,34 @@ record SnapshotDecision(
                         NODE_INTERVAL,
                         new Notice(EventReason.Restorable, message));
             }
+            case SnapshotSituation.PodMissing(Pod manifest) ->
+                new SnapshotDecision(
+                        new SnapshotAction.CreatePod(manifest),
+                        null,
+                        Duration.ZERO,
+                        new Notice(
+                                EventReason.PodCreated,
+                                "Pod %s of VM %s was created again from its recorded manifest, and waits for its memory."
+                                        .formatted(manifest.getMetadata().getName(), vm)));
+            case SnapshotSituation.Held(String reason, String message, Optional<Pod> pod, Duration lookAgain) ->
+                new SnapshotDecision(
+                        pod.<SnapshotAction>map(
+                                        held -> new SnapshotAction.TellPod(held, savedNotice(seen, reason, message)))
+                                .orElse(NOTHING),
+                        own.waiting(restorable(seen, nodeNameOf(seen)), false, reason, message),
+                        lookAgain,
+                        new Notice(EventReason.StartHeld, reason + ": " + message));
+            case SnapshotSituation.Startable(String nodeName, String restoreName, List<String> failedBefore) -> {
+                String message = "VM %s is being started on node %s by VMRestore %s. The image is safe."
+                        .formatted(vm, nodeName, restoreName);
+                yield new SnapshotDecision(
+                        new SnapshotAction.StartRestore(nodeName, restoreName, failedBefore),
+                        own.waiting(restorable(seen, nodeName), true, SnapshotReason.Starting.name(), message),
+                        STORE_INTERVAL,
+                        new Notice(EventReason.Starting, message));
+            }
+            case SnapshotSituation.NamespaceDeleted() ->
+                new SnapshotDecision(new SnapshotAction.Discard(), null, Duration.ZERO, null);
             case SnapshotSituation.BeingRestored(String restoreName) -> {
                 String message = "VMRestore %s is bringing VM %s back from this image. The image is safe."
                         .formatted(restoreName, vm);
@@ -96,12 +128,14 @@ record SnapshotDecision(
                         null,
                         new Notice(EventReason.Consumed, message));
             }
-            case SnapshotSituation.ImageUnusable(String reason, String message) ->
-                new SnapshotDecision(
+            case SnapshotSituation.ImageUnusable(String reason, String trouble) -> {
+                String message = ManagedImages.waits(seen) ? trouble + blocked(seen) : trouble;
+                yield new SnapshotDecision(
                         NOTHING,
                         own.notRestorable(reason, message),
                         NODE_INTERVAL,
                         new Notice(EventReason.ImageUnusable, message));
+            }
             case SnapshotSituation.DeletedUnbound() ->
                 new SnapshotDecision(new SnapshotAction.RemoveFinalizer(), null, null, null);
             case SnapshotSituation.DeletedWithNode(String message) ->
@@ -232,9 +266,32 @@ record SnapshotDecision(
                 : seen.getStatus().getPod().name();
     }
 
-    private static String restorable(VMSnapshot seen, String nodeName) {
+    private static Notice savedNotice(VMSnapshot seen, String reason, String message) {
+        return new Notice(
+                EventReason.Saved,
+                "The memory of VM %s is on node %s, in VMSnapshot %s. Not started yet: %s: %s"
+                        .formatted(
+                                seen.getSpec().vmName(),
+                                nodeNameOf(seen),
+                                seen.getMetadata().getName(),
+                                reason,
+                                message));
+    }
+
+    // Never booted without its memory by itself: that is for a person to decide.
+    private static String blocked(VMSnapshot seen) {
+        return " VM %s stays stopped. To give up its memory and have it boot: kubectl annotate vmsnapshot %s %s=true, then delete it."
+                .formatted(seen.getSpec().vmName(), seen.getMetadata().getName(), Torpor.DISCARD_ANNOTATION);
+    }
+
+    private static String restorable(VMSnapshot seen, @Nullable String nodeName) {
         String message = "The image of VM %s is on node %s. The image is safe."
                 .formatted(seen.getSpec().vmName(), nodeName);
+        if (seen.getSpec().mode() == SaveMode.ManagedSave && seen.getMetadata().getDeletionTimestamp() != null) {
+            return message
+                    + " It was deleted, and stays until the VM has started from it, or until it is annotated %s=true."
+                            .formatted(Torpor.DISCARD_ANNOTATION);
+        }
         return seen.getSpec().mode() == SaveMode.Checkpoint ? message + " The VM carried on." : message;
     }
 

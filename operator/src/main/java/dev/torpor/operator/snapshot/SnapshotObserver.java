@@ -13,11 +13,13 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.VmPods;
 import dev.torpor.operator.vm.VmUse;
 import io.fabric8.kubernetes.api.model.Condition;
+import io.fabric8.kubernetes.api.model.Namespace;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.List;
@@ -30,17 +32,25 @@ final class SnapshotObserver {
     private final SnapshotAdmission admission;
     private final VmPods pods;
     private final Stores stores;
+    private final ManagedStart managed;
 
-    SnapshotObserver(KubernetesClient client, SnapshotAdmission admission, VmPods pods, Stores stores) {
+    SnapshotObserver(
+            KubernetesClient client, SnapshotAdmission admission, VmPods pods, Stores stores, ManagedStart managed) {
         this.client = client;
         this.admission = admission;
         this.pods = pods;
         this.stores = stores;
+        this.managed = managed;
     }
 
     /** Returns whether a snapshot is still to be admitted, which must be done under the admission lock. */
     static boolean isUnbound(VMSnapshot snapshot) {
         return snapshot.getStatus() == null || snapshot.getStatus().getNodeName() == null;
+    }
+
+    /** Returns whether a look may start the VM of a snapshot, which must be done one after the other. */
+    static boolean mayStart(VMSnapshot snapshot) {
+        return ManagedImages.waits(snapshot);
     }
 
     SnapshotSituation observe(VMSnapshot snapshot) {
@@ -54,8 +64,12 @@ final class SnapshotObserver {
             }
             return unbound(snapshot, status, finalizer);
         }
-        if (deleted) {
+        // A managed image that waits is not let go by the way: it can still be started, until somebody discards it.
+        if (deleted && !(finalizer && ManagedImages.waits(snapshot))) {
             return deleted(snapshot, status, nodeName, finalizer);
+        }
+        if (deleted && isTerminating(snapshot.getMetadata().getNamespace())) {
+            return new SnapshotSituation.NamespaceDeleted();
         }
         if (Conditions.isTrue(status.getConditions(), ConditionType.SAVED)) {
             return saved(snapshot, status, nodeName);
@@ -67,6 +81,11 @@ final class SnapshotObserver {
                     Objects.requireNonNullElse(failure.message(), ""));
         }
         return new SnapshotSituation.InWork(stores.look(nodeName, status.getNodeUID(), status.getStoreID()));
+    }
+
+    private boolean isTerminating(String name) {
+        Namespace namespace = client.namespaces().withName(name).get();
+        return namespace != null && namespace.getMetadata().getDeletionTimestamp() != null;
     }
 
     private SnapshotSituation unbound(VMSnapshot snapshot, VMSnapshotStatus status, boolean finalizer) {
@@ -121,7 +140,8 @@ final class SnapshotObserver {
         List<VMRestore> restores = restoresOf(snapshot);
         if (snapshot.getSpec().mode() != SaveMode.Checkpoint) {
             Optional<VMRestore> done = restores.stream()
-                    .filter(restore -> Conditions.isTrue(restore.getStatus().getConditions(), ConditionType.RESUMED))
+                    .filter(restore -> restore.getStatus() != null
+                            && Conditions.isTrue(restore.getStatus().getConditions(), ConditionType.RESUMED))
                     .findFirst();
             if (done.isPresent()) {
                 return new SnapshotSituation.Consumed(consumedBy(done.get()));
@@ -132,7 +152,9 @@ final class SnapshotObserver {
         if (SnapshotReason.Consumed.name().equals(reason)) {
             return new SnapshotSituation.Consumed(null);
         }
-        Optional<VMRestore> active = restores.stream().filter(VmUse::isAtWork).findFirst();
+        Optional<VMRestore> active = restores.stream()
+                .filter(restore -> VmUse.isAtWork(restore) || isToBeAdmitted(restore))
+                .findFirst();
         if (active.isPresent()) {
             return new SnapshotSituation.BeingRestored(
                     active.get().getMetadata().getName());
@@ -146,7 +168,9 @@ final class SnapshotObserver {
             return new SnapshotSituation.ImageUnusable(
                     SnapshotReason.NodeGone.name(), message + " The image was in its store.");
         }
-        return new SnapshotSituation.Restorable(nodeName);
+        return ManagedImages.waits(snapshot)
+                ? managed.observe(snapshot, nodeName, restores)
+                : new SnapshotSituation.Restorable(nodeName);
     }
 
     private List<VMRestore> restoresOf(VMSnapshot snapshot) {
@@ -157,9 +181,20 @@ final class SnapshotObserver {
                 .list()
                 .getItems()
                 .stream()
-                .filter(restore -> restore.getStatus() != null
-                        && uid.equals(restore.getStatus().getSnapshotUID()))
+                .filter(restore -> (restore.getStatus() != null
+                                && uid.equals(restore.getStatus().getSnapshotUID()))
+                        || restore.getMetadata().getOwnerReferences().stream()
+                                .anyMatch(owner -> uid.equals(owner.getUid())))
                 .toList();
+    }
+
+    // Of those that name the snapshot only ours are certain to be meant for it.
+    private static boolean isToBeAdmitted(VMRestore restore) {
+        VMRestoreStatus status = restore.getStatus();
+        return restore.getMetadata().getDeletionTimestamp() == null
+                && (status == null
+                        || (status.getNodeName() == null
+                                && !Conditions.isTrue(status.getConditions(), ConditionType.STALLED)));
     }
 
     private static ConsumedBy consumedBy(VMRestore restore) {

@@ -13,6 +13,21 @@ enum SnapshotReason {
     StoppingVM,
     /** The image can be restored. */
     Restorable,
+    /** The VM starts when somebody makes a VMRestore. */
+    Manual,
+
+    /** No pod of the VM is there to be started in. */
+    NoPod,
+
+    /** Other VMs of the node are started first. */
+    Queued,
+
+    /** The last start failed. */
+    StartFailed,
+
+    /** A restore that starts the VM was made. */
+    Starting,
+
     /** A restore of the image is in progress. */
     Resuming,
     /** The image was restored in place and is gone. */

@@ -5,11 +5,14 @@ import dev.torpor.api.status.StatusWriter;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.failure.TorporException;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Publisher;
 import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.SnapshotClasses;
+import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.VmPods;
 import dev.torpor.operator.vm.VmUse;
@@ -24,6 +27,8 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Brings VMSnapshots from one state to the next. Whatever woke it, it decides on what the API server says now. */
@@ -52,6 +57,7 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
             AdmissionLock lock,
             InstantSource clock) {
         VmPods pods = new VmPods(client);
+        RecordedManifests manifests = new RecordedManifests(client);
         this.client = client;
         this.publisher = new Publisher<>(
                 writer,
@@ -63,10 +69,13 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
         this.clock = clock;
         this.observer = new SnapshotObserver(
                 client,
-                new SnapshotAdmission(pods, new SnapshotClasses(client), new VmUse(client), stores),
+                new SnapshotAdmission(
+                        pods, new SnapshotClasses(client), new VmUse(client), stores, new ManagedImages(client)),
                 pods,
-                stores);
-        this.actions = new SnapshotActions(client, pods, new RecordedManifests(client));
+                stores,
+                new ManagedStart(
+                        pods, manifests, new StartChecks(client, manifests, stores), new StartQueue(client), clock));
+        this.actions = new SnapshotActions(client, pods, manifests, events);
     }
 
     @Override
@@ -84,18 +93,31 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
         if (seen == null) {
             return null;
         }
-        if (!SnapshotObserver.isUnbound(seen)) {
-            return run(seen);
+        if (SnapshotObserver.mayStart(seen)) {
+            return lock.hold("start", () -> again(namespace, name));
         }
-        return lock.hold(namespace, () -> {
-            VMSnapshot now = read(namespace, name);
-            return now == null ? null : run(now);
-        });
+        return SnapshotObserver.isUnbound(seen) ? lock.hold(namespace, () -> again(namespace, name)) : run(seen);
+    }
+
+    private @Nullable Duration again(String namespace, String name) {
+        VMSnapshot now = read(namespace, name);
+        return now == null ? null : run(now);
     }
 
     private @Nullable Duration run(VMSnapshot seen) {
         SnapshotDecision decision = SnapshotDecision.decide(seen, observer.observe(seen), clock.instant());
-        actions.perform(seen, decision.action());
+        try {
+            actions.perform(seen, decision.action());
+        } catch (TorporException e) {
+            decision = SnapshotDecision.decide(
+                    seen,
+                    new SnapshotSituation.Held(
+                            e.reason().name(),
+                            Objects.requireNonNullElse(e.getMessage(), ""),
+                            Optional.empty(),
+                            SnapshotDecision.NODE_INTERVAL),
+                    clock.instant());
+        }
         return publisher.publish(seen, decision.own(), decision.lookAgain(), decision.notice());
     }
 

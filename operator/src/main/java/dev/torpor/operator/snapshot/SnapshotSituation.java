@@ -5,6 +5,9 @@ import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.vm.StoreState;
 import io.fabric8.kubernetes.api.model.Pod;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Where a VMSnapshot stands, as read from the API server: one record for each situation that is treated in its own way. */
@@ -35,6 +38,24 @@ sealed interface SnapshotSituation {
 
     /** The image can be restored. */
     record Restorable(String nodeName) implements SnapshotSituation {}
+
+    /**
+     * A managed image waits, and its VM is not started yet.
+     *
+     * @param reason for condition Resumable
+     * @param pod that is held for the image; empty if there is none
+     * @param lookAgain when that may have changed without an event
+     */
+    record Held(String reason, String message, Optional<Pod> pod, Duration lookAgain) implements SnapshotSituation {}
+
+    /** A managed image waits, and the bare pod that it was taken from is to be made again, to wait in. */
+    record PodMissing(Pod manifest) implements SnapshotSituation {}
+
+    /** A managed image waits, and a restore of this name is to start its VM; those before it failed and go. */
+    record Startable(String nodeName, String restoreName, List<String> failedBefore) implements SnapshotSituation {}
+
+    /** A managed image waits, and was deleted with its whole namespace. */
+    record NamespaceDeleted() implements SnapshotSituation {}
 
     /** A restore of the image is in progress. */
     record BeingRestored(String restoreName) implements SnapshotSituation {}

@@ -1,13 +1,7 @@
 package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.Torpor;
-import io.fabric8.kubernetes.api.model.Affinity;
-import io.fabric8.kubernetes.api.model.AffinityBuilder;
 import io.fabric8.kubernetes.api.model.Container;
-import io.fabric8.kubernetes.api.model.NodeSelectorRequirement;
-import io.fabric8.kubernetes.api.model.NodeSelectorRequirementBuilder;
-import io.fabric8.kubernetes.api.model.NodeSelectorTerm;
-import io.fabric8.kubernetes.api.model.NodeSelectorTermBuilder;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -16,7 +10,6 @@ import io.fabric8.kubernetes.api.model.PodSpec;
 import io.fabric8.kubernetes.api.model.PodSpecBuilder;
 import io.fabric8.kubernetes.api.model.Toleration;
 import io.fabric8.kubernetes.api.model.Volume;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -25,8 +18,6 @@ import java.util.stream.Collectors;
 
 /** A pod's manifest as its author wrote it, as far as it can be told from the pod, and what is made of it for a restore. */
 public final class PodManifest {
-    /** Field of nodes that a pod is bound by: labels can be changed, the name cannot. */
-    private static final String NODE_NAME_FIELD = "metadata.name";
     /** What the admission plugin DefaultTolerationSeconds adds to every pod. */
     private static final Set<String> DEFAULT_TOLERATIONS =
             Set.of("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable");
@@ -64,7 +55,7 @@ public final class PodManifest {
                 .addToAnnotations(Torpor.RESTORE_ANNOTATION, restoreUid)
                 .endMetadata()
                 .editSpec()
-                .withAffinity(requireNode(recorded.getSpec().getAffinity(), nodeName))
+                .withAffinity(NodeBinding.require(recorded.getSpec().getAffinity(), nodeName))
                 .endSpec()
                 .build();
     }
@@ -102,40 +93,6 @@ public final class PodManifest {
         return DEFAULT_TOLERATIONS.contains(toleration.getKey())
                 && "NoExecute".equals(toleration.getEffect())
                 && Long.valueOf(DEFAULT_TOLERATION_SECONDS).equals(toleration.getTolerationSeconds());
-    }
-
-    // The terms of a node selector are alternatives, so the node is required in each of them.
-    private static Affinity requireNode(Affinity affinity, String nodeName) {
-        NodeSelectorRequirement onNode = new NodeSelectorRequirementBuilder()
-                .withKey(NODE_NAME_FIELD)
-                .withOperator("In")
-                .withValues(nodeName)
-                .build();
-        List<NodeSelectorTerm> terms = new ArrayList<>();
-        if (affinity != null
-                && affinity.getNodeAffinity() != null
-                && affinity.getNodeAffinity().getRequiredDuringSchedulingIgnoredDuringExecution() != null) {
-            for (NodeSelectorTerm term : affinity.getNodeAffinity()
-                    .getRequiredDuringSchedulingIgnoredDuringExecution()
-                    .getNodeSelectorTerms()) {
-                List<NodeSelectorRequirement> fields = new ArrayList<>(term.getMatchFields());
-                fields.removeIf(field -> NODE_NAME_FIELD.equals(field.getKey()));
-                fields.add(onNode);
-                terms.add(new NodeSelectorTermBuilder(term)
-                        .withMatchFields(fields)
-                        .build());
-            }
-        }
-        if (terms.isEmpty()) {
-            terms.add(new NodeSelectorTermBuilder().withMatchFields(onNode).build());
-        }
-        return (affinity == null ? new AffinityBuilder() : new AffinityBuilder(affinity))
-                .editOrNewNodeAffinity()
-                .withNewRequiredDuringSchedulingIgnoredDuringExecution()
-                .withNodeSelectorTerms(terms)
-                .endRequiredDuringSchedulingIgnoredDuringExecution()
-                .endNodeAffinity()
-                .build();
     }
 
     private static Map<String, String> without(Map<String, String> map, String key) {

@@ -2,6 +2,8 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
@@ -20,12 +22,21 @@ public final class RecordedManifests {
     private static final String NAME_PREFIX = "torpor-";
     private static final String POD_UID = "podUID";
     private static final String POD = "pod";
+    private static final String CONTROLLED = "controlled";
 
     private final KubernetesClient client;
 
     public RecordedManifests(KubernetesClient client) {
         this.client = client;
     }
+
+    /**
+     * What was recorded.
+     *
+     * @param pod manifest of the pod, fit to be created again
+     * @param controlled whether a controller made the pod, and will make the next one
+     */
+    public record Recorded(Pod pod, boolean controlled) {}
 
     /** Returns the name of the revision of a snapshot. */
     public static String nameFor(VMSnapshot snapshot) {
@@ -60,13 +71,14 @@ public final class RecordedManifests {
                         .withRevision(1L)
                         .withData(Map.of(
                                 POD_UID, pod.getMetadata().getUid(),
+                                CONTROLLED, VmPods.controllerOf(pod).isPresent(),
                                 POD, client.getKubernetesSerialization().convertValue(PodManifest.of(pod), Map.class)))
                         .build())
                 .create();
     }
 
     /** Returns a recorded manifest, if it is there and was written by us for that snapshot. */
-    public Optional<Pod> read(VMSnapshot snapshot) {
+    public Optional<Recorded> read(VMSnapshot snapshot) {
         ControllerRevision revision = resource(snapshot.getMetadata().getNamespace(), nameFor(snapshot))
                 .get();
         if (revision == null
@@ -75,7 +87,17 @@ public final class RecordedManifests {
             return Optional.empty();
         }
         return Optional.ofNullable(field(revision, POD))
-                .map(pod -> client.getKubernetesSerialization().convertValue(pod, Pod.class));
+                .map(pod -> new Recorded(
+                        client.getKubernetesSerialization().convertValue(pod, Pod.class),
+                        Boolean.TRUE.equals(field(revision, CONTROLLED))));
+    }
+
+    /** Returns the failure that a snapshot without its record is. */
+    public static TorporException missing(VMSnapshot snapshot) {
+        return new TorporException(
+                FailureReason.RecordedManifestMissing,
+                "ControllerRevision %s with the recorded pod of VM %s is gone. The image is safe."
+                        .formatted(nameFor(snapshot), snapshot.getSpec().vmName()));
     }
 
     private Resource<ControllerRevision> resource(String namespace, String name) {

@@ -2,6 +2,8 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.api.model.DeleteOptions;
 import io.fabric8.kubernetes.api.model.DeleteOptionsBuilder;
 import io.fabric8.kubernetes.api.model.OwnerReference;
@@ -16,6 +18,7 @@ import java.util.Set;
 
 /** The pods of VMs, read from the API server itself. */
 public final class VmPods {
+    private static final int HTTP_UNPROCESSABLE = 422;
     private static final Set<String> ENDED = Set.of("Succeeded", "Failed");
 
     private final KubernetesClient client;
@@ -66,6 +69,38 @@ public final class VmPods {
                 throw e;
             }
         }
+    }
+
+    /**
+     * Creates a pod of a VM. One of that name that is there already is left alone: the next look tells what it is.
+     *
+     * @throws TorporException PodRejected if the API server or admission refuses it
+     */
+    public void create(Pod manifest) throws TorporException {
+        try {
+            client.pods()
+                    .inNamespace(manifest.getMetadata().getNamespace())
+                    .resource(manifest)
+                    .create();
+        } catch (KubernetesClientException e) {
+            switch (e.getCode()) {
+                // By an earlier step, or somebody else was quicker: the next look tells.
+                case HttpURLConnection.HTTP_CONFLICT -> {}
+                case HttpURLConnection.HTTP_BAD_REQUEST, HttpURLConnection.HTTP_FORBIDDEN, HTTP_UNPROCESSABLE ->
+                    throw new TorporException(
+                            FailureReason.PodRejected,
+                            "The API server refused pod %s: %s. Remove the cause, then make a new VMRestore. The image is safe."
+                                    .formatted(manifest.getMetadata().getName(), reasonOf(e)),
+                            e);
+                default -> throw e;
+            }
+        }
+    }
+
+    private static String reasonOf(KubernetesClientException e) {
+        return e.getStatus() != null && e.getStatus().getMessage() != null
+                ? e.getStatus().getMessage()
+                : String.valueOf(e.getMessage());
     }
 
     /** Returns name and UID of a pod. */

@@ -2,8 +2,15 @@ package dev.torpor.operator.admission;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.admission.v1.AdmissionRequest;
@@ -18,6 +25,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Base64;
 import java.util.List;
 import java.util.Map;
@@ -136,6 +144,39 @@ class PodAdmissionTest {
         namespace(standard);
         assertThat(patch(mutation(Optional.of("/store")).handle(Requests.create(vmPod().build()))))
                 .doesNotContain("hostPath");
+    }
+
+    @Test
+    void podOfASavedVmIsHeldForItsNode() {
+        savedVm("web");
+
+        AdmissionResponse response = mutation(Optional.empty()).handle(Requests.create(vmPod().build()));
+
+        assertThat(patch(response))
+                .contains("\"/spec/schedulingGates\"", "torpor.dev/saved", "\"/spec/affinity\"", "metadata.name", "n7");
+    }
+
+    @Test
+    void podOfASavedVmThatNamesItsNodeIsRefused() {
+        savedVm("web");
+
+        AdmissionResponse response = mutation(Optional.empty())
+                .handle(Requests.create(
+                        vmPod().editSpec().withNodeName("n2").endSpec().build()));
+
+        assertThat(response.getAllowed()).isFalse();
+        assertThat(response.getStatus().getCode()).isEqualTo(409);
+        assertThat(response.getStatus().getMessage())
+                .contains("VMSnapshot web-1 has its memory, on node n7", "leave spec.nodeName out");
+    }
+
+    @Test
+    void otherVmsAreNotHeld() {
+        savedVm("other");
+
+        AdmissionResponse response = mutation(Optional.empty()).handle(Requests.create(vmPod().build()));
+
+        assertThat(patch(response)).doesNotContain("schedulingGates");
     }
 
     @Test
@@ -300,6 +341,22 @@ class PodAdmissionTest {
             namespace.getMetadata().setLabels(Map.of("pod-security.kubernetes.io/enforce", standard));
         }
         client.resource(namespace).create();
+    }
+
+    private void savedVm(String vm) {
+        VMSnapshot snapshot = new VMSnapshot();
+        snapshot.setMetadata(new ObjectMetaBuilder()
+                .withNamespace("vms")
+                .withName(vm + "-1")
+                .withCreationTimestamp("2026-01-02T03:00:00Z")
+                .build());
+        snapshot.setSpec(new VMSnapshotSpec(vm, SaveMode.ManagedSave, null, null, null, null, null, null, null));
+        VMSnapshotStatus status = new VMSnapshotStatus();
+        status.setNodeName("n7");
+        status.setConditions(
+                List.of(Conditions.next(null, ConditionType.SAVED, true, "Committed", "", 1L, Instant.EPOCH)));
+        snapshot.setStatus(status);
+        client.resource(snapshot).create();
     }
 
     private PodMutation mutation(Optional<String> images) {

@@ -11,12 +11,14 @@ import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.TestCluster;
@@ -145,6 +147,31 @@ class RestoreReconcilerTest {
     }
 
     @Test
+    void heldPodOfAManagedImageIsLetGoAndNoneIsMade() {
+        managedSnapshot("web-2");
+        client.resource(TestPods.held(TestPods.ofStatefulSet("web-0", "u2"))).create();
+        cluster.restore("start", "web-2");
+        stepOf("start");
+        assertThat(PodGate.holds(pods().getFirst())).isTrue();
+        agentSays("start", ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        stepOf("start");
+
+        assertThat(pods()).singleElement().satisfies(pod -> {
+            assertThat(PodGate.holds(pod)).isFalse();
+            assertThat(pod.getMetadata().getAnnotations())
+                    .containsEntry(
+                            Torpor.RESTORE_ANNOTATION,
+                            Objects.requireNonNull(cluster.restore("start"))
+                                    .getMetadata()
+                                    .getUid());
+        });
+        stepOf("start");
+        assertThat(Objects.requireNonNull(cluster.restore("start")).getStatus().getPod())
+                .isEqualTo(
+                        new ObjectName("web-0", pods().getFirst().getMetadata().getUid()));
+    }
+
+    @Test
     void failureOfTheAgentDeletesThePodAndIsTheEnd() {
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
@@ -197,6 +224,17 @@ class RestoreReconcilerTest {
         VMSnapshot snapshot = cluster.snapshot("web-1", SaveMode.Save);
         new RecordedManifests(client)
                 .record(snapshot, TestPods.running("web-pod", "u1").build());
+        ready(snapshot);
+    }
+
+    private void managedSnapshot(String name) {
+        VMSnapshot snapshot = cluster.snapshot(name, SaveMode.ManagedSave);
+        new RecordedManifests(client)
+                .record(snapshot, TestPods.ofStatefulSet("web-0", "u1").build());
+        ready(snapshot);
+    }
+
+    private void ready(VMSnapshot snapshot) {
         VMSnapshotStatus own = new VMSnapshotStatus();
         own.setPhase(SnapshotPhase.Ready);
         own.setNodeName("n1");
@@ -207,16 +245,24 @@ class RestoreReconcilerTest {
     }
 
     private void agentSays(String type, boolean status, String reason) {
+        agentSays("back", type, status, reason);
+    }
+
+    private void agentSays(String name, String type, boolean status, String reason) {
         VMRestoreStatus own = new VMRestoreStatus();
         Condition checked =
                 Conditions.next(null, ConditionType.IMAGE_AVAILABLE, true, "Checked", "", 1L, Instant.EPOCH);
         own.setConditions(
                 Conditions.with(List.of(checked), Conditions.next(null, type, status, reason, "", 1L, Instant.EPOCH)));
-        writer.news(StatusOwner.RESTORE_AGENT, seen(), own);
+        writer.news(StatusOwner.RESTORE_AGENT, Objects.requireNonNull(cluster.restore(name)), own);
     }
 
     private void step() {
-        var _ = reconciler.step("vms", "back");
+        stepOf("back");
+    }
+
+    private void stepOf(String name) {
+        var _ = reconciler.step("vms", name);
     }
 
     private VMRestore seen() {

@@ -327,7 +327,7 @@ class SnapshotDecisionTest {
                 .withCreationTimestamp(CREATED.toString())
                 .withFinalizers(List.of())
                 .build());
-        snapshot.setSpec(new VMSnapshotSpec("web", SaveMode.Save, null, null, null, 300, cancel, null));
+        snapshot.setSpec(new VMSnapshotSpec("web", SaveMode.Save, null, null, null, 300, cancel, null, null));
         return snapshot;
     }
 }

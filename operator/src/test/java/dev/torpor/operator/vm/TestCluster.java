@@ -1,5 +1,6 @@
 package dev.torpor.operator.vm;
 
+import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -34,6 +35,15 @@ public final class TestCluster {
         renewLease();
     }
 
+    /** Cordons the node, or takes that back. */
+    public void cordon(boolean unschedulable) {
+        client.nodes().withName("n1").edit(node -> new NodeBuilder(node)
+                .editOrNewSpec()
+                .withUnschedulable(unschedulable)
+                .endSpec()
+                .build());
+    }
+
     /** Returns a clock that shows {@link #later}'s time. */
     public InstantSource clock() {
         return () -> now;
@@ -65,10 +75,15 @@ public final class TestCluster {
 
     /** Creates a snapshot of VM {@code web} with the defaults of the CRD. */
     public VMSnapshot snapshot(String name, SaveMode mode) {
+        return snapshot(name, mode, null);
+    }
+
+    /** Creates a snapshot of VM {@code web} that says what starts the VM again. */
+    public VMSnapshot snapshot(String name, SaveMode mode, @Nullable ResumePolicy resume) {
         VMSnapshot snapshot = new VMSnapshot();
         snapshot.setMetadata(
                 new ObjectMetaBuilder().withNamespace("vms").withName(name).build());
-        snapshot.setSpec(new VMSnapshotSpec("web", mode, null, null, null, 300, null, null));
+        snapshot.setSpec(new VMSnapshotSpec("web", mode, null, null, null, 300, null, null, resume));
         return client.resource(snapshot).create();
     }
 

@@ -2,6 +2,7 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.Torpor;
 import io.fabric8.kubernetes.api.model.ContainerBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 
 /** Pods of VMs as the API server shows them. */
@@ -75,5 +76,32 @@ public final class TestPods {
                 .endState()
                 .endContainerStatus()
                 .endStatus();
+    }
+
+    /** Returns the pod that StatefulSet {@code web} makes. */
+    public static PodBuilder ofStatefulSet(String name, String uid) {
+        return running(name, uid)
+                .editMetadata()
+                .addNewOwnerReference()
+                .withApiVersion("apps/v1")
+                .withKind("StatefulSet")
+                .withName("web")
+                .withUid("set-uid")
+                .withController(true)
+                .endOwnerReference()
+                .endMetadata();
+    }
+
+    /** Returns a pod as admission holds it for node {@code n1}. */
+    public static Pod held(PodBuilder pod) {
+        return PodGate.hold(
+                pod.editSpec()
+                        .withNodeName(null)
+                        .endSpec()
+                        .withNewStatus()
+                        .withPhase("Pending")
+                        .endStatus()
+                        .build(),
+                "n1");
     }
 }

@@ -1,0 +1,67 @@
+package dev.torpor.operator.vm;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * The managed images that wait: while one does, its VM must not boot. Read from the API server itself.
+ */
+public final class ManagedImages {
+    /** Reasons of condition ImageAvailable after which an image waits no more. */
+    private static final Set<String> OVER = Set.of("Consumed", "Stale");
+
+    private final KubernetesClient client;
+
+    public ManagedImages(KubernetesClient client) {
+        this.client = client;
+    }
+
+    /** Returns the snapshot whose image waits for a VM's next start; the newest, should there be several. */
+    public Optional<VMSnapshot> waitingFor(VmName vm) {
+        List<VMSnapshot> all = client.resources(VMSnapshot.class)
+                .inNamespace(vm.namespace())
+                .list()
+                .getItems();
+        return all.stream()
+                .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))
+                .filter(ManagedImages::waits)
+                .max(Comparator.comparing(
+                                (VMSnapshot snapshot) -> snapshot.getMetadata().getCreationTimestamp())
+                        .thenComparing(snapshot -> snapshot.getMetadata().getName()));
+    }
+
+    /**
+     * Returns whether a managed image waits. A missing or damaged one does too, until a person resolves it; one that is
+     * being discarded does not.
+     */
+    public static boolean waits(VMSnapshot snapshot) {
+        VMSnapshotStatus status = snapshot.getStatus();
+        return snapshot.getSpec().mode() == SaveMode.ManagedSave
+                && status != null
+                && Conditions.isTrue(status.getConditions(), ConditionType.SAVED)
+                && status.getConsumedBy() == null
+                && status.getPhase() != SnapshotPhase.Consumed
+                && !OVER.contains(
+                        Optional.ofNullable(Conditions.reason(status.getConditions(), ConditionType.IMAGE_AVAILABLE))
+                                .orElse(""))
+                && !isDiscarded(snapshot);
+    }
+
+    /** Returns whether a snapshot is being deleted with the VM's memory in it, on purpose. */
+    public static boolean isDiscarded(VMSnapshot snapshot) {
+        String discard = Optional.ofNullable(snapshot.getMetadata().getAnnotations())
+                .map(annotations -> annotations.get(Torpor.DISCARD_ANNOTATION))
+                .orElse(null);
+        return snapshot.getMetadata().getDeletionTimestamp() != null && discard != null && !"false".equals(discard);
+    }
+}

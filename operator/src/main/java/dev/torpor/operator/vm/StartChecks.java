@@ -1,0 +1,139 @@
+package dev.torpor.operator.vm;
+
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.OwnerReference;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.apps.StatefulSet;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+
+/**
+ * What must hold before a pod is let go to be fed a managed image: the image's node takes pods and its store answers, the
+ * pod is the VM that was saved, and nobody is about to replace it.
+ */
+public final class StartChecks {
+    private static final String REVISION_LABEL = "controller-revision-hash";
+
+    private final KubernetesClient client;
+    private final RecordedManifests manifests;
+    private final Stores stores;
+
+    public StartChecks(KubernetesClient client, RecordedManifests manifests, Stores stores) {
+        this.client = client;
+        this.manifests = manifests;
+        this.stores = stores;
+    }
+
+    /**
+     * Checks.
+     *
+     * @param pod the pod that is to be fed; empty if it is still to be created
+     * @throws TorporException with the reason for which it cannot start, or not yet; the image is safe
+     */
+    public void require(VMSnapshot snapshot, Optional<Pod> pod) throws TorporException {
+        String nodeName = Objects.requireNonNull(snapshot.getStatus().getNodeName(), "a saved VM has a node");
+        if (pod.isPresent()) {
+            requireHere(snapshot, pod.get(), nodeName);
+            requireNoRollout(snapshot, pod.get());
+            requireSameDefinition(snapshot, pod.get());
+        }
+        requireStore(snapshot, nodeName);
+        requireSchedulable(snapshot, nodeName);
+    }
+
+    private static void requireHere(VMSnapshot snapshot, Pod pod, String nodeName) throws TorporException {
+        String where = pod.getSpec().getNodeName();
+        if (where != null && !where.equals(nodeName)) {
+            throw new TorporException(
+                    FailureReason.VMRunning,
+                    "Pod %s of VM %s is on node %s, and its memory is on node %s. Delete the pod: the next one is held for the right node. The image is safe."
+                            .formatted(
+                                    pod.getMetadata().getName(),
+                                    snapshot.getSpec().vmName(),
+                                    where,
+                                    nodeName));
+        }
+    }
+
+    private void requireStore(VMSnapshot snapshot, String nodeName) throws TorporException {
+        var status = snapshot.getStatus();
+        switch (stores.look(nodeName, status.getNodeUID(), status.getStoreID())) {
+            case StoreState.Alive _ -> {}
+            case StoreState.Away(String message) -> throw new TorporException(FailureReason.StoreUnavailable, message);
+            case StoreState.NodeGone(String message) ->
+                throw new TorporException(FailureReason.StoreUnavailable, message);
+        }
+    }
+
+    private void requireSchedulable(VMSnapshot snapshot, String nodeName) throws TorporException {
+        Node node = client.nodes().withName(nodeName).get();
+        if (node != null
+                && node.getSpec() != null
+                && Boolean.TRUE.equals(node.getSpec().getUnschedulable())) {
+            throw new TorporException(
+                    FailureReason.NodeUnschedulable,
+                    "Node %s, which has the memory of VM %s, is cordoned. The VM starts after kubectl uncordon %s. The image is safe."
+                            .formatted(nodeName, snapshot.getSpec().vmName(), nodeName));
+        }
+    }
+
+    private void requireNoRollout(VMSnapshot snapshot, Pod pod) throws TorporException {
+        Optional<OwnerReference> owner =
+                VmPods.controllerOf(pod).filter(controller -> "StatefulSet".equals(controller.getKind()));
+        if (owner.isEmpty()) {
+            return;
+        }
+        StatefulSet set = client.apps()
+                .statefulSets()
+                .inNamespace(pod.getMetadata().getNamespace())
+                .withName(owner.get().getName())
+                .get();
+        if (set == null || !isRolling(set)) {
+            return;
+        }
+        boolean seen = set.getStatus() != null
+                && Objects.equals(
+                        set.getStatus().getObservedGeneration(),
+                        set.getMetadata().getGeneration());
+        if (!seen
+                || !Objects.equals(
+                        set.getStatus().getUpdateRevision(),
+                        pod.getMetadata().getLabels().get(REVISION_LABEL))) {
+            throw new TorporException(
+                    FailureReason.RolloutPending,
+                    "StatefulSet %s has a new template and updateStrategy RollingUpdate: it would delete pod %s as soon as VM %s is back. Put the template back, or set updateStrategy OnDelete. The image is safe."
+                            .formatted(
+                                    set.getMetadata().getName(),
+                                    pod.getMetadata().getName(),
+                                    snapshot.getSpec().vmName()));
+        }
+    }
+
+    private static boolean isRolling(StatefulSet set) {
+        var strategy = set.getSpec().getUpdateStrategy();
+        return strategy == null || !"OnDelete".equals(strategy.getType());
+    }
+
+    private void requireSameDefinition(VMSnapshot snapshot, Pod pod) throws TorporException {
+        Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
+        if (recorded.isEmpty()) {
+            throw RecordedManifests.missing(snapshot);
+        }
+        List<String> differences = PodDefinition.differences(recorded.get().pod(), PodManifest.of(pod));
+        if (!differences.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.DefinitionChanged,
+                    "Pod %s is not the VM that was saved: its %s changed. Put it back, or give up the memory of VM %s (annotate VMSnapshot %s with torpor.dev/discard=true and delete it). The image is safe."
+                            .formatted(
+                                    pod.getMetadata().getName(),
+                                    String.join(", ", differences),
+                                    snapshot.getSpec().vmName(),
+                                    snapshot.getMetadata().getName()));
+        }
+    }
+}

@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.gate;
+
+import org.jspecify.annotations.NullMarked;
