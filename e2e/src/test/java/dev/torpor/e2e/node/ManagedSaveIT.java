@@ -1,0 +1,89 @@
+package dev.torpor.e2e.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.e2e.guest.Tick;
+import java.time.Duration;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+
+/** VMs that sleep and wake up by themselves: saved, held by the gate, resumed by policy, by hand or not at all. */
+@Tag("node")
+@ExtendWith(InstalledTorporExtension.class)
+class ManagedSaveIT {
+    private static final Duration PATIENCE = Duration.ofMinutes(2);
+
+    @Test
+    void aStatefulSetsVmSleepsWhileItsNodeIsCordonedAndWakesUpByItself(Scene scene) {
+        scene.apply(VmManifest.of("db").memory(256, 32).statefulSet());
+        Tick before = scene.awaitTick("db-0");
+        String node = scene.cluster.node().name();
+        scene.kubectl("cordon", node);
+        try {
+            scene.snapshot("db-saved", "db", "mode: ManagedSave");
+            awaitResumable(scene, "db-saved", "NodeUnschedulable");
+
+            assertThat(scene.kubectl("get", "pod", "db-0")).contains("SchedulingGated");
+            assertThat(scene.kubectl("describe", "pod", "db-0"))
+                    .contains("The memory of VM db is on node " + node + ", in VMSnapshot db-saved");
+            scene.snapshot("db-again", "db", "mode: ManagedSave");
+            assertThat(scene.awaitFailure("vmsnap/db-again")).startsWith("AlreadySaved: VM db is saved already");
+        } finally {
+            scene.kubectl("uncordon", node);
+        }
+        awaitPhase(scene, "db-saved", "Consumed");
+        scene.awaitGoingOn("db-0", before);
+        scene.awaitReady("vmrest/db-saved-start-1");
+    }
+
+    @Test
+    void aBarePodIsMadeAgainAndStartedByHand(Scene scene) {
+        Tick before = scene.start(VmManifest.of("web").memory(256, 32));
+        scene.snapshot("web-saved", "web", "mode: ManagedSave", "resume: Manual");
+        awaitResumable(scene, "web-saved", "Manual");
+        String held = scene.field("pod/web", ".metadata.uid");
+
+        scene.kubectl("delete", "pod", "web");
+        await("the pod is there again").atMost(PATIENCE).ignoreExceptions().until(() -> !scene.field(
+                        "pod/web", ".metadata.uid")
+                .equals(held));
+        assertThat(scene.field("pod/web", ".spec.schedulingGates[*].name")).isEqualTo("torpor.dev/saved");
+
+        scene.restore("web-back", "web-saved");
+        scene.awaitReady("vmrest/web-back");
+        scene.awaitGoingOn("web", before);
+        awaitPhase(scene, "web-saved", "Consumed");
+    }
+
+    @Test
+    void memoryIsGivenUpOnlyOnPurposeAndThenTheVmBoots(Scene scene) {
+        scene.apply(VmManifest.of("old").statefulSet());
+        Tick before = scene.awaitTick("old-0");
+        scene.snapshot("old-saved", "old", "mode: ManagedSave", "resume: Manual");
+        awaitResumable(scene, "old-saved", "Manual");
+
+        assertThat(scene.tryKubectl("delete", "vmsnap", "old-saved").output())
+                .contains("VMSnapshot old-saved is the only memory of VM old, which is stopped");
+        scene.kubectl("annotate", "vmsnap", "old-saved", "torpor.dev/discard=true");
+        scene.kubectl("delete", "vmsnap", "old-saved", "--timeout=60s");
+
+        await("a cold boot").atMost(PATIENCE).until(() -> scene.ticks("old-0").stream()
+                .anyMatch(tick -> !tick.nonce().equals(before.nonce())));
+        assertThat(scene.field("pod/old-0", ".spec.affinity")).isEmpty();
+    }
+
+    private static void awaitResumable(Scene scene, String snapshot, String reason) {
+        await(snapshot + " waits: " + reason).atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        scene.field("vmsnap/" + snapshot, ".status.conditions[?(@.type=='Resumable')].reason"))
+                .as(scene.field("vmsnap/" + snapshot, ".status"))
+                .isEqualTo(reason));
+    }
+
+    private static void awaitPhase(Scene scene, String snapshot, String phase) {
+        await(snapshot + " is " + phase).atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        scene.field("vmsnap/" + snapshot, ".status.phase"))
+                .isEqualTo(phase));
+    }
+}
