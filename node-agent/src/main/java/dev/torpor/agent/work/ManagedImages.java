@@ -1,6 +1,5 @@
 package dev.torpor.agent.work;
 
-import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
@@ -29,18 +28,23 @@ final class ManagedImages {
 
     /** Returns the image in this store that waits for a VM, if one does. */
     Optional<SavedImage> here(VmName vm, VmRecord journal) throws TorporException {
-        for (ImageRecord record : node.store().list(vm.namespace(), vm.name())) {
-            if (record.intent().mode() == ImageMode.MANAGED_SAVE
-                    && isFresh(record)
-                    && record.intent().runNumber() == journal.runs()) {
-                String name = node.cluster()
-                        .snapshotOf(record.id())
-                        .map(snapshot -> snapshot.getMetadata().getName())
-                        .orElse("of UID " + record.id().uid());
-                return Optional.of(new SavedImage(name, "saved here"));
-            }
-        }
-        return Optional.empty();
+        return waiting(node.store().list(vm.namespace(), vm.name()), journal)
+                .map(record -> new SavedImage(
+                        node.cluster()
+                                .snapshotOf(record.id())
+                                .map(snapshot -> snapshot.getMetadata().getName())
+                                .orElse("of UID " + record.id().uid()),
+                        "saved here"));
+    }
+
+    /** Finds the managed image that is of a VM's last run and was not resumed. */
+    static Optional<ImageRecord> waiting(List<ImageRecord> records, VmRecord journal) {
+        return records.stream()
+                .filter(record -> record.intent().mode() == ImageMode.MANAGED_SAVE)
+                .filter(record ->
+                        record.state() instanceof ImageState.Complete || record.state() instanceof ImageState.Verified)
+                .filter(record -> record.intent().runNumber() == journal.runs())
+                .findFirst();
     }
 
     /**
@@ -51,8 +55,11 @@ final class ManagedImages {
         List<SavedImage> waiting = new ArrayList<>();
         for (VMSnapshot object : node.cluster().snapshotsOf(vm)) {
             SnapshotView snapshot = SnapshotView.of(object);
-            boolean stops = snapshot.mode() == ImageMode.MANAGED_SAVE;
-            if (stops && snapshot.storeID().isPresent() && !snapshot.failed() && waits(snapshot)) {
+            boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
+            if (holds(
+                    snapshot,
+                    here,
+                    here && node.store().record(snapshot.image()).isPresent())) {
                 String how = snapshot.saved() ? "saved on node " : "being saved on node ";
                 waiting.add(new SavedImage(
                         object.getMetadata().getName(), how + object.getStatus().getNodeName()));
@@ -61,17 +68,20 @@ final class ManagedImages {
         return waiting;
     }
 
-    private boolean waits(SnapshotView snapshot) throws TorporException {
-        if (snapshot.storeID().equals(Optional.of(node.store().storeID()))) {
-            // What is here was judged by its record. A save that has not begun does not hold its VM.
-            ImageId image = snapshot.image();
-            return snapshot.saved()
-                    && !isOver(snapshot.object())
-                    && !(snapshot.deleting() && snapshot.discard())
-                    && node.store().record(image).isEmpty();
-        }
+    /**
+     * Tells whether a snapshot keeps its VM from booting, by what the API server says of it.
+     *
+     * @param here whether it was bound to this node's store
+     * @param recorded whether its image has a record here, which then decides instead
+     */
+    static boolean holds(SnapshotView snapshot, boolean here, boolean recorded) {
+        boolean bound = snapshot.storeID().isPresent() && !snapshot.failed();
         boolean givenUp = snapshot.object().getMetadata().getDeletionTimestamp() != null && snapshot.discard();
-        return !isOver(snapshot.object()) && !givenUp;
+        if (snapshot.mode() != ImageMode.MANAGED_SAVE || !bound || givenUp || isOver(snapshot.object())) {
+            return false;
+        }
+        // A save of this node that has not begun does not hold its VM.
+        return !here || (snapshot.saved() && !recorded);
     }
 
     /** Tells whether status says that an image waits no more. */
@@ -82,9 +92,5 @@ final class ManagedImages {
         }
         String available = Conditions.reason(status.getConditions(), ConditionType.IMAGE_AVAILABLE);
         return status.getConsumedBy() != null || "Consumed".equals(available) || "Stale".equals(available);
-    }
-
-    private static boolean isFresh(ImageRecord record) {
-        return record.state() instanceof ImageState.Complete || record.state() instanceof ImageState.Verified;
     }
 }
