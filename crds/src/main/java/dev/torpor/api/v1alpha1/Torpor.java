@@ -24,6 +24,20 @@ public final class Torpor {
      */
     public static final String DISCARD_ANNOTATION = "torpor.dev/discard";
 
+    /** Annotation of an object that Torpor made for itself: for what; {@link #CREATED_BY_DRAIN}. */
+    public static final String CREATED_BY_ANNOTATION = "torpor.dev/created-by";
+    /** Value of {@link #CREATED_BY_ANNOTATION}: to save a VM whose node is drained. */
+    public static final String CREATED_BY_DRAIN = "drain";
+    /** Annotation of a VMSnapshot that a drain made: name of the node. */
+    public static final String DRAIN_NODE_ANNOTATION = "torpor.dev/drain-node";
+    /** Annotation of a VMSnapshot that a drain made: Cordon, Maintenance or Eviction; when the cause ends, so does the save. */
+    public static final String DRAIN_CAUSE_ANNOTATION = "torpor.dev/drain-cause";
+    /** Annotation of a VMSnapshot that was cancelled because its drain ended; value {@link #CREATED_BY_DRAIN}. */
+    public static final String CANCELLED_BY_ANNOTATION = "torpor.dev/cancelled-by";
+    /** Annotation of a VMSnapshot: memory of the VM in bytes, as its pod tells. Of saves that wait, the shortest goes first. */
+    public static final String MEMORY_ANNOTATION = "torpor.dev/memory-bytes";
+    /** Annotation of a Node: its VMs are to be saved. Any value but {@code "false"}. */
+    public static final String MAINTENANCE_ANNOTATION = "torpor.dev/maintenance";
     /** Finalizer of a VMSnapshot whose image file may exist; the node's agent removes it after the file. */
     public static final String IMAGE_FINALIZER = "torpor.dev/image";
     /** Name of the volume, and of the directory below {@code /run}, that launcher and agent share. */

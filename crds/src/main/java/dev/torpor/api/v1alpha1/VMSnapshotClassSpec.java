@@ -19,4 +19,9 @@ public record VMSnapshotClassSpec(
         Long bandwidthBytesPerSecond,
 
         @JsonPropertyDescription("What becomes of the image file when its object is deleted. Absent: Delete.") @Nullable
-        DeletionPolicy deletionPolicy) {}
+        DeletionPolicy deletionPolicy,
+
+        @JsonPropertyDescription(
+                "What becomes of a VM that a drain of its node cannot save. Block: it runs on, and the drain waits until somebody helps; Delete: its pod is deleted, and its memory is lost. Absent: Block.")
+        @Nullable
+        OnSaveFailure onSaveFailure) {}
