@@ -29,7 +29,6 @@ import java.util.List;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
@@ -119,7 +118,7 @@ public final class AgentProcess {
                 new ApplyStatusWriter(client),
                 clock,
                 timer,
-                new Semaphore(config.savesAtOnceMax()),
+                new SaveTurns(config.savesAtOnceMax()),
                 new UnderWay(),
                 metrics,
                 hook,

@@ -7,7 +7,6 @@ import dev.torpor.api.status.StatusWriter;
 import dev.torpor.failure.TorporException;
 import java.time.Clock;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.Semaphore;
 import java.util.function.Consumer;
 
 /**
@@ -20,7 +19,7 @@ import java.util.function.Consumer;
  * @param status the API, written
  * @param clock for times that people see and for deadlines given as times
  * @param timer for progress and deadlines; its tasks are short
- * @param saves one permit for each save that may go on at the same time
+ * @param saves which saves may go on, a few at the same time
  * @param underWay what was begun, and whether more may be
  * @param metrics hears of what is counted
  * @param hook hears of each step
@@ -34,7 +33,7 @@ record Node(
         StatusWriter status,
         Clock clock,
         ScheduledExecutorService timer,
-        Semaphore saves,
+        SaveTurns saves,
         UnderWay underWay,
         AgentMetrics metrics,
         StepHook hook,

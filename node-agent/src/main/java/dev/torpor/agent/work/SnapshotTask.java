@@ -152,7 +152,7 @@ final class SnapshotTask {
     }
 
     private Next save(WorkItem.Snapshot item, SnapshotView snapshot) throws TorporException {
-        if (!node.saves().tryAcquire()) {
+        if (!node.saves().take(snapshot.image().uid(), SaveTurns.bytesOf(snapshot.object()))) {
             queued.add(snapshot.image().uid());
             var _ = say(
                     snapshot,
@@ -164,7 +164,7 @@ final class SnapshotTask {
             return Next.after(TURN_POLL);
         }
         if (!node.underWay().begin(item)) {
-            node.saves().release();
+            node.saves().giveBack();
             LOG.info("VMSnapshot {}: left to the next agent, as this one ends", snapshot.name());
             return Next.onChange();
         }
@@ -192,7 +192,7 @@ final class SnapshotTask {
         } finally {
             deadline.cancel(false);
             wishes.end(uid);
-            node.saves().release();
+            node.saves().giveBack();
         }
         return Next.now(); // the record says Complete now: that is said next, as after a restart
     }

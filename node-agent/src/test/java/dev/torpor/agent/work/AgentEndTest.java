@@ -16,7 +16,6 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -62,7 +61,7 @@ class AgentEndTest {
                 cluster,
                 Clock.systemUTC(),
                 timer,
-                new Semaphore(2),
+                new SaveTurns(2),
                 new UnderWay(),
                 new AgentMetrics(registry),
                 StepHook.NONE,

@@ -26,7 +26,6 @@ import java.time.Instant;
 import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.Semaphore;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -61,7 +60,7 @@ class MetricsDocumentTest {
                     cluster,
                     Clock.systemUTC(),
                     timer,
-                    new Semaphore(2),
+                    new SaveTurns(2),
                     new UnderWay(),
                     metrics,
                     StepHook.NONE,

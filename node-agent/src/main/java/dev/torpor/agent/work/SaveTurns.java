@@ -1,0 +1,69 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import java.time.Duration;
+import java.util.HashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.LongSupplier;
+
+/**
+ * Who may save next: so many at a time, and of those that wait the one with the least memory, so that most VMs wait least
+ * for their node to be empty. Snapshots that say nothing of their memory were asked for one by one and go before those.
+ * A waiting save asks again and again; one that stopped asking is not waited for. Thread-safe.
+ */
+final class SaveTurns {
+    /** Several times the interval in which a waiting save asks. */
+    static final Duration FORGOTTEN = Duration.ofSeconds(3);
+
+    private record Waiting(long bytes, long askedNanos) {}
+
+    private final int atOnceMax;
+    private final LongSupplier nanoTime;
+    private final Map<String, Waiting> waiting = new HashMap<>();
+    private int underWay;
+
+    SaveTurns(int atOnceMax) {
+        this(atOnceMax, System::nanoTime);
+    }
+
+    /** @param nanoTime monotonic clock, in nanoseconds */
+    SaveTurns(int atOnceMax, LongSupplier nanoTime) {
+        this.atOnceMax = atOnceMax;
+        this.nanoTime = nanoTime;
+    }
+
+    /**
+     * Takes a turn if it is this save's. Whoever has taken one gives it back.
+     *
+     * @param bytes memory of the VM, 0 if unknown
+     */
+    synchronized boolean take(String uid, long bytes) {
+        long now = nanoTime.getAsLong();
+        waiting.values().removeIf(other -> now - other.askedNanos() > FORGOTTEN.toNanos());
+        waiting.put(uid, new Waiting(bytes, now));
+        long goFirst =
+                waiting.values().stream().filter(other -> other.bytes() < bytes).count();
+        if (atOnceMax - underWay <= goFirst) {
+            return false;
+        }
+        waiting.remove(uid);
+        underWay++;
+        return true;
+    }
+
+    /** Gives a turn back. */
+    synchronized void giveBack() {
+        underWay--;
+    }
+
+    /** Returns the memory that a snapshot says its VM has; 0 if it says nothing. */
+    static long bytesOf(VMSnapshot snapshot) {
+        return Optional.ofNullable(snapshot.getMetadata().getAnnotations())
+                .map(annotations -> annotations.get(Torpor.MEMORY_ANNOTATION))
+                .filter(text -> text.matches("[0-9]{1,18}"))
+                .map(Long::parseLong)
+                .orElse(0L);
+    }
+}
