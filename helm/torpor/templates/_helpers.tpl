@@ -72,7 +72,8 @@ annotations:
 {{- end }}
 
 {{/*
-What all webhooks have in common; call with (list . "/path" "failurePolicy"). The field caBundle is not here on purpose: the operator's
+What all webhooks have in common; call with (list . "/path" "failurePolicy"), and for one that writes or whose caller may not
+wait long with its sideEffects and timeoutSeconds as well. The field caBundle is not here on purpose: the operator's
 leader writes it (or cert-manager), and Helm leaves a field alone that no manifest names, in upgrades and rollbacks. A
 bundle that the chart looked up would be put back by a rollback after its certificates have gone.
 */}}
@@ -85,8 +86,8 @@ clientConfig:
     path: {{ index . 1 }}
     port: 443
 admissionReviewVersions: [v1]
-sideEffects: None
-timeoutSeconds: {{ $root.Values.webhook.timeoutSeconds }}
+sideEffects: {{ if gt (len .) 3 }}{{ index . 3 }}{{ else }}None{{ end }}
+timeoutSeconds: {{ if gt (len .) 4 }}{{ index . 4 }}{{ else }}{{ $root.Values.webhook.timeoutSeconds }}{{ end }}
 failurePolicy: {{ index . 2 }}
 matchPolicy: Equivalent
 # Neither the operator itself nor what it needs must wait for it.

@@ -49,7 +49,7 @@ public enum FailureReason {
     /** The StatefulSet is about to replace the VM's pod by a new template, which would end the VM right after its resume. */
     RolloutPending(Kind.RETRYABLE),
 
-    /** The image's node takes no pods: it is cordoned. */
+    /** The image's node takes no pods: it is cordoned, or in maintenance. */
     NodeUnschedulable(Kind.RETRYABLE),
 
     /** The pod does not start QEMU through the launcher, so its next start could not be held. */

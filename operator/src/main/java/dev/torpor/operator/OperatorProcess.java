@@ -7,6 +7,8 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.drain.BudgetReconciler;
+import dev.torpor.operator.drain.NodeReconciler;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.gate.GateReconciler;
 import dev.torpor.operator.metrics.ObjectCount;
@@ -37,7 +39,7 @@ import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The three controllers, their leadership, and the webhook, which needs none; wired together. */
+/** The controllers, their leadership, and the webhook, which needs none; wired together. */
 final class OperatorProcess implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(OperatorProcess.class);
     /** A step is a handful of API calls; none is waited for longer at the end. */
@@ -89,6 +91,11 @@ final class OperatorProcess implements AutoCloseable {
                 overrider -> overrider.withRetry(retry()));
         var _ = operator.register(new GateReconciler(client, events), overrider -> overrider.withRetry(retry()));
         watch(snapshots, restores);
+        if (config.webhook().isPresent()) {
+            // What holds VMs and what saves them go together: without a webhook neither is there.
+            operator.register(new NodeReconciler(client, events, clock), overrider -> overrider.withRetry(retry()));
+            operator.register(new BudgetReconciler(client, events), overrider -> overrider.withRetry(retry()));
+        }
         live.with("steps", steps::stuck);
         ready.with("informers", this::unsynced);
         this.webhook = config.webhook()

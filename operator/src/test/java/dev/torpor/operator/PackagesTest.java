@@ -37,6 +37,20 @@ class PackagesTest {
             .notDependOnEachOther();
 
     @ArchTest
+    static final ArchRule DRAIN_ASKS_FOR_SAVES_AND_KNOWS_NOBODY_WHO_MAKES_THEM = noClasses()
+            .that()
+            .resideInAPackage("..operator.drain")
+            .should()
+            .dependOnClassesThat()
+            .resideInAnyPackage(
+                    "..operator.snapshot",
+                    "..operator.restore",
+                    "..operator.admission",
+                    "..operator.webhook",
+                    "..operator.certificate",
+                    "com.sun.net.httpserver..");
+
+    @ArchTest
     static final ArchRule WEBHOOK_KNOWS_NO_CONTROLLER = noClasses()
             .that()
             .resideInAnyPackage("..operator.webhook", "..operator.admission", "..operator.certificate")

@@ -53,10 +53,9 @@ class OperatorRightsIT {
 
     @ParameterizedTest
     @CsvSource({
-        "create,vmsnapshots",
+        "update,vmsnapshots",
         "create,vmrestores",
         "delete,vmsnapshots",
-        "stop,vmsnapshots",
         "restore,vmsnapshots",
         "patch,vmsnapshotclasses",
         "get,secrets",
@@ -64,7 +63,7 @@ class OperatorRightsIT {
         "list,secrets",
         "patch,pods",
         "patch,nodes",
-        "list,nodes",
+        "delete,poddisruptionbudgets.policy",
         "delete,leases.coordination.k8s.io",
         "create,rolebindings.rbac.authorization.k8s.io",
         "create,deployments.apps",

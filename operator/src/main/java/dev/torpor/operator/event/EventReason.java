@@ -44,7 +44,17 @@ public enum EventReason {
     /** The VM runs again. */
     Restored(Type.Normal),
     /** The restore failed for good. */
-    RestoreFailed(Type.Warning);
+    RestoreFailed(Type.Warning),
+    /** The VM is saved because its node is in maintenance. */
+    DrainSaving(Type.Normal),
+    /** The save was cancelled because the drain of its node is over. */
+    DrainEnded(Type.Normal),
+    /** The VM cannot be saved, and holds up the drain of its node. */
+    DrainBlocked(Type.Warning),
+    /** The VM could not be saved and goes all the same, as its class says. */
+    MemoryLost(Type.Warning),
+    /** A PodDisruptionBudget gets in the way of the one that holds VMs. */
+    SecondBudget(Type.Warning);
 
     /** Type of an Event, as Kubernetes spells it. */
     public enum Type {

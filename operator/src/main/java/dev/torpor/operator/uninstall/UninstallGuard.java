@@ -6,6 +6,7 @@ import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.drain.VmBudgets;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.PrintStream;
 import java.util.Comparator;
@@ -15,7 +16,7 @@ import java.util.Optional;
 /**
  * Refuses to have Torpor uninstalled while the memory of a stopped VM is in an image only, or is on its way there or back:
  * nothing else could start that VM again where it was. Where nothing stands against it, or it is forced, the webhooks go
- * first, as a webhook without an operator behind it refuses every pod of a VM. Images and objects stay in any case, and the
+ * first, as a webhook without an operator behind it refuses every pod of a VM; then the budgets that hold VMs. Images and objects stay in any case, and the
  * next install finds them.
  */
 public final class UninstallGuard {
@@ -58,6 +59,11 @@ public final class UninstallGuard {
         var admission = client.admissionRegistration().v1();
         var _ = admission.mutatingWebhookConfigurations().withName(WEBHOOKS).delete();
         var _ = admission.validatingWebhookConfigurations().withName(WEBHOOKS).delete();
+        // After the webhooks: the operator, which is still there, makes no new ones without them.
+        int budgets = VmBudgets.removeAll(client);
+        if (budgets > 0) {
+            out.println("PodDisruptionBudgets %s deleted: %d.".formatted(VmBudgets.NAME, budgets));
+        }
         out.println("The webhooks are gone. Nothing stands against uninstalling.");
         return true;
     }

@@ -72,9 +72,14 @@ public final class StartChecks {
 
     private void requireSchedulable(VMSnapshot snapshot, String nodeName) throws TorporException {
         Node node = client.nodes().withName(nodeName).get();
-        if (node != null
-                && node.getSpec() != null
-                && Boolean.TRUE.equals(node.getSpec().getUnschedulable())) {
+        Optional<String> maintenance = node == null ? Optional.empty() : NodeLeave.maintenance(node);
+        if (maintenance.isPresent()) {
+            throw new TorporException(
+                    FailureReason.NodeUnschedulable,
+                    "Node %s, which has the memory of VM %s, is in maintenance. The VM starts when %s is gone. The image is safe."
+                            .formatted(nodeName, snapshot.getSpec().vmName(), maintenance.get()));
+        }
+        if (node != null && NodeLeave.isCordoned(node)) {
             throw new TorporException(
                     FailureReason.NodeUnschedulable,
                     "Node %s, which has the memory of VM %s, is cordoned. The VM starts after kubectl uncordon %s. The image is safe."

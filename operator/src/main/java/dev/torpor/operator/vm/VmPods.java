@@ -129,7 +129,8 @@ public final class VmPods {
                                 && status.getState().getRunning() != null);
     }
 
-    private static boolean isLive(Pod pod) {
+    /** Returns whether the pod has not come to its end. */
+    public static boolean isLive(Pod pod) {
         return pod.getStatus() == null || !ENDED.contains(pod.getStatus().getPhase());
     }
 }

@@ -25,6 +25,7 @@ final class ReviewHandler implements HttpHandler {
     private static final int BAD_REQUEST = 400;
     private static final int METHOD_NOT_ALLOWED = 405;
     private static final int TOO_LARGE = 413;
+    private static final int TOO_MANY = 429;
     private static final int BUG = 500;
 
     private final KubernetesSerialization serialization;
@@ -94,6 +95,13 @@ final class ReviewHandler implements HttpHandler {
     private static void log(HttpExchange exchange, AdmissionReview review, AdmissionResponse response) {
         if (Boolean.TRUE.equals(response.getAllowed())) {
             LOG.debug("{} allowed {}", exchange.getHttpContext().getPath(), about(review));
+        } else if (Integer.valueOf(TOO_MANY).equals(response.getStatus().getCode())) {
+            // Asked again every few seconds, as long as a save takes.
+            LOG.debug(
+                    "{} put off {}: {}",
+                    exchange.getHttpContext().getPath(),
+                    about(review),
+                    response.getStatus().getMessage());
         } else {
             LOG.info(
                     "{} refused {}: {}",

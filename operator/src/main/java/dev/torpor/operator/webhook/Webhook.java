@@ -7,14 +7,18 @@ import dev.torpor.operator.admission.InjectionSettings;
 import dev.torpor.operator.certificate.CertificateKeeper;
 import dev.torpor.operator.certificate.CertificateSource;
 import dev.torpor.operator.certificate.MountedCertificate;
+import dev.torpor.operator.drain.EvictionReview;
 import dev.torpor.operator.metrics.OperatorMetrics;
+import io.fabric8.kubernetes.api.model.KubernetesResource;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.javaoperatorsdk.webhook.admission.AdmissionController;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetSocketAddress;
 import java.security.GeneralSecurityException;
 import java.time.Instant;
 import java.time.InstantSource;
+import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -66,9 +70,20 @@ public final class Webhook implements AutoCloseable {
         }
         server.setHttpsConfigurator(new HttpsConfigurator(context(certificate)));
         server.setExecutor(executor);
-        Admission.controllers(client, namespace, new InjectionSettings(options.launcherImage(), options.imageFolder()))
-                .forEach((path, controller) -> server.createContext(
-                        path, new ReviewHandler(client.getKubernetesSerialization(), controller, count)));
+        serve(
+                client,
+                Admission.controllers(
+                        client, namespace, new InjectionSettings(options.launcherImage(), options.imageFolder())),
+                count);
+        serve(client, EvictionReview.controllers(client, namespace, clock), count);
+    }
+
+    private void serve(
+            KubernetesClient client,
+            Map<String, AdmissionController<KubernetesResource>> controllers,
+            Consumer<OperatorMetrics.Admission> count) {
+        controllers.forEach((path, controller) ->
+                server.createContext(path, new ReviewHandler(client.getKubernetesSerialization(), controller, count)));
     }
 
     /** Begins to serve. Until there is a certificate, no handshake succeeds. */

@@ -127,6 +127,20 @@ class ManagedSaveTest {
     }
 
     @Test
+    void nodeInMaintenanceHoldsTheStartThoughItIsNotCordoned() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        cluster.maintain("yes");
+        step();
+        assertHeld(
+                "NodeUnschedulable",
+                "Node n1, which has the memory of VM web, is in maintenance. The VM starts when annotation torpor.dev/maintenance is gone. The image is safe.");
+        cluster.maintain("false");
+        step();
+        assertThat(reason()).isEqualTo("Queued");
+    }
+
+    @Test
     void silentStoreHoldsTheStart() {
         saved(TestPods.ofStatefulSet("web-0", "u1"), null);
         heldPod("u2");

@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.api.model.ConditionBuilder;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.admissionregistration.v1.MutatingWebhookConfigurationBuilder;
 import io.fabric8.kubernetes.api.model.admissionregistration.v1.ValidatingWebhookConfigurationBuilder;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import java.io.ByteArrayOutputStream;
@@ -103,6 +104,33 @@ class UninstallGuardTest {
         assertThat(prepare(false)).isTrue();
         assertThat(prepare(false)).isTrue();
         assertThat(webhooksLeft()).isZero();
+    }
+
+    @Test
+    void theBudgetsThatHoldVmsGoTooAndNoOthers() {
+        for (String manager : List.of("torpor-operator", "argocd")) {
+            client.resource(new PodDisruptionBudgetBuilder()
+                            .withNewMetadata()
+                            .withNamespace("of-" + manager)
+                            .withName("torpor-vms")
+                            .addToLabels("app.kubernetes.io/part-of", "torpor")
+                            .addToLabels("app.kubernetes.io/managed-by", manager)
+                            .endMetadata()
+                            .build())
+                    .create();
+        }
+
+        assertThat(prepare(false)).isTrue();
+
+        assertThat(said()).contains("PodDisruptionBudgets torpor-vms deleted: 1.");
+        assertThat(client.policy()
+                        .v1()
+                        .podDisruptionBudget()
+                        .inAnyNamespace()
+                        .list()
+                        .getItems())
+                .extracting(budget -> budget.getMetadata().getNamespace())
+                .containsExactly("of-argocd");
     }
 
     private boolean prepare(boolean force) {

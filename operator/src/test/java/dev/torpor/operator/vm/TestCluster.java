@@ -44,6 +44,15 @@ public final class TestCluster {
                 .build());
     }
 
+    /** Sets the annotation that says whether the node is in maintenance. */
+    public void maintain(String value) {
+        client.nodes().withName("n1").edit(node -> new NodeBuilder(node)
+                .editMetadata()
+                .addToAnnotations(Torpor.MAINTENANCE_ANNOTATION, value)
+                .endMetadata()
+                .build());
+    }
+
     /** Returns a clock that shows {@link #later}'s time. */
     public InstantSource clock() {
         return () -> now;

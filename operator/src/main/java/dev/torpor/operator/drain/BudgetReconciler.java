@@ -1,0 +1,146 @@
+package dev.torpor.operator.drain;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.operator.event.EventReason;
+import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.event.Notice;
+import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Namespace;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
+import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.Context;
+import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
+import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
+import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
+import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
+import io.javaoperatorsdk.operator.processing.event.ResourceID;
+import io.javaoperatorsdk.operator.processing.event.source.EventSource;
+import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
+import java.net.HttpURLConnection;
+import java.time.Duration;
+import java.util.List;
+import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Keeps one PodDisruptionBudget in each namespace with VMs, and removes it with the last of them. Only while the webhook
+ * for evictions is there: without it, as after an uninstall began, the budget would hold up drains that nothing answers.
+ */
+@ControllerConfiguration(name = "budget", generationAwareEventProcessing = false)
+public final class BudgetReconciler implements Reconciler<Namespace> {
+    private static final Logger LOG = LoggerFactory.getLogger(BudgetReconciler.class);
+    private static final String WEBHOOKS = "torpor";
+    /** The configuration of webhooks is not watched. */
+    private static final Duration UNANSWERED_INTERVAL = Duration.ofMinutes(1);
+
+    private final KubernetesClient client;
+    private final EventRecorder events;
+
+    public BudgetReconciler(KubernetesClient client, EventRecorder events) {
+        this.client = client;
+        this.events = events;
+    }
+
+    @Override
+    public UpdateControl<Namespace> reconcile(Namespace woken, Context<Namespace> context) {
+        // Most namespaces have no VMs: they cost no request.
+        boolean concerned = !context.getSecondaryResources(Pod.class).isEmpty()
+                || context.getSecondaryResources(PodDisruptionBudget.class).stream()
+                        .anyMatch(VmBudgets::isOurs);
+        UpdateControl<Namespace> done = UpdateControl.noUpdate();
+        return concerned
+                        && woken.getMetadata().getDeletionTimestamp() == null
+                        && !step(woken.getMetadata().getName())
+                ? done.rescheduleAfter(UNANSWERED_INTERVAL)
+                : done;
+    }
+
+    /** Looks at a namespace and mends it; returns false if that has to wait for the webhook. */
+    boolean step(String namespace) {
+        List<Pod> vmPods = client.pods()
+                .inNamespace(namespace)
+                .withLabel(Torpor.VM_LABEL)
+                .list()
+                .getItems();
+        var budgets = client.policy().v1().podDisruptionBudget().inNamespace(namespace);
+        BudgetDecision decision = BudgetDecision.decide(vmPods, budgets.list().getItems());
+        boolean done = perform(namespace, decision.change());
+        for (BudgetDecision.Warning warning : decision.warnings()) {
+            LOG.warn("namespace {}: {}", namespace, warning.message());
+            events.record(warning.about(), new Notice(EventReason.SecondBudget, warning.message()));
+        }
+        return done;
+    }
+
+    private boolean perform(String namespace, BudgetDecision.Change change) {
+        var budgets = client.policy().v1().podDisruptionBudget().inNamespace(namespace);
+        try {
+            switch (change) {
+                case BudgetDecision.Change.Nothing() -> {}
+                case BudgetDecision.Change.Create() -> {
+                    if (!evictionsAreAnswered()) {
+                        return false;
+                    }
+                    budgets.resource(VmBudgets.make(namespace)).create();
+                    LOG.info("namespace {}: PodDisruptionBudget {} made", namespace, VmBudgets.NAME);
+                }
+                case BudgetDecision.Change.Repair(PodDisruptionBudget budget) -> {
+                    if (!evictionsAreAnswered()) {
+                        return false;
+                    }
+                    budgets.resource(new PodDisruptionBudgetBuilder(budget)
+                                    .withSpec(VmBudgets.spec())
+                                    .build())
+                            .update();
+                    LOG.info("namespace {}: PodDisruptionBudget {} mended", namespace, VmBudgets.NAME);
+                }
+                case BudgetDecision.Change.Remove(PodDisruptionBudget _) -> {
+                    var _ = budgets.withName(VmBudgets.NAME).delete();
+                    LOG.info("namespace {}: PodDisruptionBudget {} removed", namespace, VmBudgets.NAME);
+                }
+            }
+        } catch (KubernetesClientException e) {
+            // Somebody was faster, or the namespace ends: the event of that comes too.
+            if (e.getCode() != HttpURLConnection.HTTP_CONFLICT && e.getCode() != HttpURLConnection.HTTP_NOT_FOUND) {
+                throw e;
+            }
+        }
+        return true;
+    }
+
+    private boolean evictionsAreAnswered() {
+        var configuration = client.admissionRegistration()
+                .v1()
+                .validatingWebhookConfigurations()
+                .withName(WEBHOOKS)
+                .get();
+        return configuration != null
+                && configuration.getWebhooks().stream()
+                        .anyMatch(webhook -> EvictionReview.NAME.equals(webhook.getName()));
+    }
+
+    @Override
+    public List<EventSource<?, Namespace>> prepareEventSources(EventSourceContext<Namespace> context) {
+        return List.of(
+                new InformerEventSource<>(
+                        InformerEventSourceConfiguration.from(Pod.class, Namespace.class)
+                                .withLabelSelector(Torpor.VM_LABEL)
+                                .withSecondaryToPrimaryMapper(BudgetReconciler::namespaceOf)
+                                .build(),
+                        context),
+                new InformerEventSource<>(
+                        InformerEventSourceConfiguration.from(PodDisruptionBudget.class, Namespace.class)
+                                .withSecondaryToPrimaryMapper(BudgetReconciler::namespaceOf)
+                                .build(),
+                        context));
+    }
+
+    private static Set<ResourceID> namespaceOf(HasMetadata object) {
+        return Set.of(new ResourceID(object.getMetadata().getNamespace()));
+    }
+}

@@ -1,0 +1,92 @@
+package dev.torpor.operator.drain;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.operator.vm.LauncherWiring;
+import dev.torpor.operator.vm.NodeLeave;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.Pod;
+import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
+
+/** Decides what becomes of an eviction. Pure: in two parts, as most evictions need no more than a look at the pod. */
+final class EvictionDecision {
+    private static final Set<String> ENDED = Set.of("Succeeded", "Failed");
+
+    private EvictionDecision() {}
+
+    /**
+     * Decides by the pod alone.
+     *
+     * @param pod null: there is none of that name
+     * @return the answer; empty if the VM has to be saved first
+     */
+    static Optional<EvictionAnswer> byPod(@Nullable Pod pod, EvictionRequest request) {
+        if (pod == null || vmLabel(pod) == null || isOver(pod)) {
+            return Optional.of(new EvictionAnswer.Allow());
+        }
+        String uid = pod.getMetadata().getUid();
+        if (request.podUid().filter(asked -> !asked.equals(uid)).isPresent()) {
+            // What the API server says too, unless a PodDisruptionBudget has it say 429 for ever.
+            return Optional.of(EvictionAnswer.refuse("torpor: pod %s has UID %s, not %s: the one that was meant is gone"
+                    .formatted(
+                            pod.getMetadata().getName(), uid, request.podUid().orElseThrow())));
+        }
+        if (isGated(pod) || pod.getSpec().getNodeName() == null) {
+            return Optional.of(EvictionAnswer.gone("torpor: pod %s of VM %s is on no node: there is nothing to evict"
+                    .formatted(pod.getMetadata().getName(), vmLabel(pod))));
+        }
+        return Optional.empty();
+    }
+
+    /**
+     * Decides by how far the save is. A save that is to begin is for the caller to make, after this answer.
+     *
+     * @param node null: it is gone
+     */
+    static EvictionAnswer bySave(Pod pod, SaveStep step, @Nullable Node node, SaveWords words, boolean dryRun) {
+        Optional<String> blocked = step instanceof SaveStep.Begin ? removal(node) : Optional.empty();
+        if (blocked.isPresent()) {
+            String text = words.nodeIsRemoved(blocked.get());
+            return dryRun ? EvictionAnswer.refuse(text) : EvictionAnswer.wait(text);
+        }
+        return dryRun ? asIf(pod, step, words) : EvictionAnswer.wait(words.of(step));
+    }
+
+    /** Returns whether a save is to be made, as far as the node is concerned. */
+    static boolean mayBegin(@Nullable Node node) {
+        return removal(node).isEmpty();
+    }
+
+    // To be allowed would end in 429 from the PodDisruptionBudget, which kubectl repeats for ever; 404 is what a drain
+    // that went well ends with, 409 what one ends with that would wait for a person.
+    private static EvictionAnswer asIf(Pod pod, SaveStep step, SaveWords words) {
+        Optional<String> lacks = LauncherWiring.lacks(pod);
+        if (step instanceof SaveStep.Begin && lacks.isPresent()) {
+            return EvictionAnswer.refuse(words.noLauncher(lacks.get()));
+        }
+        return step instanceof SaveStep.Blocked
+                ? EvictionAnswer.refuse(words.of(step))
+                : EvictionAnswer.gone(words.wouldBeSaved());
+    }
+
+    private static Optional<String> removal(@Nullable Node node) {
+        return node == null ? Optional.empty() : NodeLeave.removal(node);
+    }
+
+    private static @Nullable String vmLabel(Pod pod) {
+        return pod.getMetadata().getLabels() == null
+                ? null
+                : pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
+    }
+
+    private static boolean isOver(Pod pod) {
+        return pod.getMetadata().getDeletionTimestamp() != null
+                || (pod.getStatus() != null && ENDED.contains(pod.getStatus().getPhase()));
+    }
+
+    private static boolean isGated(Pod pod) {
+        return pod.getSpec().getSchedulingGates() != null
+                && !pod.getSpec().getSchedulingGates().isEmpty();
+    }
+}

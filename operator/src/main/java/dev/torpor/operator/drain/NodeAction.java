@@ -1,0 +1,19 @@
+package dev.torpor.operator.drain;
+
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import io.fabric8.kubernetes.api.model.Pod;
+
+/** What is to be done about a VM of a node. Each can be repeated. */
+sealed interface NodeAction {
+    /** Makes a save. */
+    record Begin(Pod pod, int attempt, String message) implements NodeAction {}
+
+    /** Has a save end that has lost its cause. */
+    record Cancel(VMSnapshot save, String message) implements NodeAction {}
+
+    /** Tells people that a VM holds up its node. */
+    record Report(Pod pod, String message) implements NodeAction {}
+
+    /** Deletes the pod of a VM that cannot be saved, as its class says. */
+    record Delete(Pod pod, String message) implements NodeAction {}
+}

@@ -1,0 +1,115 @@
+package dev.torpor.operator.drain;
+
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.operator.vm.NodeLeave;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.Pod;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What is to be done about the VMs of a node. Of evictions only what no answer can do: to end saves when the drain ends,
+ * and to let go what cannot be saved.
+ *
+ * @param actions in the order in which they are to be done
+ * @param lookAgain when to look again if nothing changes before
+ */
+record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
+    /** A VM of the node: its live pod, and how far its save is. */
+    record Vm(Pod pod, SaveStep step) {}
+
+    /**
+     * Decides. Pure.
+     *
+     * @param vms the VMs that run on the node
+     * @param saves the saves that drains of this node made
+     */
+    static NodeDecision decide(Node node, List<Vm> vms, List<VMSnapshot> saves) {
+        List<NodeAction> actions = new ArrayList<>();
+        saves.stream()
+                .filter(save -> causeOf(save).isOver(node))
+                .filter(save ->
+                        !SaveProgress.isSaved(save) && !SaveProgress.isEnded(save) && !SaveProgress.isToldToEnd(save))
+                .forEach(save -> actions.add(new NodeAction.Cancel(
+                        save,
+                        "The drain of node %s is over: the save of VM %s is cancelled, and the VM goes on."
+                                .formatted(
+                                        node.getMetadata().getName(),
+                                        save.getSpec().vmName()))));
+        Optional<String> maintenance = NodeLeave.maintenance(node);
+        Optional<Duration> lookAgain = Optional.empty();
+        for (Vm vm : shortestFirst(vms)) {
+            switch (vm.step()) {
+                case SaveStep.Begin(int attempt, Optional<String> after) -> {
+                    if (maintenance.isPresent()) {
+                        actions.add(begin(node, vm, attempt, after, maintenance.get()));
+                    }
+                }
+                case SaveStep.Retry(VMSnapshot _, String _, Duration in) -> {
+                    if (maintenance.isPresent()) {
+                        actions.add(new NodeAction.Report(vm.pod(), words(vm).of(vm.step())));
+                        lookAgain = Optional.of(lookAgain
+                                .filter(sooner -> sooner.compareTo(in) < 0)
+                                .orElse(in));
+                    }
+                }
+                case SaveStep.Blocked(VMSnapshot failed, String _) -> {
+                    if (!causeOf(failed).isOver(node)) {
+                        actions.add(new NodeAction.Report(vm.pod(), words(vm).of(vm.step())));
+                    }
+                }
+                case SaveStep.LetGo(VMSnapshot failed, String _) -> {
+                    if (!causeOf(failed).isOver(node)) {
+                        actions.add(new NodeAction.Delete(vm.pod(), words(vm).of(vm.step())));
+                    }
+                }
+                case SaveStep.UnderWay _, SaveStep.OtherUnderWay _, SaveStep.Saved _ -> {}
+            }
+        }
+        return new NodeDecision(List.copyOf(actions), lookAgain);
+    }
+
+    private static NodeAction begin(Node node, Vm vm, int attempt, Optional<String> after, String maintenance) {
+        Optional<String> removal = NodeLeave.removal(node);
+        if (removal.isPresent()) {
+            return new NodeAction.Report(vm.pod(), words(vm).nodeIsRemoved(removal.get()));
+        }
+        return new NodeAction.Begin(
+                vm.pod(),
+                attempt,
+                "Node %s is in maintenance (%s): VM %s is saved%s."
+                        .formatted(
+                                node.getMetadata().getName(),
+                                maintenance,
+                                DrainSaves.vmOf(vm.pod()).name(),
+                                after.map(why -> " again, after " + why).orElse("")));
+    }
+
+    // The node's agent keeps to this order too, where several wait.
+    private static List<Vm> shortestFirst(List<Vm> vms) {
+        return vms.stream()
+                .sorted(Comparator.comparingLong(
+                                (Vm vm) -> MemoryEstimate.of(vm.pod()).orElse(0))
+                        .thenComparing(vm -> vm.pod().getMetadata().getName()))
+                .toList();
+    }
+
+    private static SaveWords words(Vm vm) {
+        return SaveWords.of(vm.pod(), save -> 0);
+    }
+
+    private static DrainCause causeOf(VMSnapshot save) {
+        String cause = SaveProgress.annotations(save).get(Torpor.DRAIN_CAUSE_ANNOTATION);
+        for (DrainCause known : DrainCause.values()) {
+            if (known.name().equals(cause)) {
+                return known;
+            }
+        }
+        // Written by a newer operator: whatever it means, it is not ours to end.
+        return DrainCause.Eviction;
+    }
+}

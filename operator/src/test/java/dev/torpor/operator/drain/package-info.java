@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.drain;
+
+import org.jspecify.annotations.NullMarked;
