@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.webhook.Webhook;
 import dev.torpor.operator.webhook.WebhookOptions;
@@ -170,10 +171,30 @@ final class WebhookUnderTest implements AutoCloseable {
                             operations: [CREATE, UPDATE]
                             resources: [statefulsets, deployments, replicasets, daemonsets]
                         """
-                                + OPTS.formatted(validating, namespace, "/validate-workloads"),
+                                + OPTS.formatted(validating, namespace, "/validate-workloads") + """
+                        - name: evictions.torpor.dev
+                          failurePolicy: Ignore
+                          rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods/eviction]}]
+                        """
+                                + OPTS.formatted(validating, namespace, "/validate-evictions")
+                                        .replace("sideEffects: None", "sideEffects: NoneOnDryRun"),
                         ValidatingWebhookConfiguration.class))
                 .createOr(existing -> existing.update());
         return webhook;
+    }
+
+    /** Has the API server ask about evictions where nobody answers. */
+    void loseEvictions() {
+        cluster.client()
+                .resources(ValidatingWebhookConfiguration.class)
+                .withName("torpor")
+                .edit(now -> {
+                    now.getWebhooks().stream()
+                            .filter(webhook -> "evictions.torpor.dev".equals(webhook.getName()))
+                            .forEach(webhook -> webhook.getClientConfig()
+                                    .setUrl("https://127.0.0.1:%d/gone".formatted(FreePorts.take())));
+                    return now;
+                });
     }
 
     MutatingWebhookConfiguration mutating() {
