@@ -54,14 +54,12 @@ class OperatorRightsIT {
     @ParameterizedTest
     @CsvSource({
         "update,vmsnapshots",
-        "create,vmrestores",
         "delete,vmsnapshots",
-        "restore,vmsnapshots",
+        "update,pods",
         "patch,vmsnapshotclasses",
         "get,secrets",
         "update,secrets",
         "list,secrets",
-        "patch,pods",
         "patch,nodes",
         "delete,poddisruptionbudgets.policy",
         "delete,leases.coordination.k8s.io",
