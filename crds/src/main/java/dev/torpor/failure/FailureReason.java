@@ -163,6 +163,9 @@ public enum FailureReason {
     /** QEMU reported that loading the image failed; the process is spent. */
     LoadFailed(Kind.TERMINAL),
 
+    /** {@code strategy: Lazy} was asked for, and the VM's memory cannot be mapped from its image. */
+    LazyNotPossible(Kind.TERMINAL),
+
     /** The pod that was to be resumed went away before the guest ran. */
     PodGone(Kind.TERMINAL),
 

@@ -68,7 +68,15 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
     public static final StatusOwner<VMRestore, VMRestoreStatus> RESTORE_AGENT = new StatusOwner<>(
             VMRestore.class,
             Torpor.AGENT_MANAGER,
-            Set.of("progress", "strategy", "startTime", "completionTime", "loadSeconds", "failure"),
+            Set.of(
+                    "progress",
+                    "strategy",
+                    "strategyReason",
+                    "startTime",
+                    "completionTime",
+                    "loadSeconds",
+                    "residentSeconds",
+                    "failure"),
             Set.of(ConditionType.IMAGE_AVAILABLE, ConditionType.RESUMED));
 
     public StatusOwner {

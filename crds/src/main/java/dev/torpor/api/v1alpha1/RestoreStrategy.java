@@ -6,5 +6,8 @@ public enum RestoreStrategy {
     Auto,
 
     /** All memory is loaded before the guest runs. */
-    Eager
+    Eager,
+
+    /** The guest runs at once, and reads its memory from the image when it wants it; refused where that cannot be. */
+    Lazy
 }

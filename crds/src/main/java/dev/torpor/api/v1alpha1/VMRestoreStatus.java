@@ -40,8 +40,11 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription("How far the load is.")
     private @Nullable Progress progress;
 
-    @JsonPropertyDescription("How memory was brought back: Eager.")
+    @JsonPropertyDescription("How memory is brought back: Eager or Lazy.")
     private @Nullable String strategy;
+
+    @JsonPropertyDescription("Why memory is not brought back lazily, where strategy Auto would have had it so.")
+    private @Nullable String strategyReason;
 
     @JsonPropertyDescription("When the restore began, RFC 3339.")
     private @Nullable String startTime;
@@ -51,6 +54,10 @@ public final class VMRestoreStatus {
 
     @JsonPropertyDescription("Seconds from the start of the load until the guest ran.")
     private @Nullable Double loadSeconds;
+
+    @JsonPropertyDescription(
+            "Seconds from the start of the load until all memory had been read: as loadSeconds if Eager, later if Lazy.")
+    private @Nullable Double residentSeconds;
 
     @JsonPropertyDescription("Why the restore was given up. Set once; the restore is over.")
     private @Nullable FailureStatus failure;
@@ -127,6 +134,14 @@ public final class VMRestoreStatus {
         this.strategy = strategy;
     }
 
+    public @Nullable String getStrategyReason() {
+        return strategyReason;
+    }
+
+    public void setStrategyReason(@Nullable String strategyReason) {
+        this.strategyReason = strategyReason;
+    }
+
     public @Nullable String getStartTime() {
         return startTime;
     }
@@ -149,6 +164,14 @@ public final class VMRestoreStatus {
 
     public void setLoadSeconds(@Nullable Double loadSeconds) {
         this.loadSeconds = loadSeconds;
+    }
+
+    public @Nullable Double getResidentSeconds() {
+        return residentSeconds;
+    }
+
+    public void setResidentSeconds(@Nullable Double residentSeconds) {
+        this.residentSeconds = residentSeconds;
     }
 
     public @Nullable FailureStatus getFailure() {
