@@ -11,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.Set;
 
 /** An image whose file was found to be what was committed (all but its pages, which {@link #verify} reads). */
 public final class CommittedImage {
@@ -175,6 +176,38 @@ public final class CommittedImage {
                 files.close();
                 throw e;
             }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    /**
+     * Writes the image's shadow ({@link ShadowStream}) and opens it for QEMU to read. The file has no name any more when
+     * this returns: it goes with its last descriptor.
+     *
+     * @param mapped names of the blocks that QEMU has mapped from the image
+     * @throws TorporException ImageMissing if the image was removed or replaced since; NotEnoughSpace
+     */
+    public ImageFiles openShadowForQemu(Set<String> mapped) throws TorporException {
+        String name = id().shadowName();
+        try (Directory directory = folder.open();
+                ImageFiles image = openForQemu(false)) {
+            directory.unlink(name); // of an agent that died in the middle
+            try (Descriptor shadow = directory.createFile(name)) {
+                ShadowStream.write(image.buffered(), layout(), mapped, shadow);
+                return ImageFiles.open(directory, name, Access.READ, false, Access.READ_DIRECT);
+            } finally {
+                directory.unlink(name);
+            }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    /** Returns what fstat(2) tells of the folder that the file is in. */
+    public FileFacts folderFacts() throws TorporException {
+        try (Directory directory = folder.open()) {
+            return directory.facts();
         } catch (IOException e) {
             throw unreadable(e);
         }

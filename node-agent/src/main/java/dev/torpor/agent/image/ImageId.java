@@ -59,12 +59,22 @@ public record ImageId(String namespace, String vm, String uid) implements Compar
         return namespace + "/" + vm + "/" + uid;
     }
 
-    String fileName() {
+    /** Returns the name of the image's file in its VM's folder. */
+    public String fileName() {
         return uid + ImageStore.FILE_SUFFIX;
     }
 
     String recordName() {
         return uid + ImageStore.RECORD_SUFFIX;
+    }
+
+    /** Returns the name of the plan of what to read ahead, beside the image while it is lent. */
+    public String planName() {
+        return uid + ImageStore.PLAN_SUFFIX;
+    }
+
+    String shadowName() {
+        return uid + ImageStore.SHADOW_SUFFIX;
     }
 
     private static void check(String what, String text, Pattern pattern) {

@@ -1,5 +1,7 @@
 package dev.torpor.agent.image;
 
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.failure.FailureReason;
@@ -9,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -24,6 +27,8 @@ public final class ImageStore implements AutoCloseable {
     static final String FILE_SUFFIX = ".img";
     static final String RECORD_SUFFIX = ".json";
     static final String CHECKSUMS_SUFFIX = ".crc";
+    static final String SHADOW_SUFFIX = ".shadow";
+    static final String PLAN_SUFFIX = ".ahead";
 
     private static final Logger LOG = LoggerFactory.getLogger(ImageStore.class);
     private static final int ENTRIES_MAX = 100_000;
@@ -325,9 +330,43 @@ public final class ImageStore implements AutoCloseable {
 
     private static void removeFiles(Directory folder, ImageId id) throws IOException {
         boolean checksums = folder.unlink(id.uid() + CHECKSUMS_SUFFIX);
+        boolean shadow = folder.unlink(id.shadowName());
+        boolean plan = folder.unlink(id.planName());
         boolean file = folder.unlink(id.fileName());
-        if (checksums || file) {
+        if (checksums || shadow || plan || file) {
             folder.sync();
+        }
+    }
+
+    /**
+     * Lets the QEMU of the image's VM open it by the path that it has in its pod, until {@link #endLoan}. The VM's folder is
+     * all of the store that its pod can see, and it cannot write there. Beside the image a plan is put of what may be read
+     * ahead ({@link ImageId#planName}).
+     *
+     * @param mapped names of the blocks that QEMU is to map
+     * @throws TorporException ImageMissing if there is no such image
+     */
+    public synchronized void lend(CommittedImage image, Set<String> mapped) throws TorporException {
+        requireOwner();
+        ImageId id = image.id();
+        try (Directory images = root.directory().child(IMAGES);
+                Directory folder = folder(id);
+                Descriptor file = folder.openFile(id.fileName(), Access.READ)) {
+            ImageLoan.begin(images, folder, id, ReadAheadPlan.of(file, image.layout(), mapped));
+        } catch (IOException e) {
+            throw StoreTrouble.missing(e) ? missing(id) : StoreTrouble.of("image " + id + " cannot be lent", e);
+        }
+    }
+
+    /** Ends {@link #lend}; who has the image open keeps it. May be repeated, and for an image that was never lent. */
+    public synchronized void endLoan(ImageId id) throws TorporException {
+        requireOwner();
+        try (Directory folder = folder(id)) {
+            ImageLoan.end(folder, id);
+        } catch (IOException e) {
+            if (!StoreTrouble.missing(e)) {
+                throw StoreTrouble.of("image " + id + " cannot be made private again", e);
+            }
         }
     }
 

@@ -15,6 +15,7 @@ import java.util.concurrent.atomic.AtomicBoolean;
 public final class Descriptor implements AutoCloseable {
     // struct stat of x86-64: 144 bytes.
     private static final long STAT_BYTES = 144;
+    private static final long ST_DEV = 0;
     private static final long ST_INO = 8;
     private static final long ST_MODE = 24;
     private static final long ST_UID = 28;
@@ -51,6 +52,7 @@ public final class Descriptor implements AutoCloseable {
             return new FileFacts(
                     stat.get(ValueLayout.JAVA_INT, ST_MODE),
                     stat.get(ValueLayout.JAVA_INT, ST_UID),
+                    stat.get(ValueLayout.JAVA_LONG, ST_DEV),
                     stat.get(ValueLayout.JAVA_LONG, ST_INO),
                     stat.get(ValueLayout.JAVA_LONG, ST_SIZE),
                     stat.get(ValueLayout.JAVA_LONG, ST_BLOCKS) * 512);
@@ -141,6 +143,15 @@ public final class Descriptor implements AutoCloseable {
             }
             throw e;
         }
+    }
+
+    /**
+     * Sets the permission bits of the open file (fchmod(2)); its owner may, without any capability.
+     *
+     * @param mode permission bits, as 0600
+     */
+    public void changeMode(int mode) throws IOException {
+        Libc.call(Libc.FCHMOD, "fchmod", about, number(), mode);
     }
 
     /** Flushes the file's data, and the metadata needed to read it back, to the disk (fdatasync(2)). */

@@ -99,6 +99,16 @@ public final class Directory implements AutoCloseable {
         }
     }
 
+    /** Returns what fstat(2) tells of this directory itself. */
+    public FileFacts facts() throws IOException {
+        return descriptor.facts();
+    }
+
+    /** Sets the permission bits of this directory itself (fchmod(2)). */
+    public void changeMode(int mode) throws IOException {
+        descriptor.changeMode(mode);
+    }
+
     /** Renames an entry, replacing the target if it exists. */
     public void rename(String from, String to) throws IOException {
         try (Arena arena = Arena.ofConfined()) {

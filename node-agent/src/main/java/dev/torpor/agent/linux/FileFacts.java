@@ -5,16 +5,22 @@ package dev.torpor.agent.linux;
  *
  * @param mode type and permission bits
  * @param uid numeric owner
+ * @param device number of the file system
  * @param inode number of the inode on its file system
  * @param sizeBytes length, holes included
  * @param allocatedBytes bytes occupied on disk
  */
-public record FileFacts(int mode, int uid, long inode, long sizeBytes, long allocatedBytes) {
+public record FileFacts(int mode, int uid, long device, long inode, long sizeBytes, long allocatedBytes) {
     // sys/stat.h
     private static final int S_IFMT = 0xF000;
     private static final int S_IFSOCK = 0xC000;
     private static final int S_IFREG = 0x8000;
     private static final int S_IFIFO = 0x1000;
+
+    /** Returns the permission bits. */
+    public int permissions() {
+        return mode & 07777;
+    }
 
     public boolean isSocket() {
         return (mode & S_IFMT) == S_IFSOCK;

@@ -63,6 +63,7 @@ final class Libc {
 
     static final MethodHandle CLOSE = bind("close", JAVA_INT, JAVA_INT);
     static final MethodHandle CONNECT = bind("connect", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
+    static final MethodHandle FCHMOD = bind("fchmod", JAVA_INT, JAVA_INT, JAVA_INT);
     static final MethodHandle FDATASYNC = bind("fdatasync", JAVA_INT, JAVA_INT);
     static final MethodHandle FLOCK = bind("flock", JAVA_INT, JAVA_INT, JAVA_INT);
     static final MethodHandle FSTAT = bind("fstat", JAVA_INT, JAVA_INT, ADDRESS);

@@ -17,6 +17,7 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -138,6 +139,63 @@ class ImageStoreTest {
             assertThat(files.all()).hasSize(1);
             assertThat(files.buffered().flags().readOnly()).isTrue();
         }
+    }
+
+    @Test
+    void theShadowHasNoNameOnceItIsOpen() throws TorporException, IOException {
+        CommittedImage image = committed();
+        Path leftBehind = file().resolveSibling(ID.uid() + ".shadow");
+        Files.writeString(leftBehind, "by an agent that died");
+        assertThat(store.list()).hasSize(1);
+        try (ImageFiles shadow = image.openShadowForQemu(Set.of("pc.ram"))) {
+            assertThat(leftBehind).doesNotExist();
+            assertThat(shadow.direct()).isEmpty();
+            assertThat(shadow.buffered().flags().readOnly()).isTrue();
+            assertThat(shadow.buffered().facts().sizeBytes()).isEqualTo(image.sizeBytes());
+            assertThat(shadow.buffered().facts().permissions()).isEqualTo(0600);
+        }
+    }
+
+    @Test
+    void aShadowLeftBehindGoesWithItsImage() throws TorporException, IOException {
+        committed();
+        Path leftBehind = file().resolveSibling(ID.uid() + ".shadow");
+        Files.writeString(leftBehind, "by an agent that died");
+        store.delete(ID);
+        assertThat(leftBehind).doesNotExist();
+    }
+
+    @Test
+    void anImageThatIsLentIsReadableInItsFolderAlone() throws TorporException, IOException {
+        CommittedImage image = committed();
+        Path images = temp.resolve("store").resolve("images");
+        // As the kubelet makes it, where it comes first.
+        Files.setPosixFilePermissions(images, PosixFilePermissions.fromString("rwxr-xr-x"));
+        Path plan = file().resolveSibling(ID.planName());
+        store.lend(image, Set.of("pc.ram"));
+        store.lend(image, Set.of("pc.ram"));
+        assertThat(mode(file())).isEqualTo("r--r--r--");
+        assertThat(mode(plan)).isEqualTo("r--r--r--");
+        // Pages 0, 1 and 300 of 4 KiB, from 2 MiB on.
+        assertThat(plan).hasContent("2 2\n");
+        assertThat(mode(file().resolveSibling(ID.uid() + ".json"))).isEqualTo("rw-------");
+        assertThat(mode(file().resolve("..").normalize())).isEqualTo("rwx--x--x");
+        assertThat(mode(images)).isEqualTo("rwx------");
+        store.endLoan(ID);
+        store.endLoan(ID);
+        assertThat(plan).doesNotExist();
+        assertThat(mode(file())).isEqualTo("rw-------");
+        assertThat(mode(file().resolve("..").normalize())).isEqualTo("rwx------");
+        store.delete(ID);
+        store.endLoan(ID);
+        refuses(
+                FailureReason.ImageMissing,
+                "there is no image " + ID + " in this store",
+                () -> store.lend(image, Set.of()));
+    }
+
+    private static String mode(Path path) throws IOException {
+        return PosixFilePermissions.toString(Files.getPosixFilePermissions(path));
     }
 
     @Test
