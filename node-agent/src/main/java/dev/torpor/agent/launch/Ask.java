@@ -6,17 +6,22 @@ import java.util.Base64;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
  * A launcher's question how to start. On disk: lines {@code key value}; {@code argv} is base64 of the arguments, each
- * ended by a NUL byte. Unknown keys are left alone, for later launchers.
+ * ended by a NUL byte; {@code qemu} the first line of what its {@code --version} prints, and {@code images} device and inode
+ * of the folder at {@code /run/torpor-images}, if the launcher found that out. Unknown keys are left alone, for later
+ * launchers.
  *
  * @param id chosen by the launcher, once for each start of a process
  * @param argv the command that the container names, byte for byte: each byte is one char (ISO 8859-1), as arguments
  *     need not be valid in any encoding
+ * @param qemu which QEMU the command is, if it says so
+ * @param images the folder of images that the container sees, if there is one
  */
-public record Ask(String id, List<String> argv) {
+public record Ask(String id, List<String> argv, Optional<QemuVersion> qemu, Optional<FolderId> images) {
     /** Longest ask that is read, in bytes: an argument list of 192 KiB. QEMU command lines stay below 8 KiB. */
     public static final int BYTES_MAX = 256 << 10;
 
@@ -25,6 +30,11 @@ public record Ask(String id, List<String> argv) {
 
     public Ask {
         argv = List.copyOf(argv);
+    }
+
+    /** Makes one of a launcher that says no more than its command. */
+    Ask(String id, List<String> argv) {
+        this(id, argv, Optional.empty(), Optional.empty());
     }
 
     /** Tells whether a launcher may call an ask so: the id becomes part of file names. */
@@ -52,7 +62,11 @@ public record Ask(String id, List<String> argv) {
         require("version", "1", values);
         require("id", id, values);
         require("kind", "start", values);
-        return new Ask(id, arguments(values.getOrDefault("argv", "")));
+        return new Ask(
+                id,
+                arguments(values.getOrDefault("argv", "")),
+                Optional.ofNullable(values.get("qemu")).flatMap(QemuVersion::parse),
+                Optional.ofNullable(values.get("images")).flatMap(FolderId::parse));
     }
 
     private static void require(String key, String value, Map<String, String> values) throws MalformedAskException {

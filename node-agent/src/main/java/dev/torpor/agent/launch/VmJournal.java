@@ -137,6 +137,11 @@ public final class VmJournal {
                     .put("kind", run.kind().name())
                     .put("time", run.time().toString());
             run.restoreUID().ifPresent(uid -> node.put("restoreUID", uid));
+            run.resume().ifPresent(resume -> {
+                ObjectNode how =
+                        node.putObject("resume").put("lazy", resume.lazy()).put("lazyFailed", resume.lazyFailed());
+                resume.why().ifPresent(why -> how.put("why", why));
+            });
         });
         r.retiredPods().forEach(json.putArray("retiredPods")::add);
         r.waiting().ifPresent(w -> {
@@ -194,7 +199,15 @@ public final class VmJournal {
                 text(n, "askID"),
                 StartKind.valueOf(text(n, "kind")),
                 optional(n, "restoreUID").map(JsonNode::asText),
-                Instant.parse(text(n, "time")));
+                Instant.parse(text(n, "time")),
+                optional(n, "resume").map(VmJournal::resume));
+    }
+
+    private static VmRecord.Resume resume(JsonNode n) {
+        return new VmRecord.Resume(
+                n.required("lazy").asBoolean(),
+                n.required("lazyFailed").asBoolean(),
+                optional(n, "why").map(JsonNode::asText));
     }
 
     private static ImageId image(JsonNode n) {

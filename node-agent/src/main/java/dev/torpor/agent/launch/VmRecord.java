@@ -38,8 +38,35 @@ public record VmRecord(
      * @param kind how it was told to start
      * @param restoreUID VMRestore that it was started for, if it is to be fed an image
      * @param time when
+     * @param resume how it was told to be fed, if it was
      */
-    public record LastRun(String podUID, String askID, StartKind kind, Optional<String> restoreUID, Instant time) {}
+    public record LastRun(
+            String podUID,
+            String askID,
+            StartKind kind,
+            Optional<String> restoreUID,
+            Instant time,
+            Optional<Resume> resume) {}
+
+    /**
+     * How a start was told to be fed.
+     *
+     * @param lazy its memory is mapped from the image
+     * @param lazyFailed mapping it was tried for this restore, and came to nothing
+     * @param why why its memory is not mapped although it might have been, in words
+     */
+    public record Resume(boolean lazy, boolean lazyFailed, Optional<String> why) {
+        /** Memory is mapped. */
+        public static final Resume LAZY = new Resume(true, false, Optional.empty());
+
+        /** All memory is loaded, as was asked for. */
+        public static final Resume EAGER = new Resume(false, false, Optional.empty());
+
+        /** All memory is loaded, and this is why. */
+        public static Resume eager(boolean lazyFailed, String why) {
+            return new Resume(false, lazyFailed, Optional.of(why));
+        }
+    }
 
     /**
      * An image that waits for a process.
@@ -70,17 +97,46 @@ public record VmRecord(
                 ? this
                 : new VmRecord(
                         runs + 1,
-                        Optional.of(new LastRun(podUID, askID, StartKind.BOOT, Optional.empty(), time)),
+                        Optional.of(
+                                new LastRun(podUID, askID, StartKind.BOOT, Optional.empty(), time, Optional.empty())),
                         retiredPods,
                         waiting,
                         handedOver);
     }
 
     /** A start was answered that waits to be fed; it counts as a run only once it is handed the image. */
-    public VmRecord incoming(String podUID, String askID, String restoreUID, Instant time) {
-        LastRun run = new LastRun(podUID, askID, StartKind.RESUME, Optional.of(restoreUID), time);
+    public VmRecord incoming(String podUID, String askID, String restoreUID, Resume resume, Instant time) {
         boolean again = lastRun.filter(last -> last.askID().equals(askID)).isPresent();
-        return again ? this : new VmRecord(runs, Optional.of(run), retiredPods, waiting, handedOver);
+        return again
+                ? this
+                : with(new LastRun(
+                        podUID, askID, StartKind.RESUME, Optional.of(restoreUID), time, Optional.of(resume)));
+    }
+
+    /** Returns how the last start was told to be fed, if that was for this restore. */
+    public Optional<Resume> resumeFor(String restoreUID) {
+        return lastRun.filter(last -> last.restoreUID().equals(Optional.of(restoreUID)))
+                .flatMap(LastRun::resume);
+    }
+
+    /** The last start was told to map the image, and came to nothing. */
+    public VmRecord lazyFailed(String restoreUID, String why) {
+        return resumeFor(restoreUID).filter(Resume::lazy).isPresent() ? resumed(Resume.eager(true, why)) : this;
+    }
+
+    /** The last start came to nothing through no fault of its own: the next one is told afresh. */
+    public VmRecord spent(String restoreUID) {
+        return resumeFor(restoreUID).filter(Resume::lazy).isPresent() ? resumed(Resume.EAGER) : this;
+    }
+
+    private VmRecord resumed(Resume resume) {
+        LastRun last = lastRun.orElseThrow();
+        return with(new LastRun(
+                last.podUID(), last.askID(), last.kind(), last.restoreUID(), last.time(), Optional.of(resume)));
+    }
+
+    private VmRecord with(LastRun run) {
+        return new VmRecord(runs, Optional.of(run), retiredPods, waiting, handedOver);
     }
 
     /** The VM of a pod was saved for good. */

@@ -125,9 +125,13 @@ public final class AgentMetrics {
         savePaused.record(duration);
     }
 
-    /** Takes note of an image that was loaded and handed over. */
-    public void loaded(Duration whole, Duration reading, long bytes) {
+    /** Counts a restore whose image was handed over, and how long that took. */
+    public void loaded(Duration whole) {
         restoreDuration.record(whole);
+    }
+
+    /** Counts an image that was read as a whole. */
+    public void read(Duration reading, long bytes) {
         readBytes.increment((double) bytes);
         restoreThroughput.record(rate(bytes, reading));
     }

@@ -43,7 +43,7 @@ final class Agent implements AutoCloseable {
         this.wishes = wishes;
         snapshots = new SnapshotTask(node, wishes);
         restores = new RestoreTask(node);
-        starts = new Starts(node, directories);
+        starts = new Starts(node, directories, restores::refuse);
         workers = new Workers(this::look, node.timer());
     }
 

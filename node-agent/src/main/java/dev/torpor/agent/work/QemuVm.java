@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
+import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
@@ -12,21 +13,36 @@ import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
+import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.VmMonitor;
 import dev.torpor.agent.qmp.QmpLimits;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.util.List;
+import java.util.random.RandomGenerator;
 
 /** A real QEMU, by the monitor in its pod's volume. */
 record QemuVm(VmMonitor monitor) implements Vm {
+    // The launcher makes it.
+    private static final String ALL_READ = "read-ahead.done";
+
     /** The QEMUs in the pods of this node. */
     record OfNode(PodDirectories pods) implements Vms {
         @Override
         public Vm connect(String podUID) throws TorporException {
             return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT));
+        }
+
+        @Override
+        public boolean saysAllIsRead(String podUID) {
+            try (Directory volume = pods.volume(podUID)) {
+                return volume.facts(ALL_READ).isPresent();
+            } catch (IOException e) {
+                return false; // the pod is gone
+            }
         }
 
         @Override
@@ -86,6 +102,16 @@ record QemuVm(VmMonitor monitor) implements Vm {
             throws TorporException {
         return QemuDirectEngine.save(
                 monitor.qmp(), plan, files.all(), ImageHeader.STREAM_OFFSET_BYTES, cancellation, listener);
+    }
+
+    @Override
+    public List<String> mapped(ImageLayout layout, String path) throws TorporException {
+        return MappedMemory.of(monitor.qmp(), layout, path);
+    }
+
+    @Override
+    public void compare(ImageLayout layout, List<String> mapped, ImageFiles image) throws TorporException {
+        MappedMemory.compare(monitor.qmp(), layout, mapped, image.buffered()::read, RandomGenerator.getDefault());
     }
 
     @Override

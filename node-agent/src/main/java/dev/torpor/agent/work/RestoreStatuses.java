@@ -4,9 +4,11 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.FailureStatus;
 import dev.torpor.api.v1alpha1.Progress;
+import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import io.fabric8.kubernetes.api.model.Condition;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,8 +17,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Builds the agent's part of a VMRestore's status: always all of it, from what was there and what is new. */
 final class RestoreStatuses {
-    private static final String EAGER = "Eager";
-
     private RestoreStatuses() {}
 
     /** The image was found to be what was committed, and waits for its pod. */
@@ -35,10 +35,11 @@ final class RestoreStatuses {
         return own;
     }
 
-    /** QEMU reads the image. */
-    static VMRestoreStatus loading(VMRestore seen, Instant now) {
+    /** QEMU reads the image; {@code why} it does not map it, if it might have. */
+    static VMRestoreStatus loading(VMRestore seen, RestoreStrategy strategy, Optional<String> why, Instant now) {
         VMRestoreStatus own = ours(seen);
-        own.setStrategy(EAGER);
+        own.setStrategy(strategy.name());
+        own.setStrategyReason(why.orElse(null));
         put(own, seen, ConditionType.RESUMED, false, "Loading", "QEMU reads the image", now);
         return own;
     }
@@ -54,13 +55,23 @@ final class RestoreStatuses {
     static VMRestoreStatus resumed(
             VMRestore seen, String reason, String message, Optional<LoadRun.Outcome.HandedOver> load, Instant now) {
         VMRestoreStatus own = ours(seen);
-        own.setStrategy(EAGER);
         own.setCompletionTime(Conditions.time(now));
         load.ifPresent(done -> {
-            own.setLoadSeconds(Math.round(done.seconds() * 1000) / 1000.0);
-            own.setProgress(ProgressMeter.finished(done.memoryBytes(), done.seconds()));
+            own.setLoadSeconds(seconds(done.seconds()));
+            if (!done.lazy()) {
+                own.setResidentSeconds(seconds(done.seconds()));
+                own.setProgress(ProgressMeter.finished(done.memoryBytes(), done.seconds()));
+            }
         });
         put(own, seen, ConditionType.RESUMED, true, reason, message, now);
+        return own;
+    }
+
+    /** All memory of a guest that runs from its image has been read, so long after it ran. */
+    static VMRestoreStatus resident(VMRestore seen, Duration sinceItRan) {
+        VMRestoreStatus own = ours(seen);
+        double load = own.getLoadSeconds() == null ? 0 : own.getLoadSeconds();
+        own.setResidentSeconds(seconds(load + Math.max(0, sinceItRan.toMillis()) / 1000.0));
         return own;
     }
 
@@ -72,6 +83,10 @@ final class RestoreStatuses {
         own.setFailure(new FailureStatus(reason, message));
         put(own, seen, ConditionType.RESUMED, false, reason, message, now);
         return own;
+    }
+
+    private static double seconds(double exactly) {
+        return Math.round(exactly * 1000) / 1000.0;
     }
 
     private static void put(
@@ -93,6 +108,8 @@ final class RestoreStatuses {
         if (all != null) {
             own.setProgress(all.getProgress());
             own.setStrategy(all.getStrategy());
+            own.setStrategyReason(all.getStrategyReason());
+            own.setResidentSeconds(all.getResidentSeconds());
             own.setStartTime(all.getStartTime());
             own.setCompletionTime(all.getCompletionTime());
             own.setLoadSeconds(all.getLoadSeconds());

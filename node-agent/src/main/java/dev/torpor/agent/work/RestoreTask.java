@@ -11,6 +11,7 @@ import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.failure.FailureReason;
@@ -18,6 +19,7 @@ import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
@@ -30,6 +32,10 @@ final class RestoreTask {
     // While the pod starts: the guest is down, so its owner counts every bit of it.
     private static final Duration START_POLL = Duration.ofMillis(100);
 
+    private static final Duration READ_AHEAD_POLL = Duration.ofSeconds(1);
+    // A launcher that is not done by then has been held up, or is not ours; nothing but a figure is missing.
+    private static final Duration READ_AHEAD_MAX = Duration.ofMinutes(30);
+
     private final Node node;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
@@ -37,6 +43,11 @@ final class RestoreTask {
 
     RestoreTask(Node node) {
         this.node = node;
+    }
+
+    /** A launcher that asks how to start for this restore cannot be answered; the restore is to be looked at next. */
+    void refuse(String restoreUID, Trouble trouble) {
+        troubles.put(restoreUID, trouble);
     }
 
     Next look(WorkItem.Restore item) {
@@ -91,8 +102,9 @@ final class RestoreTask {
     private Next act(WorkItem.Restore item, RestoreView restore, RestoreDecision decision) throws TorporException {
         LOG.debug("VMRestore {}: {}", restore.name(), decision.getClass().getSimpleName());
         return switch (decision) {
+            case RestoreDecision.Rest _ when restore.resumed() -> lookForAllMemory(restore);
             case RestoreDecision.Rest _ ->
-                restore.resumed() || restore.failed() || restore.givenUp() ? Next.onChange() : untilDeadline(restore);
+                restore.failed() || restore.givenUp() ? Next.onChange() : untilDeadline(restore);
             case RestoreDecision.Check _ -> check(restore);
             case RestoreDecision.Load(String podUID) -> load(item, restore, podUID);
             case RestoreDecision.Finish(ProcessIdentity process) -> finish(restore, process);
@@ -186,7 +198,17 @@ final class RestoreTask {
         } else {
             said = new String[] {"Ended", "the guest was given its memory, and its QEMU has ended since"};
         }
+        endLoan(restore);
         return publish(restore, said[0], said[1]);
+    }
+
+    /** Makes the image private again; the guest, which has it mapped or does without, must not wait for that. */
+    private void endLoan(RestoreView restore) {
+        try {
+            node.store().endLoan(restore.image());
+        } catch (TorporException e) {
+            LOG.warn("VMRestore {}: its image stays readable in the VM's pods", restore.name(), e);
+        }
     }
 
     private void continueGuest(ProcessIdentity process) throws TorporException {
@@ -230,7 +252,34 @@ final class RestoreTask {
         troubles.remove(restore.uid());
         loads.remove(restore.uid());
         lookAtImage(restore);
-        return Next.onChange();
+        return restore.resumed() ? lookForAllMemory(restore) : Next.onChange();
+    }
+
+    /** After a lazy resume: says in status when all memory has been read, as the pod's launcher sees to. */
+    private Next lookForAllMemory(RestoreView restore) throws TorporException {
+        VMRestoreStatus status = restore.object().getStatus();
+        if (!RestoreStrategy.Lazy.name().equals(status.getStrategy())
+                || status.getResidentSeconds() != null
+                || status.getCompletionTime() == null
+                || restore.givenUp()) {
+            return Next.onChange();
+        }
+        Duration since = Duration.between(
+                Instant.parse(status.getCompletionTime()), node.clock().instant());
+        Optional<VmRecord.HandOver> to = node.journal()
+                .read(restore.vm())
+                .handedOver()
+                .filter(h -> h.restoreUID().equals(restore.uid()));
+        if (since.compareTo(READ_AHEAD_MAX) > 0
+                || to.isEmpty()
+                || !isAlive(to.get().process())) {
+            return Next.onChange();
+        }
+        if (!node.vms().saysAllIsRead(to.get().process().podUID())) {
+            return Next.after(READ_AHEAD_POLL);
+        }
+        LOG.info("VMRestore {}: all of the VM's memory has been read", restore.name());
+        return say(restore, RestoreStatuses.resident(restore.object(), since));
     }
 
     /** Has the snapshot say what became of its image. */
@@ -242,6 +291,7 @@ final class RestoreTask {
 
     private Next giveUp(RestoreView restore, Trouble why) throws TorporException {
         endWhatWaits(restore);
+        endLoan(restore);
         var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
         String message = "VMRestore " + restore.name() + ": " + why.sentence() + " " + stateOfImage(why);
         LOG.error("{}", message);

@@ -6,6 +6,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.RunStatePolicy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
@@ -70,6 +71,11 @@ record RestoreView(
                 status.getFailure() != null,
                 Conditions.isTrue(status.getConditions(), ConditionType.STALLED)
                         || meta.getDeletionTimestamp() != null));
+    }
+
+    /** How memory is to be brought back. */
+    RestoreStrategy strategy() {
+        return Objects.requireNonNullElse(object.getSpec().strategy(), RestoreStrategy.Auto);
     }
 
     VmName vm() {

@@ -1,19 +1,25 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.launch.Answer;
 import dev.torpor.agent.launch.Ask;
 import dev.torpor.agent.launch.AskDirectory;
+import dev.torpor.agent.launch.FolderId;
+import dev.torpor.agent.launch.LazyStart;
 import dev.torpor.agent.launch.MalformedAskException;
 import dev.torpor.agent.launch.StartDecision;
 import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.agent.metrics.AgentMetrics.LauncherAnswer;
 import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.api.v1alpha1.RestoreStrategy;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
@@ -21,6 +27,8 @@ import java.time.Duration;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.function.BiConsumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -37,6 +45,7 @@ final class Starts {
     private final Node node;
     private final PodDirectories pods;
     private final ManagedImages images;
+    private final BiConsumer<String, Trouble> refusals;
     private final Map<String, String> said = new LinkedHashMap<>() {
         @Override
         protected boolean removeEldestEntry(Map.Entry<String, String> eldest) {
@@ -44,10 +53,16 @@ final class Starts {
         }
     };
 
-    Starts(Node node, PodDirectories pods) {
+    /**
+     * Sets up.
+     *
+     * @param refusals hears of restores, by their UID, that their launcher cannot be answered for
+     */
+    Starts(Node node, PodDirectories pods, BiConsumer<String, Trouble> refusals) {
         this.node = node;
         this.pods = pods;
         this.images = new ManagedImages(node);
+        this.refusals = refusals;
     }
 
     /** Tells whether a pod's launcher may be asking; cheap. */
@@ -95,9 +110,8 @@ final class Starts {
             return false;
         }
         VmRecord journal = journal(pod);
-        StartDecision decision =
-                StartDecision.of(new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod)));
-        return switch (decision) {
+        StartFacts facts = new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod));
+        return switch (StartDecision.of(facts)) {
             case StartDecision.Wait(String reason) -> {
                 say(pod, asks, id, reason);
                 node.metrics().answered(LauncherAnswer.WAIT);
@@ -113,20 +127,75 @@ final class Starts {
                 node.metrics().answered(LauncherAnswer.BOOT);
                 yield true;
             }
-            case StartDecision.Resume(String restoreUID) -> {
-                var _ = node.journal()
-                        .update(
-                                pod.vm(),
-                                vm -> vm.incoming(
-                                        pod.podUID(),
-                                        id,
-                                        restoreUID,
-                                        node.clock().instant()));
-                start(pod, asks, Answer.resume(ask), id, "to be fed");
-                node.metrics().answered(LauncherAnswer.RESUME);
-                yield true;
-            }
+            case StartDecision.Resume(String restoreUID) -> resume(pod, asks, ask, facts, restoreUID);
         };
+    }
+
+    private boolean resume(WorkItem.Pod pod, AskDirectory asks, Ask ask, StartFacts facts, String restoreUID)
+            throws IOException, TorporException {
+        VmRecord vm = facts.journal();
+        Optional<WorkItem.Restore> item = restore(pod.vm(), facts, restoreUID);
+        RestoreStrategy strategy = item.flatMap(it -> node.cluster().restore(it.namespace(), it.name()))
+                .map(object -> object.getSpec().strategy())
+                .orElse(RestoreStrategy.Auto);
+        switch (decide(strategy, ask, vm, restoreUID)) {
+            case ResumeDecision.Refuse(String why) -> {
+                String message = "memory cannot be mapped from the image: " + why;
+                refusals.accept(restoreUID, new Trouble(FailureReason.LazyNotPossible, message));
+                item.ifPresent(node.wake());
+                say(pod, asks, ask.id(), "strategy Lazy: " + message);
+                node.metrics().answered(LauncherAnswer.WAIT);
+                return false;
+            }
+            case ResumeDecision.Eager(VmRecord.Resume how) -> {
+                note(pod, ask, restoreUID, how);
+                start(pod, asks, Answer.resume(ask), ask.id(), "to be fed");
+            }
+            case ResumeDecision.Lazy(LazyStart.Possible start) -> {
+                CommittedImage image =
+                        node.store().open(vm.waiting().orElseThrow().image());
+                note(pod, ask, restoreUID, VmRecord.Resume.LAZY);
+                node.store().lend(image, start.mapped());
+                start(pod, asks, Answer.resume(start, image.id()), ask.id(), "with its image as memory");
+            }
+        }
+        node.metrics().answered(LauncherAnswer.RESUME);
+        return true;
+    }
+
+    private static Optional<WorkItem.Restore> restore(VmName vm, StartFacts facts, String restoreUID) {
+        return facts.cluster() instanceof StartFacts.Seen seen
+                ? seen.restores().stream()
+                        .filter(active -> active.uid().equals(restoreUID))
+                        .map(active -> new WorkItem.Restore(vm.namespace(), active.name()))
+                        .findFirst()
+                : Optional.empty();
+    }
+
+    private void note(WorkItem.Pod pod, Ask ask, String restoreUID, VmRecord.Resume how) throws TorporException {
+        var _ = node.journal()
+                .update(
+                        pod.vm(),
+                        vm -> vm.incoming(
+                                pod.podUID(),
+                                ask.id(),
+                                restoreUID,
+                                how,
+                                node.clock().instant()));
+    }
+
+    private ResumeDecision decide(RestoreStrategy strategy, Ask ask, VmRecord vm, String restoreUID) {
+        try {
+            CommittedImage image = node.store().open(vm.waiting().orElseThrow().image());
+            FileFacts folder = image.folderFacts();
+            LazyStart lazy = LazyStart.of(
+                    ask,
+                    new LazyStart.Image(image.header(), image.layout(), new FolderId(folder.device(), folder.inode())));
+            return ResumeDecision.of(strategy, vm, restoreUID, ask.id(), lazy);
+        } catch (TorporException e) {
+            LOG.warn("the image that waits cannot be opened; its restore will say so", e);
+            return new ResumeDecision.Eager(VmRecord.Resume.EAGER);
+        }
     }
 
     /**

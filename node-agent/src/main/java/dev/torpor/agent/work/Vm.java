@@ -8,6 +8,7 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
@@ -19,6 +20,9 @@ interface Vm extends AutoCloseable {
     interface Vms {
         /** Connects to the QEMU in a pod: SocketMissing, NotQEMU, QMPTimeout. */
         Vm connect(String podUID) throws TorporException;
+
+        /** Tells whether a pod's launcher says that it has read all of the image ahead; the pod may say what it likes. */
+        boolean saysAllIsRead(String podUID);
 
         /** Tells whether that very process still is there. */
         boolean isAlive(ProcessIdentity process) throws IOException;
@@ -45,6 +49,12 @@ interface Vm extends AutoCloseable {
 
     SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException;
+
+    /** Returns the names of the RAM blocks that it has mapped from its image, which is a file of this path for it. */
+    List<String> mapped(ImageLayout layout, String path) throws TorporException;
+
+    /** Compares samples of the guest's mapped memory with the image. */
+    void compare(ImageLayout layout, List<String> mapped, ImageFiles image) throws TorporException;
 
     LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException;

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -66,6 +67,74 @@ class LauncherScriptTest {
         assertThat(output(launcher))
                 .endsWith("torpor: starting " + show() + "\n[][" + odd + "][-x][-qmp][" + Answer.MONITOR + "]");
         assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    @Test
+    void saysWhichQemuItIs() throws Exception {
+        String qemu = script("qemu-system-test", "echo QEMU emulator version 9.2.1 '(of a distribution)'; echo more");
+        launch(qemu, "-m", "1G");
+        assertThat(onlyAsk().qemu()).contains(new QemuVersion(9, 2));
+    }
+
+    @Test
+    void startsWhateverAVersionLooksLike() throws Exception {
+        String qemu = script("qemu-kvm", "[ \"$1\" = --version ] && exit 3; printf '[%s]' \"$@\"");
+        Process launcher = launch(qemu, "a");
+        Ask ask = onlyAsk();
+        assertThat(ask.qemu()).isEmpty();
+        asks.answer(ask.id(), Answer.boot(ask), PATIENCE);
+        assertThat(output(launcher)).endsWith("[a][-qmp][" + Answer.MONITOR + "]");
+    }
+
+    @Test
+    void runsNothingThatIsNotCalledLikeAQemu() throws Exception {
+        launch(script("entry", "echo version 9.2 > " + volume.resolve("ran")), "a");
+        assertThat(onlyAsk().qemu()).isEmpty();
+        assertThat(volume.resolve("ran")).doesNotExist();
+    }
+
+    @Test
+    void readsAheadByThePlanBesideTheCommandAndSaysWhenItIsDone() throws Exception {
+        Path file = Files.write(volume.resolve("file"), new byte[5 << 20]);
+        Path plan = Files.writeString(volume.resolve("plan"), "1 2\n1 1\n");
+        // Lives until it is told to end, as QEMU does.
+        Process launcher = launch(script("vm", "exec sleep 60"));
+        Ask ask = onlyAsk();
+        Answer.ReadAhead ahead = new Answer.ReadAhead(file.toString(), plan.toString());
+        asks.answer(ask.id(), new Answer.Start(ask.argv(), Optional.of(ahead)), PATIENCE);
+        await().until(() -> Files.exists(volume.resolve("read-ahead.done")));
+        assertThat(launcher.isAlive()).isTrue();
+    }
+
+    @Test
+    void readsNoLongerThanTheCommandLives() throws Exception {
+        Path file = Files.write(volume.resolve("file"), new byte[1 << 20]);
+        Path plan = Files.writeString(volume.resolve("plan"), "0 1\n");
+        Process launcher = launch(show(), "a");
+        Ask ask = onlyAsk();
+        Answer.ReadAhead ahead = new Answer.ReadAhead(file.toString(), plan.toString());
+        asks.answer(ask.id(), new Answer.Start(ask.argv(), Optional.of(ahead)), PATIENCE);
+        // The reader holds none of the command's output open: this ends with the command.
+        assertThat(output(launcher)).endsWith("[a]");
+        assertThat(launcher.waitFor()).isZero();
+        await().during(Duration.ofSeconds(2))
+                .atMost(PATIENCE)
+                .until(() -> !Files.exists(volume.resolve("read-ahead.done")));
+    }
+
+    @Test
+    void aFileThatCannotBeReadAheadKeepsNobody() throws Exception {
+        Process launcher = launch(show(), "a");
+        Ask ask = onlyAsk();
+        Answer.ReadAhead ahead = new Answer.ReadAhead("/nowhere/file", "/nowhere/plan");
+        asks.answer(ask.id(), new Answer.Start(ask.argv(), Optional.of(ahead)), PATIENCE);
+        assertThat(output(launcher)).endsWith("torpor: starting " + show() + "\n[a]");
+    }
+
+    private String script(String name, String text) throws IOException {
+        Path script = Files.writeString(volume.resolve(name), "#!/bin/sh\n" + text + "\n");
+        assertThat(script.toFile().setExecutable(true)).isTrue();
+        return script.toString();
     }
 
     @Test

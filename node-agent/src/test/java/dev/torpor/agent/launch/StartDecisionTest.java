@@ -35,9 +35,10 @@ class StartDecisionTest {
     private static final VmRecord RAN_IN_P = NEW.booted(P, "a1", NOW);
     private static final VmRecord RAN_IN_OTHER = NEW.booted(OTHER, "a1", NOW);
     private static final VmRecord WAITING = NEW.waitingFor(new VmRecord.Waiting("r1", IMAGE));
-    private static final VmRecord TOLD_TO_RESUME = WAITING.incoming(P, "a1", "r1", NOW);
+    private static final VmRecord TOLD_TO_RESUME = WAITING.incoming(P, "a1", "r1", VmRecord.Resume.EAGER, NOW);
     private static final VmRecord FED_IN_P = fed(TOLD_TO_RESUME, P);
-    private static final VmRecord FED_IN_OTHER = fed(WAITING.incoming(OTHER, "a1", "r1", NOW), OTHER);
+    private static final VmRecord FED_IN_OTHER =
+            fed(WAITING.incoming(OTHER, "a1", "r1", VmRecord.Resume.EAGER, NOW), OTHER);
 
     static Stream<Arguments> table() {
         return Stream.of(

@@ -49,7 +49,7 @@ class VmJournalTest {
     @Test
     void whatWasRecordedIsReadByTheNextAgent() throws TorporException {
         VmRecord written = new VmJournal(store).update(VM, r -> r.booted("p1", "a1", NOW)
-                .incoming("p1", "a2", "r1", NOW)
+                .incoming("p1", "a2", "r1", VmRecord.Resume.eager(true, "it is too old"), NOW)
                 .retired("p0")
                 .handedOver(new VmRecord.HandOver("r1", IMAGE, PROCESS))
                 .waitingFor(new VmRecord.Waiting("r2", IMAGE)));
@@ -98,7 +98,7 @@ class VmJournalTest {
         VmRecord fed = VmRecord.NONE
                 .booted("p0", "a0", NOW)
                 .waitingFor(new VmRecord.Waiting("r1", IMAGE))
-                .incoming("p1", "a1", "r1", NOW);
+                .incoming("p1", "a1", "r1", VmRecord.Resume.EAGER, NOW);
         assertThat(fed.runs()).isEqualTo(1);
         VmRecord over = fed.handedOver(new VmRecord.HandOver("r1", IMAGE, PROCESS));
         assertThat(over.runs()).isEqualTo(2);

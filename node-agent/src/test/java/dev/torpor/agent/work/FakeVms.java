@@ -8,6 +8,7 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.image.VmDefinition;
 import dev.torpor.failure.FailureReason;
@@ -44,6 +45,11 @@ final class FakeVms implements Vm.Vms {
             throw new TorporException(FailureReason.QMPTimeout, "told to be deaf");
         }
         return new FakeVm();
+    }
+
+    @Override
+    public boolean saysAllIsRead(String podUID) {
+        return false;
     }
 
     @Override
@@ -118,6 +124,16 @@ final class FakeVms implements Vm.Vms {
             }
             cancellation.check();
             throw new AssertionError("not reached");
+        }
+
+        @Override
+        public List<String> mapped(ImageLayout layout, String path) {
+            return List.of();
+        }
+
+        @Override
+        public void compare(ImageLayout layout, List<String> mapped, ImageFiles image) {
+            throw new AssertionError("nothing is mapped");
         }
 
         @Override

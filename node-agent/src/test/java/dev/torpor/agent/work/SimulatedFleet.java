@@ -111,7 +111,9 @@ final class SimulatedFleet {
         }
 
         Optional<ImageRecord> image(String uid) {
-            return images.stream().filter(record -> record.id().uid().equals(uid)).findFirst();
+            return images.stream()
+                    .filter(record -> record.id().uid().equals(uid))
+                    .findFirst();
         }
 
         void put(ImageRecord record) {
@@ -122,14 +124,19 @@ final class SimulatedFleet {
 
     private static final class Pod {
         final String uid;
+
         @Nullable
         Node node;
+
         @Nullable
         Node bound;
+
         boolean gated;
         boolean terminating;
+
         @Nullable
         String restore;
+
         Guest guest = Guest.NONE;
         int memory;
         String container = "";
@@ -150,6 +157,7 @@ final class SimulatedFleet {
         final String pod;
         /** Whose memory and whose disks the image has, once it is written. */
         int memory;
+
         int disks;
         int resumed;
         boolean saved;
@@ -180,6 +188,7 @@ final class SimulatedFleet {
         boolean checked;
         boolean resumed;
         boolean failed;
+
         @Nullable
         String pod;
 
@@ -334,7 +343,8 @@ final class SimulatedFleet {
                 }
             }
             case StartDecision.Resume(String restore) -> {
-                node.journal = node.journal.incoming(asking.uid, asking.container, restore, Instant.EPOCH);
+                node.journal = node.journal.incoming(
+                        asking.uid, asking.container, restore, VmRecord.Resume.LAZY, Instant.EPOCH);
                 if (!crashes()) {
                     asking.guest = Guest.INCOMING;
                 }
@@ -407,7 +417,8 @@ final class SimulatedFleet {
                         .waiting()
                         .filter(w -> w.image().equals(snapshot.image()))
                         .isPresent()
-                || record.filter(r -> r.state() instanceof ImageState.HandedOver).isPresent();
+                || record.filter(r -> r.state() instanceof ImageState.HandedOver)
+                        .isPresent();
         SaveDecision decision = SaveDecision.of(new SaveDecision.Facts(
                 view(snapshot), true, record, node.journal.runs(), inRestore, Optional.empty(), false));
         switch (decision) {
@@ -492,22 +503,22 @@ final class SimulatedFleet {
     private void agentRestores(Restore restore) {
         Node node = restore.snapshot.node;
         Optional<ImageRecord> record = node.image(restore.snapshot.uid);
-        switch (RestoreDecision.of(new RestoreDecision.Facts(
-                view(restore), record, node.journal, Optional.empty(), false))) {
+        switch (RestoreDecision.of(
+                new RestoreDecision.Facts(view(restore), record, node.journal, Optional.empty(), false))) {
             case RestoreDecision.Rest _, RestoreDecision.GiveUp _ -> {}
             case RestoreDecision.Check _ -> {
-                if (record.filter(r -> r.state().restorable(ImageMode.MANAGED_SAVE)).isEmpty()) {
+                if (record.filter(r -> r.state().restorable(ImageMode.MANAGED_SAVE))
+                        .isEmpty()) {
                     restore.failed = true;
                     return;
                 }
-                node.journal =
-                        node.journal.waitingFor(new VmRecord.Waiting(restore.uid, restore.snapshot.image()));
+                node.journal = node.journal.waitingFor(new VmRecord.Waiting(restore.uid, restore.snapshot.image()));
                 restore.checked = true;
             }
             case RestoreDecision.Load(String podUID) -> load(restore, podUID, record.orElseThrow());
             case RestoreDecision.Finish(ProcessIdentity process) -> {
-                node.journal = node.journal.handedOver(
-                        new VmRecord.HandOver(restore.uid, restore.snapshot.image(), process));
+                node.journal =
+                        node.journal.handedOver(new VmRecord.HandOver(restore.uid, restore.snapshot.image(), process));
                 if (pod != null && pod.process().equals(process) && pod.guest == Guest.INCOMING) {
                     resume(restore);
                 }
