@@ -6,6 +6,8 @@ import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.ContainerStatusBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.Volume;
+import io.fabric8.kubernetes.api.model.VolumeMount;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
@@ -27,7 +29,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One VM pod on a {@link StandInNode}: its first container as a process, restarted when it ends (restartPolicy Always), in
- * a mount namespace where {@code /run/torpor} is the pod's volume, and in a cgroup {@code …/pod<uid>/<container id>}.
+ * a mount namespace with a {@code /run} of its own, where {@code torpor} is the pod's volume and folders of the node are mounted read-only as the pod
+ * says, and in a cgroup {@code …/pod<uid>/<container id>}.
  */
 public final class StandInPod implements AutoCloseable {
     private static final Path CGROUPS = cgroupHierarchy();
@@ -176,7 +179,6 @@ public final class StandInPod implements AutoCloseable {
     private void run() {
         try {
             Files.createDirectories(volume);
-            Files.createDirectories(Path.of("/run/torpor"));
             install();
             while (true) {
                 Child child;
@@ -219,18 +221,41 @@ public final class StandInPod implements AutoCloseable {
     private List<String> command(String containerId) throws IOException {
         Path container = Files.createDirectories(cgroup.resolve(containerId));
         Container first = pod.getSpec().getContainers().getFirst();
-        List<String> command = new ArrayList<>(List.of(
-                "unshare",
-                "--mount",
-                "/bin/sh",
-                "-ec",
-                "mount --bind \"$1\" /run/torpor; echo $$ > \"$2/cgroup.procs\"; shift 2; exec \"$@\"",
-                "sh",
-                volume.toString(),
-                container.toString()));
+        List<String> command = new ArrayList<>(
+                List.of("unshare", "--mount", "/bin/sh", "-ec", """
+                mount -t tmpfs -o mode=755 stand-in /run
+                mkdir /run/torpor
+                mount --bind "$1" /run/torpor
+                echo $$ > "$2/cgroup.procs"
+                shift 2
+                while [ "$1" != -- ]; do
+                    mkdir -p "$2"
+                    mount --bind "$1" "$2"
+                    mount -o remount,bind,ro "$2"
+                    shift 2
+                done
+                shift
+                exec "$@"
+                """, "sh", volume.toString(), container.toString()));
+        command.addAll(hostPaths(first));
+        command.add("--");
         command.addAll(first.getCommand());
         command.addAll(first.getArgs());
         return command;
+    }
+
+    /** Returns folder and mount point of each folder of the node, made as the kubelet makes them. */
+    private List<String> hostPaths(Container container) throws IOException {
+        List<String> mounts = new ArrayList<>();
+        for (Volume each : pod.getSpec().getVolumes()) {
+            for (VolumeMount mount : container.getVolumeMounts()) {
+                if (each.getHostPath() != null && mount.getName().equals(each.getName())) {
+                    Files.createDirectories(Path.of(each.getHostPath().getPath()));
+                    mounts.addAll(List.of(each.getHostPath().getPath(), mount.getMountPath()));
+                }
+            }
+        }
+        return mounts;
     }
 
     private void report(String containerId, boolean running) {

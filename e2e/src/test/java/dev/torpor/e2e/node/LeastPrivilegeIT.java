@@ -37,12 +37,16 @@ class LeastPrivilegeIT {
     @Test
     void aQemuThatIsNotRootIsSavedAndComesBack(Scene scene) {
         savesAndRestores(scene, VmManifest.of("web").podSpec(NOT_ROOT));
+        assertThat(scene.field("vmrest/back", ".status.strategy")).isEqualTo("Lazy");
     }
 
     @Test
     void aRestrictedNamespaceMayHaveVms(Scene scene) {
         scene.kubectl.run("label", "namespace", scene.namespace, "pod-security.kubernetes.io/enforce=restricted");
         savesAndRestores(scene, VmManifest.of("web").podSpec(NOT_ROOT).containerSpec(NO_RIGHTS));
+        assertThat(scene.field("vmrest/back", ".status.strategy")).isEqualTo("Eager");
+        assertThat(scene.field("vmrest/back", ".status.strategyReason"))
+                .isEqualTo("the folder of the VM's images is not mounted in the pod, at /run/torpor-images");
     }
 
     private static void savesAndRestores(Scene scene, VmManifest vm) {

@@ -30,6 +30,7 @@ class VmPodIT {
         scene.restore("web-back", "web-saved");
         scene.awaitReady("vmrest/web-back");
         scene.awaitGoingOn("web", before);
+        assertThat(scene.field("vmrest/web-back", ".status.strategy")).isEqualTo("Lazy");
         assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
         assertThat(scene.kubectl("describe", "vmrest", "web-back")).contains("Conditions:");
     }

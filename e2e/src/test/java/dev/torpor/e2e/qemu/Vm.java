@@ -24,9 +24,20 @@ record Vm(QemuProcess process, QmpClient qmp) implements AutoCloseable {
 
     /** Starts the tests' guest, with a part of its small memory above 4 GiB, as that of large ones is. */
     static Vm guest(Path folder, String... more) throws IOException, TorporException {
-        List<String> arguments = new ArrayList<>(List.of("-machine", "max-ram-below-4g=" + BELOW_4G_MIB + "M"));
+        return start(folder, guestArguments(more));
+    }
+
+    /** Returns what QEMU is told for the tests' guest. */
+    static List<String> guestArguments(String... more) {
+        List<String> arguments = new ArrayList<>(GuestImage.get().arguments(MEMORY_MIB, FILL_MIB));
+        arguments.addAll(List.of("-machine", "max-ram-below-4g=" + BELOW_4G_MIB + "M"));
         arguments.addAll(List.of(more));
-        return connect(QemuProcess.startGuest(folder, MEMORY_MIB, FILL_MIB, arguments.toArray(String[]::new)));
+        return arguments;
+    }
+
+    /** Starts whatever the arguments say. */
+    static Vm start(Path folder, List<String> arguments) throws IOException, TorporException {
+        return connect(QemuProcess.start(folder, arguments));
     }
 
     /** Starts the same machine to be resumed. */

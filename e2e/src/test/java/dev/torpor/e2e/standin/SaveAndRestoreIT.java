@@ -50,6 +50,7 @@ class SaveAndRestoreIT {
         cluster.restore("web-back", "web-saved");
         VMRestore back = cluster.awaitRunning("web-back");
         assertThat(back.getStatus().getStrategy()).isEqualTo("Eager");
+        assertThat(back.getStatus().getStrategyReason()).startsWith("the folder of the VM's images is not mounted");
         StandInPod again = cluster.pod("web");
         assertThat(again.uid()).isNotEqualTo(pod.uid());
         Tick now = StandInCluster.awaitGoingOn(again, last);

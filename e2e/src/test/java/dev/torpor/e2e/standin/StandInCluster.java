@@ -16,6 +16,7 @@ import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.GuestImage;
 import dev.torpor.e2e.guest.Tick;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
@@ -144,52 +145,95 @@ final class StandInCluster implements AutoCloseable {
 
     /** Makes a VM's pod, and waits until its guest has ticked. */
     StandInPod startVm(String name, int memoryMiB, int fillMiB, String... more) throws IOException {
-        List<String> arguments = new ArrayList<>(GuestImage.get().arguments(memoryMiB, fillMiB));
-        arguments.addAll(List.of("-serial", "stdio", "-monitor", "none"));
-        arguments.addAll(List.of(more));
-        createPod(name, List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments);
+        createPod(
+                name,
+                List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"),
+                arguments(memoryMiB, fillMiB, more));
         StandInPod pod = pod(name);
         pod.awaitTick(tick -> tick.number() >= 2);
         return pod;
     }
 
-    /** Makes a VM's pod. */
-    void createPod(String name, List<String> command, List<String> arguments) {
-        client.resource(new PodBuilder()
-                        .withNewMetadata()
-                        .withName(name)
-                        .withNamespace(namespace)
-                        .addToLabels(Torpor.VM_LABEL, name)
-                        .endMetadata()
-                        .withNewSpec()
-                        .withTerminationGracePeriodSeconds(1L)
-                        .withAutomountServiceAccountToken(false)
-                        .addNewInitContainer()
-                        .withName("torpor-launcher")
-                        .withImage("torpor-launcher:local")
+    /** Makes a VM's pod that sees the images of its VM, as the webhook would, and waits until its guest has ticked. */
+    StandInPod startVmWithImages(String name, int memoryMiB, int fillMiB, String... more) throws IOException {
+        Pod pod = vmPod(
+                name,
+                List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"),
+                arguments(memoryMiB, fillMiB, more));
+        client.resource(new PodBuilder(pod)
+                        .editSpec()
+                        .addNewVolume()
+                        .withName("torpor-images")
+                        .withNewHostPath()
+                        .withPath(store.resolve("images")
+                                .resolve(namespace)
+                                .resolve(name)
+                                .toString())
+                        .withType("DirectoryOrCreate")
+                        .endHostPath()
+                        .endVolume()
+                        .editFirstContainer()
                         .addNewVolumeMount()
-                        .withName("torpor")
-                        .withMountPath("/run/torpor")
-                        .endVolumeMount()
-                        .endInitContainer()
-                        .addNewContainer()
-                        .withName("qemu")
-                        .withImage("torpor-vm:local")
-                        .withCommand(command)
-                        .withArgs(arguments)
-                        .addNewVolumeMount()
-                        .withName("torpor")
-                        .withMountPath("/run/torpor")
+                        .withName("torpor-images")
+                        .withMountPath("/run/torpor-images")
+                        .withReadOnly(true)
                         .endVolumeMount()
                         .endContainer()
-                        .addNewVolume()
-                        .withName("torpor")
-                        .withNewEmptyDir()
-                        .endEmptyDir()
-                        .endVolume()
                         .endSpec()
                         .build())
                 .create();
+        StandInPod started = pod(name);
+        started.awaitTick(tick -> tick.number() >= 2);
+        return started;
+    }
+
+    private static List<String> arguments(int memoryMiB, int fillMiB, String... more) {
+        List<String> arguments = new ArrayList<>(GuestImage.get().arguments(memoryMiB, fillMiB));
+        arguments.addAll(List.of("-serial", "stdio", "-monitor", "none"));
+        arguments.addAll(List.of(more));
+        return arguments;
+    }
+
+    /** Makes a VM's pod. */
+    void createPod(String name, List<String> command, List<String> arguments) {
+        client.resource(vmPod(name, command, arguments)).create();
+    }
+
+    private Pod vmPod(String name, List<String> command, List<String> arguments) {
+        return new PodBuilder()
+                .withNewMetadata()
+                .withName(name)
+                .withNamespace(namespace)
+                .addToLabels(Torpor.VM_LABEL, name)
+                .endMetadata()
+                .withNewSpec()
+                .withTerminationGracePeriodSeconds(1L)
+                .withAutomountServiceAccountToken(false)
+                .addNewInitContainer()
+                .withName("torpor-launcher")
+                .withImage("torpor-launcher:local")
+                .addNewVolumeMount()
+                .withName("torpor")
+                .withMountPath("/run/torpor")
+                .endVolumeMount()
+                .endInitContainer()
+                .addNewContainer()
+                .withName("qemu")
+                .withImage("torpor-vm:local")
+                .withCommand(command)
+                .withArgs(arguments)
+                .addNewVolumeMount()
+                .withName("torpor")
+                .withMountPath("/run/torpor")
+                .endVolumeMount()
+                .endContainer()
+                .addNewVolume()
+                .withName("torpor")
+                .withNewEmptyDir()
+                .endEmptyDir()
+                .endVolume()
+                .endSpec()
+                .build();
     }
 
     /** Applies a VMSnapshot; {@code spec} are further lines of its spec. */

@@ -1,0 +1,90 @@
+package dev.torpor.e2e.qemu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.MappedMemory;
+import dev.torpor.agent.engine.QemuDirectEngine;
+import dev.torpor.agent.engine.QemuProbe;
+import dev.torpor.agent.engine.RestoreChecks;
+import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ImageHeader;
+import dev.torpor.agent.launch.Ask;
+import dev.torpor.agent.launch.FolderId;
+import dev.torpor.agent.launch.LazyStart;
+import dev.torpor.agent.launch.QemuVersion;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.random.RandomGenerator;
+
+/** A lazy resume step by step, as launcher and agent do it; without a pod, so that the image has the path of the store. */
+final class LazyVm {
+    private static final FolderId FOLDER = new FolderId(1, 2);
+
+    private LazyVm() {}
+
+    /**
+     * Starts QEMU with memory from an image.
+     *
+     * @param arguments of the VM, as its container names them
+     */
+    static Vm start(Path temp, Path storePath, CommittedImage image, List<String> arguments)
+            throws IOException, TorporException {
+        List<String> command = new ArrayList<>(List.of("qemu-system-x86_64"));
+        command.addAll(arguments);
+        Ask ask = new Ask("id", command, Optional.of(new QemuVersion(10, 0)), Optional.of(FOLDER));
+        LazyStart start = LazyStart.of(ask, new LazyStart.Image(image.header(), image.layout(), FOLDER));
+        assertThat(start).isInstanceOf(LazyStart.Possible.class);
+        String folder = String.valueOf(Saving.file(storePath, image).getParent());
+        List<String> told = new ArrayList<>(((LazyStart.Possible) start)
+                .argv().stream()
+                        .skip(1)
+                        .map(word -> word.replace(LazyStart.IMAGES, folder))
+                        .toList());
+        told.addAll(List.of("-incoming", "defer"));
+        return Vm.start(temp, told);
+    }
+
+    /** Loads the rest, compares samples, and leaves the guest as it was saved: paused. Returns the mapped blocks. */
+    static List<String> load(Vm vm, Path storePath, CommittedImage image) throws IOException, TorporException {
+        VmFacts facts = QemuProbe.probe(vm.qmp());
+        RestoreChecks.compare(image.header().vm(), facts);
+        List<String> mapped = mapped(vm, storePath, image);
+        try (ImageFiles shadow = image.openShadowForQemu(Set.copyOf(mapped));
+                ImageFiles files = image.openForQemu(false)) {
+            QemuDirectEngine.load(
+                    vm.qmp(), facts, shadow.all(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation(), (_, _) -> {});
+            MappedMemory.compare(
+                    vm.qmp(), image.layout(), mapped, files.buffered()::read, RandomGenerator.getDefault());
+        }
+        return mapped;
+    }
+
+    static List<String> mapped(Vm vm, Path storePath, CommittedImage image) throws TorporException {
+        return MappedMemory.of(
+                vm.qmp(), image.layout(), Saving.file(storePath, image).toString());
+    }
+
+    /** Returns the bytes of a file that a process has in memory through its mappings (smaps of proc(5)). */
+    static long residentBytes(Vm vm, String fileName) throws IOException {
+        long bytes = 0;
+        boolean ofFile = false;
+        for (String line : Files.readAllLines(
+                Path.of("/proc", Integer.toString(vm.process().pid()), "smaps"))) {
+            if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
+                ofFile = line.contains(fileName);
+            } else if (ofFile && line.startsWith("Rss:")) {
+                bytes += Long.parseLong(line.replaceAll("\\D", "")) << 10;
+            }
+        }
+        return bytes;
+    }
+}
