@@ -84,6 +84,11 @@ bench: jdk packages ## save and restore through the agent beside QEMU by hand an
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.Bench
 
+.PHONY: bench-lazy
+bench-lazy: jdk packages ## from the launch of QEMU to a running guest: lazy resumes beside bare starts; about 1 minute
+	@$(MVN) -q package -DskipTests -pl e2e -am
+	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.LazyBench
+
 .PHONY: bench-images
 bench-images: jdk kubernetes images ## start-up and memory of operator and agent from their images; about 5 minutes, as root
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.ImageBench

@@ -33,7 +33,19 @@ final class BenchVm implements AutoCloseable {
 
     /** Starts a VM that waits to be fed. */
     static BenchVm incoming(Path directory, long bytes) throws IOException, TorporException {
-        return start(directory.resolve("target.sock"), "q35", bytes, List.of("-incoming", "defer"));
+        return incoming(directory, bytes, List.of());
+    }
+
+    /** Starts a VM that waits to be fed, and is told more. */
+    static BenchVm incoming(Path directory, long bytes, List<String> more) throws IOException, TorporException {
+        List<String> all = new ArrayList<>(more);
+        all.addAll(List.of("-incoming", "defer"));
+        return start(directory.resolve("target.sock"), "q35", bytes, all);
+    }
+
+    /** Starts a VM that runs its firmware. */
+    static BenchVm bare(Path directory, long bytes) throws IOException, TorporException {
+        return start(directory.resolve("bare.sock"), "q35", bytes, List.of());
     }
 
     private static BenchVm start(Path socket, String machine, long bytes, List<String> more)
