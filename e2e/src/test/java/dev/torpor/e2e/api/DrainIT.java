@@ -125,7 +125,7 @@ class DrainIT {
                 .contains("denied the request: torpor: saving VM cache: ")
                 .contains("node/" + node + " drained");
         assertThat(result.code()).as(result.output()).isZero();
-        assertThat(uids("db-0", "mail-0", "cache")).doesNotContainAnyElementsOf(before);
+        awaitOthers(before, "db-0", "mail-0", "cache");
         for (String name : List.of("db-0", "mail-0", "cache")) {
             assertThat(scene.pod(name).getSpec().getSchedulingGates())
                     .as(name)
@@ -311,7 +311,7 @@ class DrainIT {
         awaitFloor();
         // Documented: a plain delete passes webhook and budget.
         assertThat(drain("--disable-eviction", "--timeout=30s").output()).contains("pod/db-0 deleted");
-        assertThat(uids("db-0")).doesNotContainAnyElementsOf(before);
+        awaitOthers(before, "db-0");
         assertThat(saves()).isEmpty();
     }
 
@@ -365,6 +365,12 @@ class DrainIT {
         return List.of(pods).stream()
                 .map(name -> scene.pod(name).getMetadata().getUid())
                 .collect(Collectors.toList());
+    }
+
+    /** Waits until pods of these names are there again: their makers take a moment. */
+    private void awaitOthers(List<String> before, String... pods) {
+        await("other pods").atMost(TIMEOUT).ignoreExceptions().untilAsserted(() -> assertThat(uids(pods))
+                .doesNotContainAnyElementsOf(before));
     }
 
     private void statefulSet(String vm, String onNode) {
