@@ -1,7 +1,10 @@
 package dev.torpor.operator.metrics;
 
 import io.micrometer.core.instrument.Meter;
+import io.micrometer.core.instrument.Tag;
+import io.micrometer.core.instrument.Tags;
 import io.micrometer.core.instrument.config.MeterFilter;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -37,15 +40,27 @@ final class FrameworkMeters implements MeterFilter {
         if (!id.getName().startsWith(PREFIX)) {
             return id;
         }
-        List<io.micrometer.core.instrument.Tag> tags = id.getTags().stream()
-                .filter(tag -> !UNBOUNDED.contains(tag.getKey()))
-                .toList();
+        List<Tag> tags = new ArrayList<>(id.getTags());
+        tags.removeIf(tag -> UNBOUNDED.contains(tag.getKey()));
+        nameCoreGroup(tags, "kind", "group");
+        nameCoreGroup(tags, "resource.kind", "resource.group");
         return new Meter.Id(
                 id.getName(),
-                io.micrometer.core.instrument.Tags.of(tags),
+                Tags.of(tags),
                 id.getBaseUnit(),
                 help(id.getName().substring(PREFIX.length())),
                 id.getType());
+    }
+
+    // Kinds of the core group come without the label. All meters of a name must have the same labels: of others than
+    // the
+    // first one nothing would be counted.
+    private static void nameCoreGroup(List<Tag> tags, String kind, String group) {
+        boolean hasKind = tags.stream().anyMatch(tag -> tag.getKey().equals(kind));
+        boolean hasGroup = tags.stream().anyMatch(tag -> tag.getKey().equals(group));
+        if (hasKind && !hasGroup) {
+            tags.add(Tag.of(group, "core"));
+        }
     }
 
     private static String help(String name) {

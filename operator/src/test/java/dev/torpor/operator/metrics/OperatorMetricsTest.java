@@ -67,13 +67,29 @@ class OperatorMetricsTest {
 
     @Test
     void theFrameworksMetricsSayWhatTheyAreAndNameNoObject() {
+        String name = "operator.sdk.reconciliations.started";
+        metrics.registry()
+                .counter(name, "namespace", "vms", "name", "web-0", "kind", "Pod", "version", "v1")
+                .increment();
         metrics.registry()
                 .counter(
-                        "operator.sdk.reconciliations.started", "namespace", "vms", "name", "web", "kind", "VMSnapshot")
+                        name,
+                        "namespace",
+                        "vms",
+                        "name",
+                        "web",
+                        "group",
+                        "torpor.dev",
+                        "kind",
+                        "VMSnapshot",
+                        "version",
+                        "v1alpha1")
                 .increment();
         assertThat(metrics.scrape())
                 .contains("# HELP operator_sdk_reconciliations_started_total Reconciliations that were begun")
-                .contains("operator_sdk_reconciliations_started_total{kind=\"VMSnapshot\"} 1.0");
+                .contains("operator_sdk_reconciliations_started_total{group=\"core\",kind=\"Pod\",version=\"v1\"} 1.0")
+                .contains(
+                        "operator_sdk_reconciliations_started_total{group=\"torpor.dev\",kind=\"VMSnapshot\",version=\"v1alpha1\"} 1.0");
     }
 
     @Test
