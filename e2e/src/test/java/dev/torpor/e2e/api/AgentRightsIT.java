@@ -196,15 +196,16 @@ class AgentRightsIT {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED})
+    @ValueSource(
+            strings = {ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.RESUMABLE})
     void mayNotWriteTheOperatorsConditions(String type) {
         assertThat(StatusOwner.SNAPSHOT_OPERATOR.conditions())
-                .isEqualTo(StatusOwner.RESTORE_OPERATOR.conditions())
-                .hasSize(3)
+                .containsAll(StatusOwner.RESTORE_OPERATOR.conditions())
+                .hasSize(4)
                 .contains(type);
         String conditions = """
                 {"conditions":[{"type":"%s","status":"True","reason":"Mine","message":"","lastTransitionTime":"2026-01-02T03:04:05Z"}]}""".formatted(type);
-        String expected = "an agent may not change the conditions Ready, Reconciling and Stalled";
+        String expected = "an agent may not change the conditions Ready, Reconciling, Stalled and Resumable";
 
         assertThat(patchStatus(agent, SNAPSHOT, "web", conditions)).satisfies(refusedWith(expected));
         assertThat(patchStatus(agent, RESTORE, "back", conditions)).satisfies(refusedWith(expected));
