@@ -2,6 +2,7 @@ package dev.torpor.agent.launch;
 
 import dev.torpor.agent.launch.StartFacts.ActiveRestore;
 import dev.torpor.agent.launch.StartFacts.Away;
+import dev.torpor.agent.launch.StartFacts.PodGone;
 import dev.torpor.agent.launch.StartFacts.SavedImage;
 import dev.torpor.agent.launch.StartFacts.Seen;
 import dev.torpor.agent.launch.VmRecord.HandOver;
@@ -46,6 +47,8 @@ public sealed interface StartDecision {
                         journal.waiting()
                                 .map(waiting -> new Wait("a saved image waits for this VM, and the API server does not"
                                         + " answer whether it is for this pod"));
+                    // Whom it was made for, and what it might be fed, is not known any more.
+                    case PodGone _ -> Optional.of(new Wait("this pod is being deleted"));
                 };
         if (restoring.isPresent()) {
             return restoring.get();
@@ -65,12 +68,14 @@ public sealed interface StartDecision {
                         journal.lastRun()
                                 .filter(run -> run.podUID().equals(pod))
                                 .flatMap(LastRun::restoreUID);
+                    case PodGone _ -> Optional.empty();
                 };
         if (madeFor.isPresent() && !wasFed(journal, pod, madeFor.get())) {
             return new Wait("this pod was made for a VMRestore that is over and did not feed it: delete the pod");
         }
         return switch (facts.cluster()) {
             case Seen _ -> new Boot();
+            case PodGone _ -> new Wait("this pod is being deleted");
             case Away _ ->
                 journal.lastRun().filter(run -> run.podUID().equals(pod)).isPresent()
                         ? new Boot()

@@ -18,6 +18,9 @@ public record StartFacts(String podUID, VmRecord journal, Optional<SavedImage> s
     /** It does not answer. */
     public record Away() implements Cluster {}
 
+    /** By a consistent read the pod that asks is gone, or is being deleted: its process ends soon. */
+    public record PodGone() implements Cluster {}
+
     /**
      * A consistent read of this moment.
      *

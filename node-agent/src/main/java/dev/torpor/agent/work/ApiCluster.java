@@ -98,17 +98,19 @@ final class ApiCluster implements Cluster {
     }
 
     @Override
-    public Optional<String> restoreOfPod(VmName vm, String podUID) {
-        for (Pod pod : client.pods()
+    public Optional<LivePod> livePod(VmName vm, String podUID) {
+        return client
+                .pods()
                 .inNamespace(vm.namespace())
                 .withLabel(Torpor.VM_LABEL, vm.name())
                 .list()
-                .getItems()) {
-            if (pod.getMetadata().getUid().equals(podUID) && pod.getMetadata().getAnnotations() != null) {
-                return Optional.ofNullable(pod.getMetadata().getAnnotations().get(Torpor.RESTORE_ANNOTATION));
-            }
-        }
-        return Optional.empty();
+                .getItems()
+                .stream()
+                .map(Pod::getMetadata)
+                .filter(pod -> pod.getUid().equals(podUID) && pod.getDeletionTimestamp() == null)
+                .findFirst()
+                .map(pod -> new LivePod(Optional.ofNullable(pod.getAnnotations())
+                        .map(annotations -> annotations.get(Torpor.RESTORE_ANNOTATION))));
     }
 
     @Override

@@ -30,8 +30,15 @@ interface Cluster {
     /** All snapshots of a VM, by a consistent read. */
     List<VMSnapshot> snapshotsOf(VmName vm);
 
-    /** UID of the VMRestore that a pod was made for, as its annotation says. */
-    Optional<String> restoreOfPod(VmName vm, String podUID);
+    /**
+     * What a pod was made for.
+     *
+     * @param restoreUID UID of the VMRestore that it was made for or given to, as its annotation says
+     */
+    record LivePod(Optional<String> restoreUID) {}
+
+    /** A pod of a VM, by a consistent read; empty if it is gone or is being deleted. */
+    Optional<LivePod> livePod(VmName vm, String podUID);
 
     /** Tells whether a pod with this name and UID exists and has not ended. */
     boolean podIsLive(String namespace, String name, String uid);

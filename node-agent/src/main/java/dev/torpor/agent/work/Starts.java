@@ -236,8 +236,11 @@ final class Starts {
     private StartFacts.Cluster cluster(WorkItem.Pod pod) throws TorporException {
         try {
             List<StartFacts.ActiveRestore> restores = node.cluster().activeRestores(pod.vm());
-            return new StartFacts.Seen(
-                    restores, images.elsewhere(pod.vm()), node.cluster().restoreOfPod(pod.vm(), pod.podUID()));
+            Optional<Cluster.LivePod> live = node.cluster().livePod(pod.vm(), pod.podUID());
+            return live.isEmpty()
+                    ? new StartFacts.PodGone()
+                    : new StartFacts.Seen(
+                            restores, images.elsewhere(pod.vm()), live.get().restoreUID());
         } catch (KubernetesClientException e) {
             LOG.warn("the API server does not say what waits for VM {}: {}", pod.vm(), e.getMessage());
             return new StartFacts.Away();

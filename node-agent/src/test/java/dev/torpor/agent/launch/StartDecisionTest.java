@@ -7,6 +7,7 @@ import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.StartFacts.ActiveRestore;
 import dev.torpor.agent.launch.StartFacts.Away;
 import dev.torpor.agent.launch.StartFacts.Cluster;
+import dev.torpor.agent.launch.StartFacts.PodGone;
 import dev.torpor.agent.launch.StartFacts.SavedImage;
 import dev.torpor.agent.launch.StartFacts.Seen;
 import java.time.Instant;
@@ -79,6 +80,12 @@ class StartDecisionTest {
                 row(FED_IN_P, MADE_FOR_R1, BOOT),
                 row(TOLD_TO_RESUME.notWaitingFor("r1"), AWAY, "made for a VMRestore that is over"),
                 row(FED_IN_P, AWAY, BOOT),
+
+                // A pod that is gone starts nothing: for whom it was made is not known any more.
+                row(NEW, new PodGone(), "being deleted"),
+                row(RAN_IN_P, new PodGone(), "being deleted"),
+                row(WAITING, new PodGone(), "being deleted"),
+                row(FED_IN_P, new PodGone(), "being deleted"),
 
                 // 4. Otherwise it boots; without the API server only where the last run is known to have been here.
                 row(NEW, QUIET, BOOT),

@@ -46,8 +46,8 @@ record FakeCluster(VMSnapshot only) implements Cluster, StatusWriter {
     }
 
     @Override
-    public Optional<String> restoreOfPod(VmName vm, String podUID) {
-        return Optional.empty();
+    public Optional<LivePod> livePod(VmName vm, String podUID) {
+        return Optional.of(new LivePod(Optional.empty()));
     }
 
     @Override
