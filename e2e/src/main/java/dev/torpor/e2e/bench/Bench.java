@@ -3,23 +3,15 @@ package dev.torpor.e2e.bench;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.torpor.agent.engine.Cancellation;
-import dev.torpor.agent.engine.DirectIO;
-import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.RestoreChecks;
-import dev.torpor.agent.engine.SaveOptions;
-import dev.torpor.agent.engine.SavePlan;
-import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageId;
-import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageStore;
-import dev.torpor.agent.image.PartialImage;
-import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.TorporException;
@@ -27,12 +19,10 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.SplittableRandom;
 import java.util.stream.Stream;
@@ -158,38 +148,7 @@ public final class Bench {
             throws IOException, TorporException {
         try (QmpClient qmp = vm.connect()) {
             rearm(qmp);
-            Instant began = Instant.now();
-            VmFacts facts = QemuProbe.probe(qmp);
-            SavePlan plan = QemuDirectEngine.plan(
-                    facts,
-                    new SaveOptions(OptionalInt.of(channels), DirectIO.AUTO, 0),
-                    new QemuDirectEngine.StoreFacts(store.freeBytes(), store.directIO()));
-            PartialImage image =
-                    store.create(id, new PartialIntent(ImageMode.CHECKPOINT, 0, true, Optional.empty(), began));
-            Guest.pause(qmp);
-            SaveReport report;
-            try (ImageFiles files = image.openForQemu(plan.directIO())) {
-                report = QemuDirectEngine.save(
-                        qmp,
-                        plan,
-                        files.all(),
-                        ImageHeader.STREAM_OFFSET_BYTES,
-                        new Cancellation(),
-                        (done, total) -> {});
-            }
-            image.commit(
-                    new ImageHeader(
-                            id,
-                            ImageMode.CHECKPOINT,
-                            facts.definition(),
-                            QemuDirectEngine.NAME,
-                            plan.channels(),
-                            plan.directIO(),
-                            0,
-                            true,
-                            began,
-                            Instant.now()),
-                    report.normalPages());
+            EngineSave.save(qmp, store, id, OptionalInt.of(channels));
         }
     }
 

@@ -1,24 +1,17 @@
 package dev.torpor.e2e.bench;
 
 import dev.torpor.agent.engine.Cancellation;
-import dev.torpor.agent.engine.DirectIO;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.RestoreChecks;
-import dev.torpor.agent.engine.SaveOptions;
-import dev.torpor.agent.engine.SavePlan;
-import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageId;
-import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageStore;
-import dev.torpor.agent.image.PartialImage;
-import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.launch.Ask;
 import dev.torpor.agent.launch.FolderId;
 import dev.torpor.agent.launch.LazyStart;
@@ -29,7 +22,6 @@ import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
@@ -163,39 +155,7 @@ public final class LazyBench {
         try (QmpClient qmp = vm.connect()) {
             // It was started paused; that its guest ran is what its image is to say.
             qmp.execute("cont");
-            Instant began = Instant.now();
-            VmFacts facts = QemuProbe.probe(qmp);
-            SavePlan plan = QemuDirectEngine.plan(
-                    facts,
-                    new SaveOptions(OptionalInt.empty(), DirectIO.AUTO, 0),
-                    new QemuDirectEngine.StoreFacts(store.freeBytes(), store.directIO()));
-            ImageId id = new ImageId("bench", "vm", "lazy");
-            PartialImage image =
-                    store.create(id, new PartialIntent(ImageMode.CHECKPOINT, 0, true, Optional.empty(), began));
-            Guest.pause(qmp);
-            SaveReport report;
-            try (ImageFiles files = image.openForQemu(plan.directIO())) {
-                report = QemuDirectEngine.save(
-                        qmp,
-                        plan,
-                        files.all(),
-                        ImageHeader.STREAM_OFFSET_BYTES,
-                        new Cancellation(),
-                        (done, total) -> {});
-            }
-            return image.commit(
-                    new ImageHeader(
-                            id,
-                            ImageMode.CHECKPOINT,
-                            facts.definition(),
-                            QemuDirectEngine.NAME,
-                            plan.channels(),
-                            plan.directIO(),
-                            0,
-                            true,
-                            began,
-                            Instant.now()),
-                    report.normalPages());
+            return EngineSave.save(qmp, store, new ImageId("bench", "vm", "lazy"), OptionalInt.empty());
         }
     }
 
