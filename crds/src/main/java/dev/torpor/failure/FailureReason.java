@@ -1,5 +1,9 @@
 package dev.torpor.failure;
 
+import java.util.Arrays;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
 /**
  * Every reason for which Torpor refuses or gives up, as it appears in conditions, Events and exit messages.
  * The names are API: never renamed, never taken from a class name.
@@ -188,6 +192,13 @@ public enum FailureReason {
 
     FailureReason(Kind kind) {
         this.kind = kind;
+    }
+
+    /** Returns the reason of a name; empty if it is no failure, or one that only a newer peer knows. */
+    public static Optional<FailureReason> named(@Nullable String name) {
+        return Arrays.stream(values())
+                .filter(reason -> reason.name().equals(name))
+                .findFirst();
     }
 
     /** Returns what can be expected of trying again. */

@@ -3,16 +3,14 @@ package dev.torpor.operator.drain;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.NodeLeave;
+import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.util.Optional;
-import java.util.Set;
 import org.jspecify.annotations.Nullable;
 
 /** Decides what becomes of an eviction. Pure: in two parts, as most evictions need no more than a look at the pod. */
 final class EvictionDecision {
-    private static final Set<String> ENDED = Set.of("Succeeded", "Failed");
-
     private EvictionDecision() {}
 
     /**
@@ -22,7 +20,7 @@ final class EvictionDecision {
      * @return the answer; empty if the VM has to be saved first
      */
     static Optional<EvictionAnswer> byPod(@Nullable Pod pod, EvictionRequest request) {
-        if (pod == null || vmLabel(pod) == null || isOver(pod)) {
+        if (pod == null || vmLabel(pod) == null || VmPods.isTerminating(pod) || !VmPods.isLive(pod)) {
             return Optional.of(new EvictionAnswer.Allow());
         }
         String uid = pod.getMetadata().getUid();
@@ -78,11 +76,6 @@ final class EvictionDecision {
         return pod.getMetadata().getLabels() == null
                 ? null
                 : pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
-    }
-
-    private static boolean isOver(Pod pod) {
-        return pod.getMetadata().getDeletionTimestamp() != null
-                || (pod.getStatus() != null && ENDED.contains(pod.getStatus().getPhase()));
     }
 
     private static boolean isGated(Pod pod) {

@@ -14,7 +14,6 @@ import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.Arrays;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
@@ -148,14 +147,10 @@ final class SaveProgress {
 
     // A deadline that passed in a queue, or while the agent was away, is no verdict on the VM.
     private static boolean mayPass(VMSnapshot ended) {
-        String reason = reason(ended);
-        return FailureReason.DeadlineExceeded.name().equals(reason)
-                || Arrays.stream(FailureReason.values())
-                        .anyMatch(known -> known.name().equals(reason) && known.kind() == FailureReason.Kind.RETRYABLE);
-    }
-
-    private static String reason(VMSnapshot ended) {
-        return ready(ended).map(Condition::getReason).orElse("");
+        return FailureReason.named(ready(ended).map(Condition::getReason).orElse(null))
+                .filter(reason ->
+                        reason == FailureReason.DeadlineExceeded || reason.kind() == FailureReason.Kind.RETRYABLE)
+                .isPresent();
     }
 
     private static String why(VMSnapshot ended) {

@@ -186,9 +186,9 @@ final class ManagedStart {
 
     // A reason of a newer agent is not known: a person looks.
     private static boolean isMishap(String reason) {
-        return Stream.of(FailureReason.values())
-                .filter(known -> known.name().equals(reason))
-                .anyMatch(known -> MISHAPS.contains(known) || known.kind() == FailureReason.Kind.RETRYABLE);
+        return FailureReason.named(reason)
+                .filter(known -> MISHAPS.contains(known) || known.kind() == FailureReason.Kind.RETRYABLE)
+                .isPresent();
     }
 
     private static SnapshotSituation held(String reason, String message, Optional<Pod> pod, Duration lookAgain) {
