@@ -115,14 +115,15 @@ public final class Bench {
                 fioReads.add(Fio.read(directory, channels, bytes));
                 // Not counted: the first to fill memory after a pause pays for what the machine's host took back, and
                 // the
-                // host may keep what it read once. So both files have been read once when the counted loads begin.
-                var _ = loadByHand(files);
+                // host may keep what it read once. Both load the same file: where a file lies matters more than who
+                // loads.
+                var _ = loadByHand(store, id);
                 var _ = loadByAgent(images, id);
                 for (boolean agent : new boolean[] {agentFirst, !agentFirst}) {
                     if (agent) {
                         agentLoads.add(loadByAgent(images, id));
                     } else {
-                        handLoads.add(loadByHand(files));
+                        handLoads.add(loadByHand(store, id));
                     }
                 }
                 images.delete(id);
@@ -158,12 +159,14 @@ public final class Bench {
         qmp.execute("stop");
     }
 
-    private double loadByHand(Directory files) throws IOException, TorporException {
-        try (BenchVm vm = BenchVm.incoming(directory, bytes);
+    private double loadByHand(Path store, ImageId id) throws IOException, TorporException {
+        Path folder = store.resolve("images").resolve(id.namespace()).resolve(id.vm());
+        try (Directory files = Directory.open(folder);
+                BenchVm vm = BenchVm.incoming(directory, bytes);
                 QmpClient qmp = vm.connect()) {
             // As many channels as the engine chooses by itself.
             int channels = Math.clamp(Runtime.getRuntime().availableProcessors(), 2, 4);
-            return seconds(() -> QemuByHand.load(qmp, files, channels, ImageHeader.STREAM_OFFSET_BYTES));
+            return seconds(() -> QemuByHand.load(qmp, files, id.fileName(), channels, ImageHeader.STREAM_OFFSET_BYTES));
         }
     }
 

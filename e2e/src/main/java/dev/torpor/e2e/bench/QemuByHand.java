@@ -38,10 +38,10 @@ final class QemuByHand {
         qmp.execute("remove-fd", Map.of("fdset-id", 99));
     }
 
-    static void load(QmpClient qmp, Directory directory, int channels, long offsetBytes)
+    static void load(QmpClient qmp, Directory directory, String file, int channels, long offsetBytes)
             throws IOException, TorporException {
-        try (Descriptor buffered = directory.openFile(FILE, Access.READ);
-                Descriptor direct = directory.openFile(FILE, Access.READ_DIRECT)) {
+        try (Descriptor buffered = directory.openFile(file, Access.READ);
+                Descriptor direct = directory.openFile(file, Access.READ_DIRECT)) {
             prepare(qmp, channels, buffered, direct);
             qmp.execute(
                     "migrate-incoming",
