@@ -6,6 +6,7 @@ import io.fabric8.kubernetes.api.model.StatusCause;
 import io.fabric8.kubernetes.client.CustomResource;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.dsl.MixedOperation;
 import io.fabric8.kubernetes.client.dsl.Resource;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
@@ -39,10 +40,7 @@ public final class ApplyStatusWriter implements StatusWriter {
         R base = seen;
         WriteResult<R> result = transition(owner, base, own);
         for (int attempt = 1; attempt < NEWS_ATTEMPTS && result instanceof WriteResult.Stale<R>; attempt++) {
-            R now = client.resources(owner.kind())
-                    .inNamespace(seen.getMetadata().getNamespace())
-                    .withName(seen.getMetadata().getName())
-                    .get();
+            R now = named(client.resources(owner.kind()), seen).get();
             if (now == null) {
                 return new WriteResult.Gone<>();
             }
@@ -90,9 +88,16 @@ public final class ApplyStatusWriter implements StatusWriter {
 
     private Resource<GenericKubernetesResource> resource(
             Class<? extends CustomResource<?, ?>> kind, CustomResource<?, ?> seen) {
-        return client.genericKubernetesResources(CustomResourceDefinitionContext.fromCustomResourceType(kind))
-                .inNamespace(seen.getMetadata().getNamespace())
-                .withName(seen.getMetadata().getName());
+        return named(
+                client.genericKubernetesResources(CustomResourceDefinitionContext.fromCustomResourceType(kind)), seen);
+    }
+
+    private static <T> Resource<T> named(MixedOperation<T, ?, Resource<T>> all, CustomResource<?, ?> seen) {
+        String namespace = seen.getMetadata().getNamespace();
+        String name = seen.getMetadata().getName();
+        return namespace == null
+                ? all.withName(name)
+                : all.inNamespace(namespace).withName(name);
     }
 
     private static boolean isAboutAField(KubernetesClientException e) {

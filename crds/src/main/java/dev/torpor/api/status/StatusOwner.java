@@ -1,6 +1,8 @@
 package dev.torpor.api.status;
 
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.NodeStore;
+import dev.torpor.api.v1alpha1.NodeStoreStatus;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
@@ -61,7 +63,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
     public static final StatusOwner<VMRestore, VMRestoreStatus> RESTORE_OPERATOR = new StatusOwner<>(
             VMRestore.class,
             Torpor.OPERATOR_MANAGER,
-            Set.of("observedGeneration", "phase", "nodeName", "snapshotUID", "vmName", "pod"),
+            Set.of("observedGeneration", "phase", "nodeName", "snapshotUID", "imageUID", "vmName", "pod"),
             Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED));
 
     /** The agent's part of a VMRestore. */
@@ -78,6 +80,13 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "residentSeconds",
                     "failure"),
             Set.of(ConditionType.IMAGE_AVAILABLE, ConditionType.RESUMED));
+
+    /** All of a NodeStore's status, the agent's. */
+    public static final StatusOwner<NodeStore, NodeStoreStatus> NODE_STORE_AGENT = new StatusOwner<>(
+            NodeStore.class,
+            Torpor.AGENT_MANAGER,
+            Set.of("storeID", "nodeUID", "freeBytes", "images", "agentVersion", "terminationSaves"),
+            Set.of());
 
     public StatusOwner {
         fields = Set.copyOf(fields);

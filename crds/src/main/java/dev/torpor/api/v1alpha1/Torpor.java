@@ -24,10 +24,12 @@ public final class Torpor {
      */
     public static final String DISCARD_ANNOTATION = "torpor.dev/discard";
 
-    /** Annotation of an object that Torpor made for itself: for what; {@link #CREATED_BY_DRAIN}. */
+    /** Annotation of an object that Torpor made for itself: for what; one of the following. */
     public static final String CREATED_BY_ANNOTATION = "torpor.dev/created-by";
     /** Value of {@link #CREATED_BY_ANNOTATION}: to save a VM whose node is drained. */
     public static final String CREATED_BY_DRAIN = "drain";
+    /** Value of {@link #CREATED_BY_ANNOTATION}: for a VM that its node's agent saved as its pod was terminated. */
+    public static final String CREATED_BY_TERMINATION = "termination";
     /** Annotation of a VMSnapshot that a drain made: name of the node. */
     public static final String DRAIN_NODE_ANNOTATION = "torpor.dev/drain-node";
     /** Annotation of a VMSnapshot that a drain made: Cordon, Maintenance or Eviction; when the cause ends, so does the save. */
@@ -36,6 +38,11 @@ public final class Torpor {
     public static final String CANCELLED_BY_ANNOTATION = "torpor.dev/cancelled-by";
     /** Annotation of a VMSnapshot: memory of the VM in bytes, as its pod tells. Of saves that wait, the shortest goes first. */
     public static final String MEMORY_ANNOTATION = "torpor.dev/memory-bytes";
+    /**
+     * Annotation of a VM's pod: when the VM is saved by its node's agent as the pod is terminated without an eviction; one of
+     * {@link OnTermination}.
+     */
+    public static final String ON_TERMINATION_ANNOTATION = "torpor.dev/on-termination";
     /** Annotation of a Node: its VMs are to be saved. Any value but {@code "false"}. */
     public static final String MAINTENANCE_ANNOTATION = "torpor.dev/maintenance";
     /** Finalizer of a VMSnapshot whose image file may exist; the node's agent removes it after the file. */

@@ -31,6 +31,10 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription("UID of the VMSnapshot that is restored.")
     private @Nullable String snapshotUID;
 
+    @JsonPropertyDescription(
+            "UID of its image: the VMSnapshot's own, unless the agent made the image by itself when a pod was terminated.")
+    private @Nullable String imageUID;
+
     @JsonPropertyDescription("Name of the VM.")
     private @Nullable String vmName;
 
@@ -100,6 +104,14 @@ public final class VMRestoreStatus {
 
     public void setSnapshotUID(@Nullable String snapshotUID) {
         this.snapshotUID = snapshotUID;
+    }
+
+    public @Nullable String getImageUID() {
+        return imageUID;
+    }
+
+    public void setImageUID(@Nullable String imageUID) {
+        this.imageUID = imageUID;
     }
 
     public @Nullable String getVmName() {

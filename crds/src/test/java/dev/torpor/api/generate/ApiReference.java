@@ -25,7 +25,8 @@ final class ApiReference {
             StatusOwner.SNAPSHOT_OPERATOR,
             StatusOwner.SNAPSHOT_AGENT,
             StatusOwner.RESTORE_OPERATOR,
-            StatusOwner.RESTORE_AGENT);
+            StatusOwner.RESTORE_AGENT,
+            StatusOwner.NODE_STORE_AGENT);
 
     private final StringBuilder text = new StringBuilder();
 
@@ -56,7 +57,10 @@ final class ApiReference {
         line(schema.getDescription() + " " + scope + "; short name `"
                 + names.getShortNames().getFirst() + "`.");
         columns(version.getAdditionalPrinterColumns());
-        spec(Objects.requireNonNull(schema.getProperties().get("spec")));
+        JSONSchemaProps spec = schema.getProperties().get("spec");
+        if (spec != null) {
+            spec(spec);
+        }
         JSONSchemaProps status = schema.getProperties().get("status");
         if (status != null) {
             status(names.getKind(), status);
@@ -116,6 +120,9 @@ final class ApiReference {
                 status,
                 (path, field, required) -> line("| `" + path + "` | " + type(field) + " | " + writer(kind, path) + " | "
                         + cell(field.getDescription()) + " |"));
+        if (!status.getProperties().containsKey("conditions")) {
+            return;
+        }
         line("");
         line("| condition | writer |");
         line("|---|---|");

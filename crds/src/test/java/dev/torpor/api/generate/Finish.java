@@ -42,12 +42,17 @@ final class Finish implements CRDPostProcessor {
         JSONSchemaProps schema = version.getSchema().getOpenAPIV3Schema();
         Map<String, JSONSchemaProps> properties = schema.getProperties();
         schema.setDescription(description(type));
-        requireNonNull(properties.get("spec")).setDescription(description(typeArgument(type, 0)));
+        boolean asked = typeArgument(type, 0) != Void.class;
+        if (asked) {
+            requireNonNull(properties.get("spec")).setDescription(description(typeArgument(type, 0)));
+        } else {
+            properties.remove("spec");
+        }
         if (typeArgument(type, 1) == Void.class) {
             properties.remove("status");
             schema.setRequired(List.of()); // Data alone, which may be empty.
         } else {
-            schema.setRequired(List.of("spec"));
+            schema.setRequired(asked ? List.of("spec") : List.of());
             JSONSchemaProps status = requireNonNull(properties.get("status"));
             status.setDescription(description(typeArgument(type, 1)));
             status.getProperties().computeIfPresent("conditions", (name, conditions) -> mapByType(conditions));

@@ -1,5 +1,6 @@
 package dev.torpor.api.generate;
 
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
@@ -18,7 +19,7 @@ import java.util.TreeMap;
 /** The manifests of the custom resource definitions, from the Java types. */
 final class Manifests {
     static final List<Class<? extends HasMetadata>> KINDS =
-            List.of(VMSnapshot.class, VMRestore.class, VMSnapshotClass.class);
+            List.of(VMSnapshot.class, VMRestore.class, VMSnapshotClass.class, NodeStore.class);
 
     private static final List<String> KIND_NAMES =
             KINDS.stream().map(Class::getSimpleName).toList();

@@ -25,7 +25,7 @@ import java.util.concurrent.TimeUnit;
  * Stands in for a kubelet, for tests that want several nodes on one machine or a pod within a second: registers a node,
  * and runs the QEMU container of each VM pod that is bound to it as a process of this machine, in the kubelet's folder
  * layout and in a cgroup named like the kubelet's ({@link StandInPod}). Everything else of a kubelet is left out: images,
- * networks, probes, hooks, other volumes. Must run as root.
+ * networks, probes, hooks but preStop, other volumes. Must run as root.
  */
 public final class StandInNode implements AutoCloseable {
     private static final String LEASES = "kube-node-lease";

@@ -131,13 +131,15 @@ public final class StandInPod implements AutoCloseable {
             ending = true;
         }
         Thread.ofPlatform().daemon().start(() -> {
+            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(graceSeconds == null ? 30 : graceSeconds);
             process.ifPresent(child -> {
-                child.process().destroy();
                 try {
-                    if (!child.process().waitFor(graceSeconds == null ? 30 : graceSeconds, TimeUnit.SECONDS)) {
+                    preStop(child, end);
+                    child.process().destroy();
+                    if (!child.process().waitFor(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS)) {
                         child.kill();
                     }
-                } catch (InterruptedException e) {
+                } catch (InterruptedException | IOException e) {
                     child.kill();
                 }
             });
@@ -148,6 +150,21 @@ public final class StandInPod implements AutoCloseable {
                     .withGracePeriod(0)
                     .delete();
         });
+    }
+
+    /** Runs the container's hook, for as long as the pod's grace period lasts. */
+    private void preStop(Child child, long endNanos) throws IOException, InterruptedException {
+        Container first = pod.getSpec().getContainers().getFirst();
+        if (first.getLifecycle() == null || first.getLifecycle().getPreStop() == null) {
+            return;
+        }
+        List<String> command = new ArrayList<>(
+                List.of("nsenter", "-t", Long.toString(child.process().pid()), "--mount", "--"));
+        command.addAll(first.getLifecycle().getPreStop().getExec().getCommand());
+        Process hook = new ProcessBuilder(command).inheritIO().start();
+        if (!hook.waitFor(Math.max(0, endNanos - System.nanoTime()), TimeUnit.NANOSECONDS)) {
+            hook.destroyForcibly();
+        }
     }
 
     @Override

@@ -66,6 +66,7 @@ class AgentRightsIT {
                     "consumedBy",
                     "{\"restoreName\":\"other\",\"podName\":\"other\",\"podUID\":\"other\",\"time\":\"now\"}"),
             Map.entry("snapshotUID", "\"other\""),
+            Map.entry("imageUID", "\"other\""),
             Map.entry("vmName", "\"other\""));
 
     private InstalledChart chart;

@@ -25,6 +25,7 @@ final class AgentUnderTest {
         });
         AgentConfig config = new AgentConfig(
                 args[0],
+                "under test",
                 Path.of(args[1]),
                 Path.of(args[2]),
                 "torpor-system",

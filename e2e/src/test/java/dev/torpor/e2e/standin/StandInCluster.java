@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.OnTermination;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
@@ -41,9 +42,10 @@ final class StandInCluster implements AutoCloseable {
     final String namespace;
     private final StandInNode node;
     private final Path store;
-    private final Child operator;
+    private Child operator;
     private Child agent;
     private int agents;
+    private int operators;
 
     StandInCluster() throws IOException {
         this(Optional.empty());
@@ -65,7 +67,7 @@ final class StandInCluster implements AutoCloseable {
             node = StandInNode.start(controlPlane, NODE);
             store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
             Files.createDirectories(store);
-            operator = java("operator", "dev.torpor.operator.OperatorMain", List.of("--no-leader-election"), Map.of());
+            operator = startOperator();
             agent = startAgent(AgentOptions.dies("never"));
         } catch (IOException | RuntimeException e) {
             controlPlane.close();
@@ -95,6 +97,24 @@ final class StandInCluster implements AutoCloseable {
     void restartAgent(AgentOptions options) throws IOException {
         agent.kill();
         agent = startAgent(options);
+    }
+
+    /** Ends the operator by SIGKILL. */
+    void killOperator() {
+        operator.kill();
+    }
+
+    /** Starts another operator, after the last one was killed. */
+    void startAnotherOperator() {
+        operator = startOperator();
+    }
+
+    private Child startOperator() {
+        return java(
+                "operator-" + ++operators,
+                "dev.torpor.operator.OperatorMain",
+                List.of("--no-leader-election"),
+                Map.of());
     }
 
     /** Returns what the agent has written so far. */
@@ -185,6 +205,39 @@ final class StandInCluster implements AutoCloseable {
         StandInPod started = pod(name);
         started.awaitTick(tick -> tick.number() >= 2);
         return started;
+    }
+
+    /** Makes a VM's pod with the hook that the webhook would add, and waits until its guest has ticked. */
+    StandInPod startVmWithHook(String name, int memoryMiB, int fillMiB, Optional<OnTermination> policy)
+            throws IOException {
+        client.resource(withHook(name, memoryMiB, fillMiB, policy)).create();
+        StandInPod started = pod(name);
+        started.awaitTick(tick -> tick.number() >= 2);
+        return started;
+    }
+
+    /** Returns a VM's pod with the hook that the webhook would add. */
+    Pod withHook(String name, int memoryMiB, int fillMiB, Optional<OnTermination> policy) {
+        Pod pod = vmPod(
+                name, List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments(memoryMiB, fillMiB));
+        return new PodBuilder(pod)
+                .editMetadata()
+                .addToAnnotations(policy.map(value -> Map.of(Torpor.ON_TERMINATION_ANNOTATION, value.name()))
+                        .orElse(Map.of()))
+                .endMetadata()
+                .editSpec()
+                .withTerminationGracePeriodSeconds(60L)
+                .editFirstContainer()
+                .withNewLifecycle()
+                .withNewPreStop()
+                .withNewExec()
+                .withCommand("/run/torpor/bin/launch", "--stop")
+                .endExec()
+                .endPreStop()
+                .endLifecycle()
+                .endContainer()
+                .endSpec()
+                .build();
     }
 
     private static List<String> arguments(int memoryMiB, int fillMiB, String... more) {

@@ -92,6 +92,7 @@ final class RunCommand implements Callable<Integer> {
         try {
             config = new AgentConfig(
                     node,
+                    Version.release(),
                     store,
                     kubeletRoot,
                     leaseNamespace,

@@ -8,8 +8,10 @@ import picocli.CommandLine.IVersionProvider;
 final class Version implements IVersionProvider {
     @Override
     public String[] getVersion() {
-        String release = Objects.requireNonNullElse(
-                Version.class.getPackage().getImplementationVersion(), "(built from source)");
-        return new String[] {"torpor-agent " + release + ", image format " + ImageHeader.FORMAT_VERSION};
+        return new String[] {"torpor-agent " + release() + ", image format " + ImageHeader.FORMAT_VERSION};
+    }
+
+    static String release() {
+        return Objects.requireNonNullElse(Version.class.getPackage().getImplementationVersion(), "(built from source)");
     }
 }

@@ -84,6 +84,10 @@ public final class QemuDirectEngine {
 
     // Letting it run for an instant is not ours to decide: its owner paused it.
     private static void requireRunSinceLastSave(RunState state) throws TorporException {
+        if (state.incoming()) {
+            throw new TorporException(
+                    FailureReason.VMNotRunning, "QEMU waits to be fed an image, and has no memory of its own yet");
+        }
         if (state.savedAndNotRunSince()) {
             throw new TorporException(
                     FailureReason.MigrationBlocked,

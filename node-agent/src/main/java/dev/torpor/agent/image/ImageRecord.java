@@ -29,6 +29,13 @@ public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal,
                         .isPresent();
     }
 
+    /** Tells whether the agent made this image by itself, as its pod was terminated: it is named by the pod's UID. */
+    public boolean isOfTermination() {
+        return intent.source()
+                .filter(process -> process.podUID().equals(id.uid()))
+                .isPresent();
+    }
+
     ImageRecord with(ImageState next) {
         return new ImageRecord(id, intent, seal, next);
     }

@@ -46,6 +46,9 @@ public sealed interface Answer {
      */
     record Say(String text) implements Answer {}
 
+    /** To a {@code preStop} hook: nothing more is to be waited for. */
+    record Go() implements Answer {}
+
     /** Tells a launcher to run its own command with a monitor for the agent. */
     static Answer boot(Ask ask) {
         return new Start(with(ask.argv(), List.of("-qmp", MONITOR)));
@@ -68,6 +71,7 @@ public sealed interface Answer {
     default byte[] encode() {
         StringBuilder text = new StringBuilder("\n");
         switch (this) {
+            case Go _ -> text.append("go\n");
             case Say(String line) -> text.append("say ").append(oneLine(line)).append('\n');
             case Start(List<String> argv, Optional<ReadAhead> readAhead) -> {
                 text.append("begin\n");

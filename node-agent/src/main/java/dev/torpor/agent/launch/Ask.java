@@ -3,17 +3,15 @@ package dev.torpor.agent.launch;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
 
 /**
- * A launcher's question how to start. On disk: lines {@code key value}; {@code argv} is base64 of the arguments, each
+ * A launcher's question how to start. On disk {@code argv} is base64 of the arguments, each
  * ended by a NUL byte; {@code qemu} the first line of what its {@code --version} prints, and {@code images} device and inode
- * of the folder at {@code /run/torpor-images}, if the launcher found that out. Unknown keys are left alone, for later
- * launchers.
+ * of the folder at {@code /run/torpor-images}, if the launcher found that out.
  *
  * @param id chosen by the launcher, once for each start of a process
  * @param argv the command that the container names, byte for byte: each byte is one char (ISO 8859-1), as arguments
@@ -21,7 +19,8 @@ import java.util.regex.Pattern;
  * @param qemu which QEMU the command is, if it says so
  * @param images the folder of images that the container sees, if there is one
  */
-public record Ask(String id, List<String> argv, Optional<QemuVersion> qemu, Optional<FolderId> images) {
+public record Ask(String id, List<String> argv, Optional<QemuVersion> qemu, Optional<FolderId> images)
+        implements Asked {
     /** Longest ask that is read, in bytes: an argument list of 192 KiB. QEMU command lines stay below 8 KiB. */
     public static final int BYTES_MAX = 256 << 10;
 
@@ -42,37 +41,12 @@ public record Ask(String id, List<String> argv, Optional<QemuVersion> qemu, Opti
         return ID.matcher(text).matches();
     }
 
-    /**
-     * Parses the content of the file {@code ask.<id>}.
-     *
-     * @param id from the file's name
-     * @throws MalformedAskException if it is not what the launcher writes
-     */
-    static Ask parse(String id, byte[] content) throws MalformedAskException {
-        if (content.length > BYTES_MAX) {
-            throw new MalformedAskException("it has more than " + BYTES_MAX + " bytes");
-        }
-        Map<String, String> values = new HashMap<>();
-        for (String line : new String(content, StandardCharsets.ISO_8859_1).split("\n", -1)) {
-            int blank = line.indexOf(' ');
-            if (blank > 0 && values.putIfAbsent(line.substring(0, blank), line.substring(blank + 1)) != null) {
-                throw new MalformedAskException("a key is given twice");
-            }
-        }
-        require("version", "1", values);
-        require("id", id, values);
-        require("kind", "start", values);
+    static Ask of(String id, Map<String, String> values) throws MalformedAskException {
         return new Ask(
                 id,
                 arguments(values.getOrDefault("argv", "")),
                 Optional.ofNullable(values.get("qemu")).flatMap(QemuVersion::parse),
                 Optional.ofNullable(values.get("images")).flatMap(FolderId::parse));
-    }
-
-    private static void require(String key, String value, Map<String, String> values) throws MalformedAskException {
-        if (!value.equals(values.get(key))) {
-            throw new MalformedAskException("its " + key + " is not " + value);
-        }
     }
 
     private static List<String> arguments(String encoded) throws MalformedAskException {

@@ -61,9 +61,9 @@ public final class AskDirectory {
      *
      * @throws MalformedAskException if what is there is not an ask, or not a file
      */
-    public Ask read(String id) throws MalformedAskException {
+    public Asked read(String id) throws MalformedAskException {
         try {
-            return Ask.parse(id, directory.readFile(ASK + id, Ask.BYTES_MAX));
+            return Asked.parse(id, directory.readFile(ASK + id, Ask.BYTES_MAX));
         } catch (IOException e) {
             throw new MalformedAskException("it cannot be read: " + e.getMessage(), e);
         }

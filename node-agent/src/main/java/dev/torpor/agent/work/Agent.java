@@ -1,10 +1,13 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
 import dev.torpor.telemetry.log.ObjectRef;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -26,6 +29,7 @@ final class Agent implements AutoCloseable {
     private final SnapshotTask snapshots;
     private final RestoreTask restores;
     private final Starts starts;
+    private final Terminations terminations;
     private final Workers workers;
     private final Node node;
     private final SaveWishes wishes;
@@ -38,12 +42,13 @@ final class Agent implements AutoCloseable {
     /** Pods that are being answered, so that a scan does not answer them again. */
     private final Set<WorkItem> asking = ConcurrentHashMap.newKeySet();
 
-    Agent(Node node, PodDirectories directories, SaveWishes wishes) {
+    Agent(Node node, PodDirectories directories, SaveWishes wishes, StoreNews news) {
         this.node = node;
         this.wishes = wishes;
-        snapshots = new SnapshotTask(node, wishes);
+        snapshots = new SnapshotTask(node, wishes, news);
         restores = new RestoreTask(node);
-        starts = new Starts(node, directories, restores::refuse);
+        terminations = new Terminations(node, wishes, news);
+        starts = new Starts(node, directories, terminations, restores::refuse);
         workers = new Workers(this::look, node.timer());
     }
 
@@ -92,6 +97,16 @@ final class Agent implements AutoCloseable {
     /** A pod that the journal remembers; what an informer says of it counts more. */
     void remembered(String podUID, VmName vm) {
         pods.putIfAbsent(podUID, vm);
+    }
+
+    /** Has the saves at pods' terminations undone that an earlier agent left unfinished. */
+    void undoUnfinished() throws TorporException {
+        for (ImageRecord record : node.store().list()) {
+            if (record.isOfTermination() && record.state() instanceof ImageState.Partial) {
+                VmName vm = new VmName(record.id().namespace(), record.id().vm());
+                workers.submit(vm, new WorkItem.UnfinishedSave(vm, record.id().uid()));
+            }
+        }
     }
 
     /** Looks for launchers that ask. */
@@ -182,6 +197,8 @@ final class Agent implements AutoCloseable {
             case WorkItem.Restore(String namespace, String name) ->
                 new ObjectRef("VMRestore", namespace, name, Optional.empty());
             case WorkItem.Pod pod -> new ObjectRef("VM", vm.namespace(), vm.name(), Optional.of(pod.podUID()));
+            case WorkItem.UnfinishedSave save ->
+                new ObjectRef("VM", vm.namespace(), vm.name(), Optional.of(save.podUID()));
         };
     }
 
@@ -197,7 +214,12 @@ final class Agent implements AutoCloseable {
                     }
                     yield next;
                 }
+                case WorkItem.UnfinishedSave save ->
+                    terminations.undone(new WorkItem.Pod(save.vm(), save.podUID())) ? Next.onChange() : Next.backOff();
             };
+        } catch (TorporException e) {
+            LOG.warn("{} of VM {}: {}: {}", item, vm, e.reason(), e.getMessage());
+            return Next.backOff();
         } catch (KubernetesClientException e) {
             LOG.warn("{} of VM {}: the API server answered: {}", item, vm, e.getMessage());
             LOG.debug("{}", item, e);

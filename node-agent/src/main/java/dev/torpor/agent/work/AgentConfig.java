@@ -8,6 +8,7 @@ import java.time.Duration;
  * How an agent is set up.
  *
  * @param node name of its Node object
+ * @param version of the agent, for people
  * @param store directory of its image store
  * @param kubeletRoot directory of the kubelet, usually {@code /var/lib/kubelet}
  * @param leaseNamespace namespace of its Lease
@@ -18,6 +19,7 @@ import java.time.Duration;
  */
 public record AgentConfig(
         String node,
+        String version,
         Path store,
         Path kubeletRoot,
         String leaseNamespace,

@@ -126,12 +126,20 @@ public final class AgentProcess {
         StoreLease lease = new StoreLease(client, config, store.storeID(), clock, metrics::leaseNotRenewed);
         StoreWatch watch = new StoreWatch(store);
         AgentHealth health = new AgentHealth();
-        try (Agent agent = new Agent(node, pods, new SaveWishes());
+        StorePublisher publisher =
+                new StorePublisher(client, node.status(), config.node(), config.version(), store, timer);
+        try (Agent agent = new Agent(node, pods, new SaveWishes(), publisher);
                 HttpEndpoint _ =
                         endpoint(config, health.live(agent), health.ready(agent, watch, lease), registry::scrape)) {
             AgentGauges.register(metrics, agent, watch, lease);
             wake.set(agent::wake);
             journal.podsOfLastRuns().forEach(agent::remembered);
+            agent.undoUnfinished();
+            var _ = timer.scheduleWithFixedDelay(
+                    guarded("node store", publisher::look),
+                    0,
+                    StorePublisher.INTERVAL.toMillis(),
+                    TimeUnit.MILLISECONDS);
             var _ = timer.scheduleWithFixedDelay(
                     guarded("lease", lease::renew), 0, StoreLease.RENEW.toMillis(), TimeUnit.MILLISECONDS);
             var _ = timer.scheduleWithFixedDelay(

@@ -5,7 +5,9 @@ import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.OnTermination;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
@@ -19,17 +21,25 @@ import io.fabric8.kubernetes.client.KubernetesClientException;
 import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.net.HttpURLConnection;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** The API server. Reads name no resourceVersion, which makes them consistent. */
 final class ApiCluster implements Cluster {
+    /** Condition of a pod that Kubernetes ends for its own reasons (Kubernetes 1.31, "Pod disruption conditions"). */
+    private static final String DISRUPTION_TARGET = "DisruptionTarget";
+    /** Default of a pod's terminationGracePeriodSeconds. */
+    private static final Long GRACE_SECONDS = 30L;
+
     private final KubernetesClient client;
-    // Names by UID, from the informer: only a hint where to look.
+    // By the image's UID, from the informer: only a hint where to look.
     private final Map<String, VMSnapshot> snapshots = new ConcurrentHashMap<>();
 
     ApiCluster(KubernetesClient client) {
@@ -37,11 +47,11 @@ final class ApiCluster implements Cluster {
     }
 
     void seen(VMSnapshot snapshot) {
-        snapshots.put(snapshot.getMetadata().getUid(), snapshot);
+        snapshots.put(SnapshotView.of(snapshot).image().uid(), snapshot);
     }
 
     void gone(VMSnapshot snapshot) {
-        snapshots.remove(snapshot.getMetadata().getUid());
+        snapshots.remove(SnapshotView.of(snapshot).image().uid());
     }
 
     @Override
@@ -99,18 +109,50 @@ final class ApiCluster implements Cluster {
 
     @Override
     public Optional<LivePod> livePod(VmName vm, String podUID) {
+        return pods(vm).map(Pod::getMetadata)
+                .filter(pod -> pod.getUid().equals(podUID) && pod.getDeletionTimestamp() == null)
+                .findFirst()
+                .map(pod -> new LivePod(Optional.ofNullable(pod.getAnnotations())
+                        .map(annotations -> annotations.get(Torpor.RESTORE_ANNOTATION))));
+    }
+
+    @Override
+    public Optional<TerminationDecision.PodEnd> podEnd(VmName vm, String podUID) {
+        return pods(vm).filter(pod -> pod.getMetadata().getUid().equals(podUID))
+                .findFirst()
+                .map(ApiCluster::endOf);
+    }
+
+    private static TerminationDecision.PodEnd endOf(Pod pod) {
+        ObjectMeta meta = pod.getMetadata();
+        boolean disrupted = pod.getStatus() != null
+                && pod.getStatus().getConditions().stream()
+                        .anyMatch(condition ->
+                                DISRUPTION_TARGET.equals(condition.getType()) && "True".equals(condition.getStatus()));
+        return new TerminationDecision.PodEnd(
+                meta.getName(),
+                Optional.ofNullable(meta.getDeletionTimestamp()).map(Instant::parse),
+                Objects.requireNonNullElse(pod.getSpec().getTerminationGracePeriodSeconds(), GRACE_SECONDS),
+                disrupted,
+                OnTermination.of(
+                        meta.getAnnotations() == null
+                                ? null
+                                : meta.getAnnotations().get(Torpor.ON_TERMINATION_ANNOTATION)));
+    }
+
+    @Override
+    public List<NodeStore> nodeStores() {
+        return client.resources(NodeStore.class).list().getItems();
+    }
+
+    private Stream<Pod> pods(VmName vm) {
         return client
                 .pods()
                 .inNamespace(vm.namespace())
                 .withLabel(Torpor.VM_LABEL, vm.name())
                 .list()
                 .getItems()
-                .stream()
-                .map(Pod::getMetadata)
-                .filter(pod -> pod.getUid().equals(podUID) && pod.getDeletionTimestamp() == null)
-                .findFirst()
-                .map(pod -> new LivePod(Optional.ofNullable(pod.getAnnotations())
-                        .map(annotations -> annotations.get(Torpor.RESTORE_ANNOTATION))));
+                .stream();
     }
 
     @Override

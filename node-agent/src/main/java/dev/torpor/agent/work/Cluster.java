@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
@@ -39,6 +40,12 @@ interface Cluster {
 
     /** A pod of a VM, by a consistent read; empty if it is gone or is being deleted. */
     Optional<LivePod> livePod(VmName vm, String podUID);
+
+    /** How a pod of a VM ends, by a consistent read; empty if it is gone. */
+    Optional<TerminationDecision.PodEnd> podEnd(VmName vm, String podUID);
+
+    /** What the agents tell of their stores, by a consistent read. */
+    List<NodeStore> nodeStores();
 
     /** Tells whether a pod with this name and UID exists and has not ended. */
     boolean podIsLive(String namespace, String name, String uid);

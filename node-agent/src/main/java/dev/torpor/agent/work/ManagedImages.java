@@ -8,6 +8,8 @@ import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.NodeStore;
+import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.TorporException;
@@ -53,7 +55,8 @@ final class ManagedImages {
      */
     List<SavedImage> elsewhere(VmName vm) throws TorporException {
         List<SavedImage> waiting = new ArrayList<>();
-        for (VMSnapshot object : node.cluster().snapshotsOf(vm)) {
+        List<VMSnapshot> snapshots = node.cluster().snapshotsOf(vm);
+        for (VMSnapshot object : snapshots) {
             SnapshotView snapshot = SnapshotView.of(object);
             boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
             if (holds(
@@ -65,7 +68,28 @@ final class ManagedImages {
                         object.getMetadata().getName(), how + object.getStatus().getNodeName()));
             }
         }
+        for (NodeStore store : node.cluster().nodeStores()) {
+            if (store.getStatus() != null
+                    && !node.store().storeID().equals(store.getStatus().storeID())) {
+                store.getStatus().saves().stream()
+                        .filter(save -> save.isOf(vm.namespace(), vm.name()))
+                        .filter(save -> snapshots.stream().noneMatch(object -> standsFor(object, save)))
+                        .map(save -> new SavedImage(
+                                save.snapshotName(),
+                                (Boolean.TRUE.equals(save.saved()) ? "saved on node " : "being saved on node ")
+                                        + store.getMetadata().getName()))
+                        .forEach(waiting::add);
+            }
+        }
         return waiting;
+    }
+
+    /** Tells whether a bound snapshot stands for an image that an agent made by itself: then the snapshot decides. */
+    private static boolean standsFor(VMSnapshot object, TerminationSave save) {
+        SnapshotView snapshot = SnapshotView.of(object);
+        return snapshot.adopts()
+                && snapshot.image().uid().equals(save.podUID())
+                && snapshot.storeID().isPresent();
     }
 
     /**

@@ -60,7 +60,10 @@ record RestoreView(
                 object,
                 meta.getNamespace() + "/" + meta.getName(),
                 meta.getUid(),
-                new ImageId(meta.getNamespace(), status.getVmName(), status.getSnapshotUID()),
+                new ImageId(
+                        meta.getNamespace(),
+                        status.getVmName(),
+                        Objects.requireNonNullElse(status.getImageUID(), status.getSnapshotUID())),
                 Optional.ofNullable(status.getPod()),
                 Objects.requireNonNullElse(spec.disks(), DisksPolicy.Unchanged),
                 Objects.requireNonNullElse(spec.runState(), RunStatePolicy.AsSaved),

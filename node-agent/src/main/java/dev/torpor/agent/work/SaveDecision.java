@@ -110,6 +110,11 @@ sealed interface SaveDecision {
 
     private static SaveDecision begin(Facts facts) {
         SnapshotView snapshot = facts.snapshot();
+        if (snapshot.adopts()) {
+            return new GiveUp(new Trouble(
+                    FailureReason.ImageMissing,
+                    "the save that was begun when its pod was terminated did not come to an end in time"));
+        }
         if (snapshot.cancel()) {
             return new GiveUp(new Trouble(FailureReason.Cancelled, "it was cancelled"));
         }

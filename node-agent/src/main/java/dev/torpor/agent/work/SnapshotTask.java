@@ -6,7 +6,6 @@ import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
-import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.status.StatusOwner;
@@ -18,7 +17,6 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
-import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -41,14 +39,18 @@ final class SnapshotTask {
 
     private final Node node;
     private final SaveWishes wishes;
+    private final StoreNews news;
+    private final Source source;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, Long> pausedAt = new ConcurrentHashMap<>();
     private final Set<String> queued = ConcurrentHashMap.newKeySet();
 
-    SnapshotTask(Node node, SaveWishes wishes) {
+    SnapshotTask(Node node, SaveWishes wishes, StoreNews news) {
         this.node = node;
         this.wishes = wishes;
+        this.news = news;
+        this.source = new Source(node);
     }
 
     Next look(WorkItem.Snapshot item) {
@@ -89,7 +91,7 @@ final class SnapshotTask {
     /** Tells whether an object that an informer saw wants its save to end. */
     void seen(VMSnapshot object) {
         if (SnapshotView.of(object).cancel()) {
-            wishes.cancelled(object.getMetadata().getUid());
+            wishes.cancelled(SnapshotView.of(object).image().uid());
         }
     }
 
@@ -186,7 +188,7 @@ final class SnapshotTask {
             LOG.info("VMSnapshot {}: saving", snapshot.name());
             pausedAt.put(
                     uid,
-                    new SaveRun(node, snapshot, save.cancellation(), save.pace())
+                    new SaveRun(node, new SnapshotOrder(node, snapshot), save.cancellation(), save.pace())
                             .run(snapshot.podUID().orElseThrow()));
             troubles.remove(uid);
         } finally {
@@ -197,52 +199,11 @@ final class SnapshotTask {
         return Next.now(); // the record says Complete now: that is said next, as after a restart
     }
 
-    /** Leaves the VM as it was before the save that was begun, and no file. */
     private Next undo(SnapshotView snapshot) throws TorporException {
         Optional<PartialImage> partial = node.store().partial(snapshot.image());
-        if (partial.isEmpty()) {
-            return Next.now();
-        }
-        try {
-            carryOn(snapshot, partial.get().intent());
-        } catch (TorporException e) {
-            // Not noted as the save's trouble: that is what it is undone for.
-            LOG.warn("VMSnapshot {}: undoing the begun save: {}: {}", snapshot.name(), e.reason(), e.getMessage());
-            return Next.backOff();
-        }
-        partial.get().abandon();
-        LOG.info("VMSnapshot {}: the begun save is undone", snapshot.name());
-        return Next.now();
-    }
-
-    /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
-    private void carryOn(SnapshotView snapshot, PartialIntent intent) throws TorporException {
-        Optional<ProcessIdentity> source = intent.source();
-        if (source.isEmpty() || !isAlive(source.get())) {
-            LOG.warn("VMSnapshot {}: the QEMU that was saved has ended", snapshot.name());
-            return;
-        }
-        try (Vm vm = node.vms().connect(source.get().podUID())) {
-            if (vm.process().equals(source.get())) {
-                vm.settle();
-                if (intent.wasRunning() && !vm.runState().running()) {
-                    vm.resume();
-                }
-            }
-        } catch (TorporException e) {
-            if (isAlive(source.get())) {
-                throw e;
-            }
-            LOG.warn("VMSnapshot {}: the QEMU that was saved has ended", snapshot.name(), e);
-        }
-    }
-
-    private boolean isAlive(ProcessIdentity process) throws TorporException {
-        try {
-            return node.vms().isAlive(process);
-        } catch (IOException e) {
-            throw new TorporException(FailureReason.Internal, "cannot tell which processes run", e);
-        }
+        return partial.isEmpty() || source.undo("VMSnapshot " + snapshot.name(), partial.get())
+                ? Next.now()
+                : Next.backOff();
     }
 
     private Next mirror(SnapshotView snapshot, ImageState state) throws TorporException {
@@ -300,7 +261,7 @@ final class SnapshotTask {
             case CHECKPOINT -> {
                 PartialIntent intent =
                         node.store().record(snapshot.image()).orElseThrow().intent();
-                node.step(Step.SAVE_CONTINUE, () -> carryOn(snapshot, intent));
+                node.step(Step.SAVE_CONTINUE, () -> source.carryOn("VMSnapshot " + snapshot.name(), intent));
             }
         }
         Long since = pausedAt.remove(snapshot.image().uid());
@@ -357,7 +318,7 @@ final class SnapshotTask {
 
     /** The object was deleted before status said Saved: the VM goes on. */
     private Next takeBack(SnapshotView snapshot, PartialIntent intent) throws TorporException {
-        carryOn(snapshot, intent);
+        source.carryOn("VMSnapshot " + snapshot.name(), intent);
         String pod = snapshot.podUID().orElse("");
         var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
         // Last, as it ends the taking back; and even if the file is kept: a fresh image keeps its pod from starting.
@@ -377,6 +338,9 @@ final class SnapshotTask {
         }
         if (here && policy(snapshot) == DeletionPolicy.Delete) {
             node.store().delete(snapshot.image());
+        }
+        if (here && snapshot.adopts()) {
+            news.publish(); // before nothing but that is left to hold the VM
         }
         if (!node.cluster().removeFinalizer(snapshot.object())) {
             return Next.now();

@@ -7,6 +7,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
@@ -61,7 +62,7 @@ record SnapshotView(
         return new SnapshotView(
                 object,
                 meta.getNamespace() + "/" + meta.getName(),
-                new ImageId(meta.getNamespace(), spec.vmName(), meta.getUid()),
+                new ImageId(meta.getNamespace(), spec.vmName(), adopted(object).orElse(meta.getUid())),
                 mode(spec.mode() == null ? SaveMode.Save : spec.mode()),
                 Optional.ofNullable(status.getPod()).map(ObjectName::uid),
                 Optional.ofNullable(status.getStoreID()),
@@ -72,6 +73,15 @@ record SnapshotView(
                 isDiscard(meta),
                 Conditions.isTrue(status.getConditions(), ConditionType.SAVED),
                 status.getFailure() != null);
+    }
+
+    /** Tells whether it stands for an image that the agent made by itself, so that there is nothing to save. */
+    boolean adopts() {
+        return adopted(object).isPresent();
+    }
+
+    private static Optional<String> adopted(VMSnapshot object) {
+        return Optional.ofNullable(object.getSpec().source()).map(SourceSpec::imageUID);
     }
 
     VmName vm() {

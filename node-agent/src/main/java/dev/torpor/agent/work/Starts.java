@@ -7,11 +7,13 @@ import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.launch.Answer;
 import dev.torpor.agent.launch.Ask;
 import dev.torpor.agent.launch.AskDirectory;
+import dev.torpor.agent.launch.Asked;
 import dev.torpor.agent.launch.FolderId;
 import dev.torpor.agent.launch.LazyStart;
 import dev.torpor.agent.launch.MalformedAskException;
 import dev.torpor.agent.launch.StartDecision;
 import dev.torpor.agent.launch.StartFacts;
+import dev.torpor.agent.launch.StopAsk;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.linux.Directory;
@@ -45,6 +47,7 @@ final class Starts {
     private final Node node;
     private final PodDirectories pods;
     private final ManagedImages images;
+    private final Terminations terminations;
     private final BiConsumer<String, Trouble> refusals;
     private final Map<String, String> said = new LinkedHashMap<>() {
         @Override
@@ -56,11 +59,13 @@ final class Starts {
     /**
      * Sets up.
      *
+     * @param terminations answers for pods that end
      * @param refusals hears of restores, by their UID, that their launcher cannot be answered for
      */
-    Starts(Node node, PodDirectories pods, BiConsumer<String, Trouble> refusals) {
+    Starts(Node node, PodDirectories pods, Terminations terminations, BiConsumer<String, Trouble> refusals) {
         this.node = node;
         this.pods = pods;
+        this.terminations = terminations;
         this.images = new ManagedImages(node);
         this.refusals = refusals;
     }
@@ -100,16 +105,26 @@ final class Starts {
         }
     }
 
-    /** Answers one ask, and tells whether it was to start. */
+    /** Answers one ask, and tells whether that was all; else it is held. */
     private boolean answer(WorkItem.Pod pod, AskDirectory asks, String id) throws IOException, TorporException {
-        Ask ask;
+        Asked asked;
         try {
-            ask = asks.read(id);
+            asked = asks.read(id);
         } catch (MalformedAskException e) {
             LOG.warn("pod {} of VM {}: an ask is not a launcher's: {}", pod.podUID(), pod.vm(), e.getMessage());
             return false;
         }
         VmRecord journal = journal(pod);
+        return switch (asked) {
+            case Ask ask -> start(pod, asks, ask, journal);
+            case StopAsk _ ->
+                terminations.answer(pod, asks, id, journal.retiredPods().contains(pod.podUID()));
+        };
+    }
+
+    private boolean start(WorkItem.Pod pod, AskDirectory asks, Ask ask, VmRecord journal)
+            throws IOException, TorporException {
+        String id = ask.id();
         StartFacts facts = new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod));
         return switch (StartDecision.of(facts)) {
             case StartDecision.Wait(String reason) -> {

@@ -12,4 +12,7 @@ sealed interface WorkItem {
 
     /** A pod whose launcher may be asking. */
     record Pod(VmName vm, String podUID) implements WorkItem {}
+
+    /** A save at a pod's termination that an earlier agent did not end. */
+    record UnfinishedSave(VmName vm, String podUID) implements WorkItem {}
 }

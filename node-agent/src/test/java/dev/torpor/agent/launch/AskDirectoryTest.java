@@ -73,7 +73,7 @@ class AskDirectoryTest {
                 "",
                 "version 2\nid x\nkind start\nargv YQA=\n",
                 "version 1\nid y\nkind start\nargv YQA=\n",
-                "version 1\nid x\nkind stop\nargv YQA=\n",
+                "version 1\nid x\nkind else\nargv YQA=\n",
                 "version 1\nid x\nkind start\n",
                 "version 1\nid x\nkind start\nargv %%%\n",
                 "version 1\nid x\nkind start\nargv YQ==\n",

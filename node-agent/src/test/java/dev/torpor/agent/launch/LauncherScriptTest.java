@@ -241,6 +241,56 @@ class LauncherScriptTest {
         assertThat(launcher.waitFor()).isEqualTo(1);
     }
 
+    @Test
+    void aStopHookWaitsUntilTheAgentLetsItGo() throws Exception {
+        Process hook = start(stopHook());
+        String id = await().until(asks::asks, ids -> ids.size() == 1).getFirst();
+        assertThat(asks.read(id)).isEqualTo(new StopAsk(id));
+
+        asks.answer(id, new Answer.Say("the VM is being saved"), PATIENCE);
+        assertThat(hook.waitFor(200, TimeUnit.MILLISECONDS)).isFalse();
+        asks.answer(id, new Answer.Go(), PATIENCE);
+
+        assertThat(hook.waitFor(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(hook.exitValue()).isZero();
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    @Test
+    void aStopHookDoesNotWaitForAnAgentThatIsAway() throws Exception {
+        ProcessBuilder silent = stopHook();
+        silent.environment().put("TORPOR_STOP_SILENCE_SECONDS", "1");
+        Process hook = start(silent);
+
+        assertThat(hook.waitFor(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(hook.exitValue()).isZero();
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    @Test
+    void aStopHookLeavesAStartThatWaitsAlone() throws Exception {
+        launch(show());
+        Ask waiting = onlyAsk();
+        Process hook = start(stopHook());
+        String stop = await().until(asks::asks, ids -> ids.size() == 2).stream()
+                .filter(id -> !id.equals(waiting.id()))
+                .findFirst()
+                .orElseThrow();
+        asks.answer(stop, new Answer.Go(), PATIENCE);
+
+        assertThat(hook.waitFor(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(asks.isAwaited(waiting.id())).isTrue();
+    }
+
+    private ProcessBuilder stopHook() {
+        return new ProcessBuilder(
+                        volume.resolve("bin/busybox").toString(),
+                        "sh",
+                        volume.resolve("bin/launch").toString(),
+                        "--stop")
+                .redirectErrorStream(true);
+    }
+
     private String show() {
         return volume.resolve("show").toString();
     }
@@ -280,6 +330,6 @@ class LauncherScriptTest {
 
     private Ask onlyAsk() throws Exception {
         String id = await().until(asks::asks, ids -> ids.size() == 1).getFirst();
-        return asks.read(id);
+        return (Ask) asks.read(id);
     }
 }

@@ -66,7 +66,7 @@ class AgentEndTest {
                 new AgentMetrics(registry),
                 StepHook.NONE,
                 item -> {});
-        agent = new Agent(node, pods, new SaveWishes());
+        agent = new Agent(node, pods, new SaveWishes(), new FakeNews());
     }
 
     @AfterEach

@@ -6,6 +6,7 @@ import dev.torpor.agent.launch.VmName;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.StatusWriter;
 import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
@@ -48,6 +49,16 @@ record FakeCluster(VMSnapshot only) implements Cluster, StatusWriter {
     @Override
     public Optional<LivePod> livePod(VmName vm, String podUID) {
         return Optional.of(new LivePod(Optional.empty()));
+    }
+
+    @Override
+    public Optional<TerminationDecision.PodEnd> podEnd(VmName vm, String podUID) {
+        return Optional.empty();
+    }
+
+    @Override
+    public List<NodeStore> nodeStores() {
+        return List.of();
     }
 
     @Override

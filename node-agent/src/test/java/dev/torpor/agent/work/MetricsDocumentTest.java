@@ -44,8 +44,8 @@ class MetricsDocumentTest {
         metrics.saveEnded(Outcome.FAILED, Optional.of(FailureReason.StoreFailed));
         ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor();
         FakeCluster cluster = new FakeCluster(new VMSnapshot());
-        AgentConfig config =
-                new AgentConfig("n", temp, temp, "torpor-system", 2, 0, Duration.ofSeconds(60), LogSettings.DEFAULT);
+        AgentConfig config = new AgentConfig(
+                "n", "1", temp, temp, "torpor-system", 2, 0, Duration.ofSeconds(60), LogSettings.DEFAULT);
         try (ImageStore store = ImageStore.open(temp.resolve("store"));
                 KubernetesClient client = new KubernetesClientBuilder()
                         .withConfig(new ConfigBuilder()
@@ -68,7 +68,7 @@ class MetricsDocumentTest {
             StoreWatch watch = new StoreWatch(store);
             StoreLease lease =
                     new StoreLease(client, config, store.storeID(), Clock.systemUTC(), metrics::leaseNotRenewed);
-            try (Agent agent = new Agent(node, new PodDirectories(temp), new SaveWishes())) {
+            try (Agent agent = new Agent(node, new PodDirectories(temp), new SaveWishes(), new FakeNews())) {
                 AgentGauges.register(metrics, agent, watch, lease);
                 assertThat(watch.problem()).contains("not looked at yet");
                 var _ = store.create(

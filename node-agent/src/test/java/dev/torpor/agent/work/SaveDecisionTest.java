@@ -9,6 +9,7 @@ import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.FailureReason;
 import java.time.Instant;
 import java.util.Optional;
@@ -176,8 +177,10 @@ class SaveDecisionTest {
 
     private SaveDecision decide() {
         PartialIntent intent = new PartialIntent(mode, 1, true, Optional.of(PROCESS), Instant.EPOCH);
+        VMSnapshot object = new VMSnapshot();
+        object.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null));
         SnapshotView snapshot = new SnapshotView(
-                new VMSnapshot(),
+                object,
                 "vms/s",
                 IMAGE,
                 mode,

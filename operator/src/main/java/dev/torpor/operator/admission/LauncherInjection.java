@@ -5,6 +5,8 @@ import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.VmName;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.ContainerBuilder;
+import io.fabric8.kubernetes.api.model.Lifecycle;
+import io.fabric8.kubernetes.api.model.LifecycleBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.PodSecurityContext;
@@ -20,9 +22,11 @@ import io.fabric8.kubernetes.api.model.VolumeMountBuilder;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Wires the launcher into a pod, as {@link LauncherWiring} wants it. What is there already stays; a pod that is wired
@@ -41,6 +45,10 @@ final class LauncherInjection {
     private static final String NO_EXECUTE = "NoExecute";
     /** What the admission plugin DefaultTolerationSeconds gives every pod, before we see it. */
     private static final Long DEFAULT_TOLERATION_SECONDS = 300L;
+    /** What the API server gives every pod without one, before we see it. */
+    private static final Long DEFAULT_GRACE_SECONDS = 30L;
+    /** A disk that several VMs share. */
+    private static final long SLOW_DISK_BYTES_PER_SECOND = 256L << 20;
 
     private final InjectionSettings settings;
 
@@ -77,6 +85,7 @@ final class LauncherInjection {
                                 : container)
                         .toList())
                 .withTolerations(tolerations(spec.getTolerations()))
+                .withTerminationGracePeriodSeconds(grace(spec, qemu))
                 .endSpec()
                 .build();
     }
@@ -168,7 +177,29 @@ final class LauncherInjection {
         return new ContainerBuilder(qemu)
                 .withCommand(LauncherWiring.isLaunched(qemu) ? qemu.getCommand() : launchedCommand(qemu.getCommand()))
                 .withVolumeMounts(mounts)
+                .withLifecycle(stopping(qemu.getLifecycle()))
                 .build();
+    }
+
+    // One hook of the author's own stays: a container has only one.
+    private static Lifecycle stopping(@Nullable Lifecycle own) {
+        return own != null && own.getPreStop() != null
+                ? own
+                : new LifecycleBuilder(own == null ? new Lifecycle() : own)
+                        .withNewPreStop()
+                        .withNewExec()
+                        .withCommand(LauncherWiring.LAUNCHER, "--stop")
+                        .endExec()
+                        .endPreStop()
+                        .build();
+    }
+
+    /** Long enough to save the VM in, where the author left it at the default. */
+    private static Long grace(PodSpec spec, Container qemu) {
+        Long own = Objects.requireNonNullElse(spec.getTerminationGracePeriodSeconds(), DEFAULT_GRACE_SECONDS);
+        return DEFAULT_GRACE_SECONDS.equals(own)
+                ? DEFAULT_GRACE_SECONDS + new QemuArguments(qemu).memoryBytes().orElse(0L) / SLOW_DISK_BYTES_PER_SECOND
+                : own;
     }
 
     private static List<String> launchedCommand(List<String> command) {

@@ -1,6 +1,5 @@
 package dev.torpor.operator.admission;
 
-import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmPods;
@@ -52,9 +51,9 @@ final class LiveReads {
         return within("the pods of VM " + vm, () -> pods.live(vm));
     }
 
-    /** Returns the managed snapshot whose image waits for a VM's next start. */
-    Optional<VMSnapshot> managedImage(VmName vm) throws UnavailableException {
-        return within("the saved images of VM " + vm, () -> managed.waitingFor(vm));
+    /** Returns what keeps a VM from booting. */
+    Optional<ManagedImages.Holding> holding(VmName vm) throws UnavailableException {
+        return within("the saved images of VM " + vm, () -> managed.holding(vm));
     }
 
     /** Returns the labels of a namespace. */

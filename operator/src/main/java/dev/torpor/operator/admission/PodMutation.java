@@ -4,8 +4,8 @@ import static io.javaoperatorsdk.webhook.admission.AdmissionUtils.admissionRespo
 import static io.javaoperatorsdk.webhook.admission.AdmissionUtils.allowedAdmissionResponse;
 import static io.javaoperatorsdk.webhook.admission.AdmissionUtils.notAllowedExceptionToAdmissionResponse;
 
-import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.vm.LauncherWiring;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.PodGate;
 import io.fabric8.kubernetes.api.model.Namespace;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -13,7 +13,6 @@ import io.fabric8.kubernetes.api.model.admission.v1.AdmissionRequest;
 import io.fabric8.kubernetes.api.model.admission.v1.AdmissionResponse;
 import io.javaoperatorsdk.webhook.admission.AdmissionRequestHandler;
 import java.util.Map;
-import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -58,18 +57,14 @@ final class PodMutation implements AdmissionRequestHandler {
         }
         try {
             Pod injected = injection.inject(asked, injection.wantsImages(asked) && allowsHostPaths(asked.namespace()));
-            Optional<VMSnapshot> saved = reads.managedImage(asked.vm());
+            Optional<ManagedImages.Holding> saved = reads.holding(asked.vm());
             if (saved.isEmpty()) {
                 return answer(asked.pod(), injected);
             }
             if (asked.pod().getSpec().getNodeName() != null) {
                 return denied(boundByHand(asked, saved.get()));
             }
-            return answer(
-                    asked.pod(),
-                    PodGate.hold(
-                            injected,
-                            Objects.requireNonNull(saved.get().getStatus().getNodeName(), "a saved VM has a node")));
+            return answer(asked.pod(), PodGate.hold(injected, saved.get().nodeName()));
         } catch (LiveReads.UnavailableException e) {
             return denied(Denial.unavailable(
                     "VM pod %s: %s. Try again; nothing was created.".formatted(asked.name(), e.getMessage())));
@@ -77,14 +72,10 @@ final class PodMutation implements AdmissionRequestHandler {
     }
 
     // A pod that names its node passes the scheduler by, and with it the gate.
-    private static Denial boundByHand(PodRequest asked, VMSnapshot saved) {
+    private static Denial boundByHand(PodRequest asked, ManagedImages.Holding saved) {
         return Denial.conflict(
                 "VM %s is saved: VMSnapshot %s has its memory, on node %s. Pod %s names its node itself and could not be held for it: leave spec.nodeName out."
-                        .formatted(
-                                asked.vm(),
-                                saved.getMetadata().getName(),
-                                saved.getStatus().getNodeName(),
-                                asked.name()));
+                        .formatted(asked.vm(), saved.snapshotName(), saved.nodeName(), asked.name()));
     }
 
     private static AdmissionResponse answer(Pod asked, Pod injected) {

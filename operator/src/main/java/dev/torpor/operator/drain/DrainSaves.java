@@ -184,7 +184,7 @@ final class DrainSaves {
                 vm.name(),
                 SaveMode.ManagedSave,
                 null,
-                new SourceSpec(pod.getMetadata().getUid()),
+                SourceSpec.ofPod(pod.getMetadata().getUid()),
                 null,
                 DEADLINE_SECONDS,
                 null,

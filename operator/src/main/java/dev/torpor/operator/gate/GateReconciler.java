@@ -62,7 +62,7 @@ public final class GateReconciler implements Reconciler<Pod> {
         }
         VmName vm = new VmName(namespace, pod.getMetadata().getLabels().getOrDefault(Torpor.VM_LABEL, ""));
         // Read after the pod, so that an image which was there when the pod was held is seen if it still waits.
-        if (managed.waitingFor(vm).isPresent()) {
+        if (managed.holding(vm).isPresent()) {
             return true;
         }
         if (VmPods.controllerOf(pod).isPresent()) {

@@ -27,6 +27,7 @@ final class OwnRestoreStatus {
         VMRestoreStatus own = working(RestorePhase.Starting, reason, message);
         own.setNodeName(binding.nodeName());
         own.setSnapshotUID(binding.snapshotUid());
+        own.setImageUID(binding.imageUid());
         own.setVmName(binding.vmName());
         return own;
     }
@@ -63,6 +64,7 @@ final class OwnRestoreStatus {
         if (before != null) {
             own.setNodeName(before.getNodeName());
             own.setSnapshotUID(before.getSnapshotUID());
+            own.setImageUID(before.getImageUID());
             own.setVmName(before.getVmName());
             own.setPod(before.getPod());
         }

@@ -15,6 +15,7 @@ import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.Terminations;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmPods;
 import dev.torpor.operator.vm.VmUse;
@@ -55,7 +56,7 @@ final class RestoreAdmission {
         VMSnapshotStatus status = requireRestorable(snapshot);
         use.requireFree(vm);
         requireDisks(restore, snapshot);
-        if (manifests.read(snapshot).isEmpty()) {
+        if (manifests.read(snapshot).isEmpty() && !Terminations.isAdopting(snapshot)) {
             throw RecordedManifests.missing(snapshot);
         }
         if (snapshot.getSpec().mode() == SaveMode.ManagedSave) {
@@ -65,7 +66,8 @@ final class RestoreAdmission {
         }
         String nodeName = Objects.requireNonNull(status.getNodeName(), "a snapshot that is Ready is bound");
         requireStore(nodeName, status);
-        return new RestoreSituation.Binding(nodeName, snapshot.getMetadata().getUid(), vm.name());
+        return new RestoreSituation.Binding(
+                nodeName, snapshot.getMetadata().getUid(), Terminations.imageUid(snapshot), vm.name());
     }
 
     private VMSnapshot requireSnapshot(String namespace, String name) throws TorporException {

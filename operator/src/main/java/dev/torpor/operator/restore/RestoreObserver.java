@@ -16,6 +16,7 @@ import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.Terminations;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -156,6 +157,9 @@ final class RestoreObserver {
                     Optional.empty());
         }
         Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
+        if (recorded.isEmpty() && Terminations.isAdopting(snapshot)) {
+            return new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null));
+        }
         if (recorded.isEmpty()) {
             return failed(RecordedManifests.missing(snapshot));
         }

@@ -42,5 +42,5 @@ sealed interface RestoreSituation {
     record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}
 
     /** What binding a restore to a node rests on. */
-    record Binding(String nodeName, String snapshotUid, String vmName) {}
+    record Binding(String nodeName, String snapshotUid, String imageUid, String vmName) {}
 }

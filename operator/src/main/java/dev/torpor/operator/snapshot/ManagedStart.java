@@ -9,6 +9,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StartChecks;
+import dev.torpor.operator.vm.Terminations;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
@@ -105,6 +106,14 @@ final class ManagedStart {
 
     private SnapshotSituation withoutPod(VMSnapshot snapshot) {
         Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
+        if (recorded.isEmpty() && Terminations.isAdopting(snapshot)) {
+            return held(
+                    SnapshotReason.NoPod.name(),
+                    "VM %s has no pod, and the one that it was saved from was gone before it could be recorded. It starts when its controller or somebody makes one."
+                            .formatted(snapshot.getSpec().vmName()),
+                    Optional.empty(),
+                    LOOK_AGAIN);
+        }
         if (recorded.isEmpty()) {
             TorporException missing = RecordedManifests.missing(snapshot);
             return held(

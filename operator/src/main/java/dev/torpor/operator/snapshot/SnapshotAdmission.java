@@ -1,5 +1,6 @@
 package dev.torpor.operator.snapshot;
 
+import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -12,12 +13,14 @@ import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.Terminations;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmPods;
 import dev.torpor.operator.vm.VmUse;
 import io.fabric8.kubernetes.api.model.OwnerReference;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
@@ -29,13 +32,21 @@ final class SnapshotAdmission {
     private final VmUse use;
     private final Stores stores;
     private final ManagedImages managed;
+    private final Terminations terminations;
 
-    SnapshotAdmission(VmPods pods, SnapshotClasses classes, VmUse use, Stores stores, ManagedImages managed) {
+    SnapshotAdmission(
+            VmPods pods,
+            SnapshotClasses classes,
+            VmUse use,
+            Stores stores,
+            ManagedImages managed,
+            Terminations terminations) {
         this.pods = pods;
         this.classes = classes;
         this.use = use;
         this.stores = stores;
         this.managed = managed;
+        this.terminations = terminations;
     }
 
     /**
@@ -46,6 +57,9 @@ final class SnapshotAdmission {
     SnapshotSituation.Binding admit(VMSnapshot snapshot) throws TorporException {
         VMSnapshotSpec spec = snapshot.getSpec();
         VmName vm = new VmName(snapshot.getMetadata().getNamespace(), spec.vmName());
+        if (Terminations.isAdopting(snapshot)) {
+            return adopt(snapshot, vm);
+        }
         requireNotSaved(vm);
         Pod pod = singlePod(vm);
         requireSource(spec.source(), pod);
@@ -55,7 +69,44 @@ final class SnapshotAdmission {
         Optional<String> className = classes.resolve(spec);
         use.requireFree(vm);
         StoreState.Alive store = requireStore(nodeName);
-        return new SnapshotSituation.Binding(className.orElse(null), pod, nodeName, store.nodeUid(), store.storeId());
+        return new SnapshotSituation.Binding(
+                className.orElse(null),
+                VmPods.nameOf(pod),
+                Optional.of(pod),
+                nodeName,
+                store.nodeUid(),
+                store.storeId());
+    }
+
+    /** Binds to an image that an agent made by itself. The pod is recorded if it is still there, being terminated. */
+    private SnapshotSituation.Binding adopt(VMSnapshot snapshot, VmName vm) throws TorporException {
+        Terminations.Found found = terminations
+                .find(snapshot)
+                .orElseThrow(() -> new TorporException(
+                        FailureReason.ImageMissing,
+                        "No agent tells in its NodeStore of an image %s of VM %s."
+                                .formatted(
+                                        Objects.requireNonNull(
+                                                        snapshot.getSpec().source())
+                                                .imageUID(),
+                                        vm.name())));
+        StoreState.Alive store = requireStore(found.nodeName());
+        String uid = Objects.requireNonNull(found.save().podUID());
+        Optional<Pod> pod = pods.ofUid(vm, uid);
+        // The pod is deleted when the agent says Saved: of its own node only.
+        if (pod.isPresent() && !found.nodeName().equals(pod.get().getSpec().getNodeName())) {
+            throw new TorporException(
+                    FailureReason.ImageMissing,
+                    "The agent of node %s tells of an image of pod %s, which is on another node. Nothing was done to the VM."
+                            .formatted(found.nodeName(), pod.get().getMetadata().getName()));
+        }
+        return new SnapshotSituation.Binding(
+                classes.resolve(snapshot.getSpec()).orElse(null),
+                pod.map(VmPods::nameOf).orElse(new ObjectName(null, uid)),
+                pod,
+                found.nodeName(),
+                store.nodeUid(),
+                store.storeId());
     }
 
     private void requireNotSaved(VmName vm) throws TorporException {

@@ -13,7 +13,7 @@ import dev.torpor.operator.event.Notice;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StoreState;
-import dev.torpor.operator.vm.VmPods;
+import dev.torpor.operator.vm.Terminations;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
@@ -191,16 +191,16 @@ record SnapshotDecision(
                     .orElse("the operator did not come to it in time. Nothing was done to the VM.");
             return overdue(seen, own, trouble);
         }
-        String message = boundMessage(
-                seen, binding.nodeName(), binding.pod().getMetadata().getName());
+        String message = Terminations.isAdopting(seen)
+                ? "The agent of node %s saved VM %s as its pod was terminated."
+                        .formatted(binding.nodeName(), seen.getSpec().vmName())
+                : boundMessage(seen, binding.nodeName(), binding.pod().name());
         return new SnapshotDecision(
-                new SnapshotAction.RecordManifest(binding.pod()),
+                binding.manifest()
+                        .<SnapshotAction>map(SnapshotAction.RecordManifest::new)
+                        .orElse(NOTHING),
                 own.bound(
-                        binding,
-                        VmPods.nameOf(binding.pod()),
-                        RecordedManifests.nameFor(seen),
-                        SnapshotReason.Bound.name(),
-                        message),
+                        binding, binding.pod(), RecordedManifests.nameFor(seen), SnapshotReason.Bound.name(), message),
                 STORE_INTERVAL,
                 new Notice(EventReason.Bound, message));
     }

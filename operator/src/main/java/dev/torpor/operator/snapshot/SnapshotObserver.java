@@ -126,7 +126,7 @@ final class SnapshotObserver {
 
     private Optional<SnapshotSituation> stoppingSource(VMSnapshot snapshot, VMSnapshotStatus status) {
         ObjectName source = status.getPod();
-        if (snapshot.getSpec().mode() == SaveMode.Checkpoint || source == null) {
+        if (snapshot.getSpec().mode() == SaveMode.Checkpoint || source == null || source.name() == null) {
             return Optional.empty();
         }
         Optional<Pod> pod = pods.find(snapshot.getMetadata().getNamespace(), source);

@@ -14,6 +14,7 @@ import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.Stores;
+import dev.torpor.operator.vm.Terminations;
 import dev.torpor.operator.vm.VmPods;
 import dev.torpor.operator.vm.VmUse;
 import dev.torpor.operator.vm.Wakeups;
@@ -70,7 +71,12 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
         this.observer = new SnapshotObserver(
                 client,
                 new SnapshotAdmission(
-                        pods, new SnapshotClasses(client), new VmUse(client), stores, new ManagedImages(client)),
+                        pods,
+                        new SnapshotClasses(client),
+                        new VmUse(client),
+                        stores,
+                        new ManagedImages(client),
+                        new Terminations(client)),
                 pods,
                 stores,
                 new ManagedStart(

@@ -75,6 +75,17 @@ sealed interface SnapshotSituation {
     /** It is being deleted, and its node's agent sees to the file and to our finalizer. */
     record DeletedByAgent() implements SnapshotSituation {}
 
-    /** What binding a snapshot to a node rests on. */
-    record Binding(@Nullable String className, Pod pod, String nodeName, String nodeUid, String storeId) {}
+    /**
+     * What binding a snapshot to a node rests on.
+     *
+     * @param pod the VM's; without a name if it is gone
+     * @param manifest the same as it is, to be recorded; empty if it is gone
+     */
+    record Binding(
+            @Nullable String className,
+            ObjectName pod,
+            Optional<Pod> manifest,
+            String nodeName,
+            String nodeUid,
+            String storeId) {}
 }

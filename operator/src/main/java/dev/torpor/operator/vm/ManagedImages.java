@@ -2,6 +2,7 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -10,6 +11,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 
@@ -26,14 +28,57 @@ public final class ManagedImages {
         this.client = client;
     }
 
+    /**
+     * What keeps a VM from booting.
+     *
+     * @param snapshotName of the VMSnapshot, or the name that it will have
+     * @param nodeName node that has the memory
+     */
+    public record Holding(String snapshotName, String nodeName) {}
+
+    /**
+     * Returns what keeps a VM from booting: a managed image that waits, or one that an agent made or makes by itself and for
+     * which there is no VMSnapshot yet.
+     */
+    public Optional<Holding> holding(VmName vm) {
+        // In this order: an image that gets its snapshot in between is seen twice, not missed.
+        List<NodeStore> stores = client.resources(NodeStore.class).list().getItems();
+        List<VMSnapshot> snapshots = snapshotsOf(vm);
+        return newestWaiting(snapshots)
+                .map(snapshot -> new Holding(
+                        snapshot.getMetadata().getName(),
+                        Objects.requireNonNull(snapshot.getStatus().getNodeName(), "a saved VM has a node")))
+                .or(() -> stores.stream()
+                        .flatMap(store -> Terminations.savesOf(store).stream()
+                                .filter(save -> save.isOf(vm.namespace(), vm.name()))
+                                .filter(save -> snapshots.stream()
+                                        .noneMatch(snapshot ->
+                                                Terminations.standsFor(snapshot, save) && isDecided(snapshot)))
+                                .map(save -> new Holding(
+                                        save.snapshotName(), store.getMetadata().getName())))
+                        .findFirst());
+    }
+
+    /** Returns whether the agent has said what became of the save: from then on the snapshot tells, not the NodeStore. */
+    private static boolean isDecided(VMSnapshot snapshot) {
+        VMSnapshotStatus status = snapshot.getStatus();
+        return status != null
+                && (status.getFailure() != null || Conditions.isTrue(status.getConditions(), ConditionType.SAVED));
+    }
+
+    private List<VMSnapshot> snapshotsOf(VmName vm) {
+        return client.resources(VMSnapshot.class).inNamespace(vm.namespace()).list().getItems().stream()
+                .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))
+                .toList();
+    }
+
     /** Returns the snapshot whose image waits for a VM's next start; the newest, should there be several. */
     public Optional<VMSnapshot> waitingFor(VmName vm) {
-        List<VMSnapshot> all = client.resources(VMSnapshot.class)
-                .inNamespace(vm.namespace())
-                .list()
-                .getItems();
-        return all.stream()
-                .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))
+        return newestWaiting(snapshotsOf(vm));
+    }
+
+    private static Optional<VMSnapshot> newestWaiting(List<VMSnapshot> snapshots) {
+        return snapshots.stream()
                 .filter(ManagedImages::waits)
                 .max(Comparator.comparing(
                                 (VMSnapshot snapshot) -> snapshot.getMetadata().getCreationTimestamp())

@@ -126,6 +126,9 @@ public final class StartChecks {
 
     private void requireSameDefinition(VMSnapshot snapshot, Pod pod) throws TorporException {
         Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
+        if (recorded.isEmpty() && Terminations.isAdopting(snapshot)) {
+            return; // its pod was gone before we saw it; the agent compares QEMU with the image all the same
+        }
         if (recorded.isEmpty()) {
             throw RecordedManifests.missing(snapshot);
         }

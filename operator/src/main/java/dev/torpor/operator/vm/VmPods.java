@@ -52,6 +52,19 @@ public final class VmPods {
                 .filter(found -> found.getMetadata().getUid().equals(pod.uid()));
     }
 
+    /** Returns the pod of a VM with that UID, in whatever state it is. */
+    public Optional<Pod> ofUid(VmName vm, String uid) {
+        return client
+                .pods()
+                .inNamespace(vm.namespace())
+                .withLabel(Torpor.VM_LABEL, vm.name())
+                .list()
+                .getItems()
+                .stream()
+                .filter(pod -> pod.getMetadata().getUid().equals(uid))
+                .findFirst();
+    }
+
     /**
      * Deletes a pod with its own grace period, provided that it still is the one of that UID. A pod that is gone or
      * was replaced needs no deletion.

@@ -14,6 +14,7 @@ import io.fabric8.kubernetes.client.utils.Serialization;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -142,6 +143,55 @@ class LauncherInjectionTest {
         assertThat(launcher(inject(root)).getSecurityContext().getRunAsUser()).isEqualTo(65532);
         assertThat(launcher(inject(root)).getSecurityContext().getRunAsNonRoot())
                 .isTrue();
+    }
+
+    @Test
+    void hookOfTheAuthorStays() {
+        Pod own = new PodBuilder(Requests.vmPod().build())
+                .editSpec()
+                .editFirstContainer()
+                .withNewLifecycle()
+                .withNewPreStop()
+                .withNewExec()
+                .withCommand("/bin/own")
+                .endExec()
+                .endPreStop()
+                .endLifecycle()
+                .endContainer()
+                .endSpec()
+                .build();
+
+        assertThat(stopCommand(inject(own))).containsExactly("/bin/own");
+        assertThat(stopCommand(inject(Requests.vmPod().build()))).containsExactly("/run/torpor/bin/launch", "--stop");
+    }
+
+    @Test
+    void graceIsLongEnoughForASaveUnlessTheAuthorChoseOne() {
+        assertThat(graceOf("2G", 30L)).isEqualTo(38L);
+        assertThat(graceOf("2G", 5L)).isEqualTo(5L);
+    }
+
+    private static Long graceOf(String memory, Long seconds) {
+        return inject(Requests.vmPod()
+                        .editSpec()
+                        .withTerminationGracePeriodSeconds(seconds)
+                        .editFirstContainer()
+                        .withArgs("-m", memory)
+                        .endContainer()
+                        .endSpec()
+                        .build())
+                .getSpec()
+                .getTerminationGracePeriodSeconds();
+    }
+
+    private static List<String> stopCommand(Pod pod) {
+        return pod.getSpec()
+                .getContainers()
+                .getFirst()
+                .getLifecycle()
+                .getPreStop()
+                .getExec()
+                .getCommand();
     }
 
     @Test

@@ -6,13 +6,17 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.MergeStatusWriter;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.NodeStore;
+import dev.torpor.api.v1alpha1.NodeStoreStatus;
 import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
@@ -82,6 +86,23 @@ class GateReconcilerTest {
         own.setConditions(
                 List.of(Conditions.next(null, ConditionType.SAVED, true, "Committed", "", 1L, Instant.EPOCH)));
         new MergeStatusWriter(client).news(StatusOwner.SNAPSHOT_AGENT, snapshot, own);
+        VMSnapshotStatus bound = new VMSnapshotStatus();
+        bound.setNodeName("n1");
+        new MergeStatusWriter(client).news(StatusOwner.SNAPSHOT_OPERATOR, snapshot, bound);
+    }
+
+    @Test
+    void podWhoseVmAnAgentSavedByItselfIsHeldBeforeThereIsASnapshot() {
+        NodeStore store = new NodeStore();
+        store.setMetadata(new ObjectMetaBuilder().withName("n1").build());
+        store.setStatus(new NodeStoreStatus(
+                "store", "uid", 1L, 1, "1", List.of(new TerminationSave("vms", "web", "u1", true))));
+        client.resource(store).create();
+        client.resource(TestPods.held(TestPods.ofStatefulSet("web-0", "u2"))).create();
+
+        assertThat(reconciler.step("vms", "web-0")).isTrue();
+
+        assertThat(pods()).singleElement().matches(PodGate::holds);
     }
 
     private List<Pod> pods() {

@@ -34,7 +34,7 @@ class RestoreDecisionTest {
     private static final StoreState ALIVE = new StoreState.Alive("node-uid", "store");
     private static final StoreState AWAY = new StoreState.Away("m");
     private static final RestoreSituation.Admissible ADMISSIBLE =
-            new RestoreSituation.Admissible(new RestoreSituation.Binding("n1", "s1", "web"));
+            new RestoreSituation.Admissible(new RestoreSituation.Binding("n1", "s1", "s1", "web"));
 
     static Stream<Arguments> statusOfEachSituation() {
         return Stream.of(

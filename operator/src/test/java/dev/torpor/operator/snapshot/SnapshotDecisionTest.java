@@ -14,12 +14,14 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.TestPods;
+import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
@@ -35,8 +37,8 @@ class SnapshotDecisionTest {
     private static final ObjectName SOURCE = new ObjectName("web-pod", "u1");
     private static final StoreState ALIVE = new StoreState.Alive("node-uid", "store");
     private static final Pod POD = TestPods.running("web-pod", "u1").build();
-    private static final SnapshotSituation.Admissible ADMISSIBLE =
-            new SnapshotSituation.Admissible(new SnapshotSituation.Binding("fast", POD, "n1", "node-uid", "store"));
+    private static final SnapshotSituation.Admissible ADMISSIBLE = new SnapshotSituation.Admissible(
+            new SnapshotSituation.Binding("fast", VmPods.nameOf(POD), Optional.of(POD), "n1", "node-uid", "store"));
 
     /** Each situation but those that write no status: phase, Ready, its reason, Reconciling, Stalled. */
     static Stream<Arguments> statusOfEachSituation() {

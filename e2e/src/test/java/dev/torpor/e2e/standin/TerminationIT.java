@@ -1,0 +1,134 @@
+package dev.torpor.e2e.standin;
+
+import static java.util.Objects.requireNonNull;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.api.v1alpha1.NodeStore;
+import dev.torpor.api.v1alpha1.OnTermination;
+import dev.torpor.api.v1alpha1.TerminationSave;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.Tick;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** Pods that end past the eviction API: their hook has the agent save the VM, as its policy says. */
+@Tag("standin")
+class TerminationIT {
+    private static final List<String> STEPS = List.of(
+            "after SAVE_RECORD",
+            "after SAVE_PAUSE",
+            "before SAVE_WRITE",
+            "after SAVE_WRITE",
+            "after SAVE_COMMIT",
+            "after SAVE_RETIRE");
+
+    @Test
+    void aDeletedPodsVmIsSavedAndComesBackWhateverTheAgentDiesOf() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            Tick tick = pod.lastTick().orElseThrow();
+            for (String step : STEPS) {
+                String uid = pod.uid();
+                cluster.restartAgent(step);
+                cluster.client
+                        .pods()
+                        .inNamespace(cluster.namespace)
+                        .withName("db")
+                        .delete();
+                cluster.awaitAgentDeath();
+                cluster.restartAgent("never");
+
+                String name = "db-" + uid.substring(0, 8);
+                VMSnapshot saved = cluster.awaitSnapshot(
+                        name,
+                        status -> status.getConsumedBy() != null
+                                && status.getConsumedBy().podName() != null);
+                assertThat(requireNonNull(saved.getSpec().source()).imageUID())
+                        .as(step)
+                        .isEqualTo(uid);
+                pod = cluster.pod("db");
+                assertThat(pod.uid()).isNotEqualTo(uid);
+                tick = StandInCluster.awaitGoingOn(pod, tick);
+            }
+            await("an empty list in the NodeStore")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> saves(cluster).isEmpty());
+        }
+    }
+
+    @Test
+    void withTheOperatorAwayTheVmIsSavedAndHeldUntilItIsBack() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            Tick tick = pod.lastTick().orElseThrow();
+            String uid = pod.uid();
+            cluster.killOperator();
+            cluster.deletePod("db");
+
+            await("the save in the NodeStore").atMost(StandInCluster.PATIENCE).until(() -> saves(cluster)
+                    .equals(List.of(new TerminationSave(cluster.namespace, "db", uid, true))));
+            assertThat(cluster.snapshot("db-" + uid.substring(0, 8))).isNull();
+
+            cluster.client
+                    .resource(cluster.withHook("db", 192, 8, Optional.of(OnTermination.ManagedSave)))
+                    .create();
+            StandInPod next = cluster.pod("db");
+            await("a launcher that is held").atMost(StandInCluster.PATIENCE).until(() -> next.output()
+                    .contains("the memory of this VM is saved here"));
+            assertThat(next.lastTick()).isEmpty();
+
+            cluster.startAnotherOperator();
+            StandInCluster.awaitGoingOn(next, tick);
+            assertThat(next.starts()).isEqualTo(1);
+        }
+    }
+
+    @Test
+    void aPlainDeletionSavesNothingUnlessThePolicySaysSo() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("web", 192, 8, Optional.empty());
+            String nonce = pod.lastTick().orElseThrow().nonce();
+            cluster.deletePod("web");
+
+            assertThat(cluster.imageFiles()).isEmpty();
+            assertThat(cluster.client
+                            .resources(VMSnapshot.class)
+                            .inNamespace(cluster.namespace)
+                            .list()
+                            .getItems())
+                    .isEmpty();
+            StandInPod next = cluster.startVmWithHook("web", 192, 8, Optional.empty());
+            assertThat(next.lastTick().orElseThrow().nonce()).isNotEqualTo(nonce);
+        }
+    }
+
+    @Test
+    void aPodThatOnlyPretendsToEndIsNotSaved() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            Tick tick = pod.lastTick().orElseThrow();
+            Process hook = new ProcessBuilder(
+                            "/bin/busybox",
+                            "sh",
+                            pod.volume().resolve("bin/launch").toString(),
+                            "--stop")
+                    .inheritIO()
+                    .start();
+
+            assertThat(hook.waitFor()).isZero();
+            assertThat(cluster.imageFiles()).isEmpty();
+            StandInCluster.awaitGoingOn(pod, tick);
+        }
+    }
+
+    private static List<TerminationSave> saves(StandInCluster cluster) {
+        return cluster.client.resources(NodeStore.class).list().getItems().stream()
+                .filter(store -> store.getStatus() != null)
+                .flatMap(store -> store.getStatus().saves().stream())
+                .toList();
+    }
+}

@@ -1,0 +1,89 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.SaveOptions;
+import dev.torpor.agent.engine.SavePlan;
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageMode;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.ParallelSpec;
+import dev.torpor.api.v1alpha1.Progress;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import dev.torpor.failure.TorporException;
+import java.time.Instant;
+import java.util.Optional;
+import java.util.OptionalInt;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A save that a VMSnapshot asks for; its status tells how it goes. */
+final class SnapshotOrder implements SaveOrder {
+    private static final Logger LOG = LoggerFactory.getLogger(SnapshotOrder.class);
+
+    private final Node node;
+    private final SnapshotView snapshot;
+    private volatile VMSnapshot begun;
+
+    SnapshotOrder(Node node, SnapshotView snapshot) {
+        this.node = node;
+        this.snapshot = snapshot;
+        this.begun = snapshot.object();
+    }
+
+    @Override
+    public ImageId image() {
+        return snapshot.image();
+    }
+
+    @Override
+    public ImageMode mode() {
+        return snapshot.mode();
+    }
+
+    @Override
+    public void planned(SavePlan plan, Instant startedAt) throws TorporException {
+        begun = publish(plan, startedAt);
+    }
+
+    @Override
+    public void recorded() {}
+
+    @Override
+    public void progress(Progress progress) {
+        var _ = node.status().news(StatusOwner.SNAPSHOT_AGENT, begun, SnapshotStatuses.progress(begun, progress));
+    }
+
+    @Override
+    public SaveOptions options() {
+        var spec = snapshot.object().getSpec();
+        Optional<VMSnapshotClassSpec> defaults = Optional.ofNullable(
+                        snapshot.object().getStatus().getClassName())
+                .flatMap(node.cluster()::snapshotClass);
+        Optional<ParallelSpec> own = Optional.ofNullable(spec.parallel());
+        Optional<ParallelSpec> general = defaults.map(VMSnapshotClassSpec::parallel);
+        Optional<Integer> channels = own.map(ParallelSpec::channels).or(() -> general.map(ParallelSpec::channels));
+        Optional<Boolean> directIO = own.map(ParallelSpec::directIO).or(() -> general.map(ParallelSpec::directIO));
+        return new SaveOptions(
+                channels.map(OptionalInt::of).orElseGet(OptionalInt::empty),
+                directIO.map(wanted -> wanted ? DirectIO.REQUIRED : DirectIO.OFF)
+                        .orElse(DirectIO.AUTO),
+                defaults.map(VMSnapshotClassSpec::bandwidthBytesPerSecond).orElse(0L));
+    }
+
+    private VMSnapshot publish(SavePlan plan, Instant startedAt) throws TorporException {
+        VMSnapshot seen = snapshot.object();
+        return switch (node.status()
+                .transition(
+                        StatusOwner.SNAPSHOT_AGENT, seen, SnapshotStatuses.saving(seen, plan, startedAt, startedAt))) {
+            case WriteResult.Written<VMSnapshot>(VMSnapshot object) -> object;
+            case WriteResult.Unchanged<VMSnapshot> _ -> seen;
+            case WriteResult.Stale<VMSnapshot>(String detail) -> {
+                LOG.debug("{}: {}", snapshot.name(), detail);
+                throw new ChangedMeanwhileException();
+            }
+            case WriteResult.Gone<VMSnapshot> _ -> throw new ChangedMeanwhileException();
+        };
+    }
+}

@@ -1,0 +1,71 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.PartialImage;
+import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** The QEMU that a save is or was made of, after it is not saved any more. */
+final class Source {
+    private static final Logger LOG = LoggerFactory.getLogger(Source.class);
+
+    private final Node node;
+
+    Source(Node node) {
+        this.node = node;
+    }
+
+    /**
+     * Leaves the VM as it was before a save that was begun, and no file.
+     *
+     * @param name of the save, for people
+     * @return false if that did not work yet, and is to be tried again
+     */
+    boolean undo(String name, PartialImage partial) throws TorporException {
+        try {
+            carryOn(name, partial.intent());
+        } catch (TorporException e) {
+            // Not noted as the save's trouble: that is what it is undone for.
+            LOG.warn("{}: undoing the begun save: {}: {}", name, e.reason(), e.getMessage());
+            return false;
+        }
+        partial.abandon();
+        LOG.info("{}: the begun save is undone", name);
+        return true;
+    }
+
+    /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
+    void carryOn(String name, PartialIntent intent) throws TorporException {
+        Optional<ProcessIdentity> source = intent.source();
+        if (source.isEmpty() || !isAlive(source.get())) {
+            LOG.warn("{}: the QEMU that was saved has ended", name);
+            return;
+        }
+        try (Vm vm = node.vms().connect(source.get().podUID())) {
+            if (vm.process().equals(source.get())) {
+                vm.settle();
+                if (intent.wasRunning() && !vm.runState().running()) {
+                    vm.resume();
+                }
+            }
+        } catch (TorporException e) {
+            if (isAlive(source.get())) {
+                throw e;
+            }
+            LOG.warn("{}: the QEMU that was saved has ended", name, e);
+        }
+    }
+
+    private boolean isAlive(ProcessIdentity process) throws TorporException {
+        try {
+            return node.vms().isAlive(process);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.Internal, "cannot tell which processes run", e);
+        }
+    }
+}

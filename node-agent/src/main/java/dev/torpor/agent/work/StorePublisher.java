@@ -1,0 +1,153 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.status.StatusWriter;
+import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.NodeStore;
+import dev.torpor.api.v1alpha1.NodeStoreStatus;
+import dev.torpor.api.v1alpha1.TerminationSave;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.time.Duration;
+import java.util.List;
+import java.util.concurrent.Executor;
+import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Tells of the node's store in its NodeStore. What is told is made from the records on disk each time, so that telling it
+ * again is harmless and an agent that was restarted tells the same. Thread-safe.
+ */
+final class StorePublisher implements StoreNews {
+    /** How often it is looked whether there is something new to tell. */
+    static final Duration INTERVAL = Duration.ofSeconds(10);
+
+    private static final Logger LOG = LoggerFactory.getLogger(StorePublisher.class);
+
+    private final KubernetesClient client;
+    private final StatusWriter status;
+    private final String nodeName;
+    private final String agentVersion;
+    private final ImageStore store;
+    private final Executor executor;
+    private @Nullable NodeStoreStatus told;
+
+    /**
+     * @param agentVersion what people see
+     * @param executor for telling in the background
+     */
+    StorePublisher(
+            KubernetesClient client,
+            StatusWriter status,
+            String nodeName,
+            String agentVersion,
+            ImageStore store,
+            Executor executor) {
+        this.client = client;
+        this.status = status;
+        this.nodeName = nodeName;
+        this.agentVersion = agentVersion;
+        this.store = store;
+        this.executor = executor;
+    }
+
+    @Override
+    public synchronized void publish() throws TorporException {
+        try {
+            Node node = client.nodes().withName(nodeName).get();
+            if (node == null) {
+                throw new TorporException(FailureReason.StoreUnavailable, "there is no Node " + nodeName);
+            }
+            NodeStoreStatus now = status(node.getMetadata().getUid());
+            if (isTold(now)) {
+                return;
+            }
+            NodeStore object = new NodeStore();
+            // It goes with its node: what the store of a node that is gone said must not hold VMs for ever.
+            object.setMetadata(new ObjectMetaBuilder()
+                    .withName(nodeName)
+                    .addNewOwnerReference()
+                    .withApiVersion("v1")
+                    .withKind("Node")
+                    .withName(nodeName)
+                    .withUid(node.getMetadata().getUid())
+                    .endOwnerReference()
+                    .build());
+            // The only writer: force is harmless, and heals what somebody edited.
+            NodeStore there = client.resource(object)
+                    .fieldManager(Torpor.AGENT_MANAGER)
+                    .forceConflicts()
+                    .serverSideApply();
+            told = switch (status.transition(StatusOwner.NODE_STORE_AGENT, there, now)) {
+                case WriteResult.Written<NodeStore> _, WriteResult.Unchanged<NodeStore> _ -> now;
+                case WriteResult.Stale<NodeStore> _, WriteResult.Gone<NodeStore> _ ->
+                    throw new TorporException(
+                            FailureReason.StoreUnavailable, "NodeStore " + nodeName + " changed in the same moment");
+            };
+        } catch (KubernetesClientException e) {
+            throw new TorporException(
+                    FailureReason.StoreUnavailable,
+                    "NodeStore " + nodeName + " cannot be written: " + e.getMessage(),
+                    e);
+        }
+    }
+
+    @Override
+    public void soon() {
+        executor.execute(this::look);
+    }
+
+    /** Tells if there is something new; trouble is logged, and passes. */
+    void look() {
+        try {
+            publish();
+        } catch (TorporException e) {
+            LOG.warn("what the store has is not told: {}", e.getMessage());
+        }
+    }
+
+    // Free space changes all the time and is not worth a write of its own.
+    private boolean isTold(NodeStoreStatus now) {
+        return told != null && without(told).equals(without(now));
+    }
+
+    private static NodeStoreStatus without(NodeStoreStatus status) {
+        return new NodeStoreStatus(
+                status.storeID(), status.nodeUID(), null, status.images(), status.agentVersion(), status.saves());
+    }
+
+    private NodeStoreStatus status(String nodeUID) throws TorporException {
+        List<ImageRecord> records = store.list();
+        return new NodeStoreStatus(
+                store.storeID(),
+                nodeUID,
+                store.freeBytes(),
+                records.size(),
+                agentVersion,
+                records.stream()
+                        .filter(ImageRecord::isOfTermination)
+                        .filter(record -> !isOver(record.state()))
+                        .map(record -> new TerminationSave(
+                                record.id().namespace(),
+                                record.id().vm(),
+                                record.id().uid(),
+                                !(record.state() instanceof ImageState.Partial)))
+                        .toList());
+    }
+
+    private static boolean isOver(ImageState state) {
+        return switch (state) {
+            case ImageState.Partial _, ImageState.Complete _, ImageState.Verified _ -> false;
+            case ImageState.HandedOver _, ImageState.Consumed _, ImageState.Stale _ -> true;
+        };
+    }
+}
