@@ -155,7 +155,7 @@ public enum FailureReason {
     /** The target has another number of vCPUs. */
     VCPUsMismatch(Kind.TERMINAL),
 
-    /** The target's CPU model or accelerator is not the image's. */
+    /** The target's CPU model or accelerator is not the image's, or its CPU lacks features that the guest was started with. */
     CPUMismatch(Kind.TERMINAL),
 
     /** The target has another UUID. */

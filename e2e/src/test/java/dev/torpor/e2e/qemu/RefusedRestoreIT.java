@@ -80,6 +80,12 @@ class RefusedRestoreIT {
                         "the CPU model is max-x86_64-cpu in the image and qemu64-x86_64-cpu in the target: "
                                 + "give the same -cpu"),
                 Arguments.of(
+                        SAME.withCpu("max,-rdrand"),
+                        FailureReason.CPUMismatch,
+                        "the target's CPU lacks features that the guest was started with: CPUID 1.ECX bits 0x40000000: "
+                                + "give the same -cpu options; if it is host or max, the machine's CPU, microcode, kernel or"
+                                + " QEMU gives less than it did at the save: bring that back, or give the memory up"),
+                Arguments.of(
                         SAME.withDevices(),
                         FailureReason.DevicesMismatch,
                         devices("missing [virtio-rng-pci@01.0], added []")),

@@ -54,6 +54,7 @@ public final class QemuProbe {
     private static VmDefinition definition(QmpClient qmp) throws TorporException {
         JsonNode memory = qmp.execute("query-memory-size-summary");
         JsonNode cpus = qmp.execute("query-cpus-fast");
+        String cpu = cpus.path(0).path("qom-path").asText();
         String machine = property(qmp, "/machine", "type").asText();
         return new VmDefinition(
                 qmp.version(),
@@ -62,12 +63,36 @@ public final class QemuProbe {
                         : machine,
                 cpus.size(),
                 qmp.execute("query-uuid").path("UUID").asText(),
-                property(qmp, cpus.path(0).path("qom-path").asText(), "type").asText(),
+                property(qmp, cpu, "type").asText(),
                 qmp.execute("query-kvm").path("enabled").asBoolean() ? "kvm" : "tcg",
                 devices(qmp),
                 ramBlocks(qmp),
                 memory.path("base-memory").asLong()
-                        + memory.path("plugged-memory").asLong());
+                        + memory.path("plugged-memory").asLong(),
+                cpuFeatures(qmp, cpu));
+    }
+
+    /**
+     * What the guest of this very machine sees of its first CPU, host models and options included, which the expansion of a
+     * CPU model's name does not tell (property of x86 CPUs, target/i386/cpu.c, X86CPUFeatureWordInfo; QEMU 7.2 to 11).
+     * All CPUs of a machine have the same.
+     */
+    private static NavigableMap<String, Long> cpuFeatures(QmpClient qmp, String cpu) throws TorporException {
+        NavigableMap<String, Long> words = new TreeMap<>();
+        try {
+            for (JsonNode word : property(qmp, cpu, "feature-words")) {
+                String leaf = Long.toHexString(word.path("cpuid-input-eax").asLong());
+                String subLeaf = word.has("cpuid-input-ecx")
+                        ? "." + Long.toHexString(word.path("cpuid-input-ecx").asLong())
+                        : "";
+                words.put(
+                        leaf + subLeaf + "." + word.path("cpuid-register").asText(),
+                        word.path("features").asLong());
+            }
+        } catch (QmpCommandException e) {
+            return new TreeMap<>(); // not an x86 CPU
+        }
+        return words;
     }
 
     /** Writable RAM blocks; ROMs are made anew by each QEMU, and may differ in size between builds. */

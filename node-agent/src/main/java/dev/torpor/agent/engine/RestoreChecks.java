@@ -43,7 +43,33 @@ public final class RestoreChecks {
         same(FailureReason.UUIDMismatch, "UUID", saved.uuid(), now.uuid(), "give the same -uuid");
         same(FailureReason.CPUMismatch, "CPU model", saved.cpuModel(), now.cpuModel(), "give the same -cpu");
         same(FailureReason.CPUMismatch, "accelerator", saved.accelerator(), now.accelerator(), "give the same -accel");
+        cpuFeatures(saved.cpuFeatures(), now.cpuFeatures());
         devices(saved.devices(), now.devices());
+    }
+
+    /**
+     * A guest uses what it found at its boot, so nothing of that may be missing. What is there in addition it does not look
+     * for: to refuse that would strand VMs whenever microcode brings something new.
+     */
+    private static void cpuFeatures(Map<String, Long> saved, Map<String, Long> now) throws TorporException {
+        if (saved.isEmpty() || now.isEmpty()) {
+            return; // an older image, or not an x86 CPU
+        }
+        List<String> missing = new ArrayList<>();
+        saved.forEach((register, bits) -> {
+            long gone = bits & ~now.getOrDefault(register, 0L);
+            if (gone != 0) {
+                missing.add("%s bits 0x%08x".formatted(register, gone));
+            }
+        });
+        if (!missing.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.CPUMismatch,
+                    "the target's CPU lacks features that the guest was started with: CPUID "
+                            + String.join(", ", missing)
+                            + ": give the same -cpu options; if it is host or max, the machine's CPU, microcode, kernel or"
+                            + " QEMU gives less than it did at the save: bring that back, or give the memory up");
+        }
     }
 
     private static void memory(Map<String, Long> saved, Map<String, Long> now) throws TorporException {

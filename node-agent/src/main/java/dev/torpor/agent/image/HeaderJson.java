@@ -16,6 +16,7 @@ final class HeaderJson {
     private static final long BYTES_MAX = 1L << 56;
     private static final int CHANNELS_MAX = 255;
     private static final int VCPUS_MAX = 4096;
+    private static final long WORD_MAX = 0xffff_ffffL;
 
     private HeaderJson() {}
 
@@ -55,6 +56,10 @@ final class HeaderJson {
         node.set("devices", JsonFields.array(vm.devices()));
         ObjectNode blocks = node.putObject("ramBlocks");
         vm.ramBlocks().forEach(blocks::put);
+        if (!vm.cpuFeatures().isEmpty()) {
+            ObjectNode features = node.putObject("cpuFeatures");
+            vm.cpuFeatures().forEach(features::put);
+        }
         return node;
     }
 
@@ -121,6 +126,13 @@ final class HeaderJson {
         for (String name : ramBlocks.names(ENTRIES_MAX)) {
             blocks.put(name, ramBlocks.number(name, 1, BYTES_MAX));
         }
+        SortedMap<String, Long> cpuFeatures = new TreeMap<>();
+        if (vm.has("cpuFeatures")) {
+            JsonFields words = vm.object("cpuFeatures");
+            for (String name : words.names(ENTRIES_MAX)) {
+                cpuFeatures.put(name, words.number(name, 0, WORD_MAX));
+            }
+        }
         return new VmDefinition(
                 vm.text("qemuVersion", TEXT_MAX),
                 vm.text("machineType", TEXT_MAX),
@@ -130,7 +142,8 @@ final class HeaderJson {
                 vm.text("accelerator", TEXT_MAX),
                 vm.texts("devices", ENTRIES_MAX, TEXT_MAX),
                 blocks,
-                vm.number("memoryBytes", 1, BYTES_MAX));
+                vm.number("memoryBytes", 1, BYTES_MAX),
+                cpuFeatures);
     }
 
     private static ImageLayout decodeLayout(JsonFields layout) throws IOException {

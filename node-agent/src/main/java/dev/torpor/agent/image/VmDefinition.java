@@ -17,6 +17,8 @@ import java.util.TreeMap;
  * @param devices the devices, each in one line, in QEMU's order
  * @param ramBlocks bytes of each block of guest RAM, by the name that it has in QEMU's stream
  * @param memoryBytes the guest's RAM in bytes
+ * @param cpuFeatures the features that the guest sees, as CPUID has them: 32 bits by leaf, sub-leaf where there are several,
+ *     and register ({@code 7.0.EBX}); empty if unknown, as in images of older releases and where QEMU does not tell
  */
 public record VmDefinition(
         String qemuVersion,
@@ -27,9 +29,35 @@ public record VmDefinition(
         String accelerator,
         List<String> devices,
         SortedMap<String, Long> ramBlocks,
-        long memoryBytes) {
+        long memoryBytes,
+        SortedMap<String, Long> cpuFeatures) {
     public VmDefinition {
         devices = List.copyOf(devices);
         ramBlocks = Collections.unmodifiableSortedMap(new TreeMap<>(ramBlocks));
+        cpuFeatures = Collections.unmodifiableSortedMap(new TreeMap<>(cpuFeatures));
+    }
+
+    /** Makes a definition whose CPU's features are not known. */
+    public VmDefinition(
+            String qemuVersion,
+            String machineType,
+            int vcpus,
+            String uuid,
+            String cpuModel,
+            String accelerator,
+            List<String> devices,
+            SortedMap<String, Long> ramBlocks,
+            long memoryBytes) {
+        this(
+                qemuVersion,
+                machineType,
+                vcpus,
+                uuid,
+                cpuModel,
+                accelerator,
+                devices,
+                ramBlocks,
+                memoryBytes,
+                new TreeMap<>());
     }
 }

@@ -29,6 +29,8 @@ class QemuProbeTest {
         VmFacts facts = probe(new RecordedQemu("probe-qemu-10.0.2.qmp"));
 
         assertThat(facts.definition())
+                .usingRecursiveComparison()
+                .ignoringFields("cpuFeatures")
                 .isEqualTo(new VmDefinition(
                         "10.0.2",
                         "pc-q35-10.0",
@@ -44,6 +46,11 @@ class QemuProbeTest {
                                 "virtio-serial-pci@03.0"),
                         new TreeMap<>(Map.of("pc.ram", 256L << 20)),
                         256L << 20));
+        assertThat(facts.definition().cpuFeatures())
+                .hasSize(31)
+                .containsEntry("1.ECX", 0x8000_2001L)
+                .containsEntry("80000001.EDX", 0x2193_fbfdL)
+                .containsEntry("7.0.EBX", 0L);
         assertThat(facts.capabilities()).contains("mapped-ram", "multifd", "x-ignore-shared");
         assertThat(facts.parameters()).contains("direct-io", "multifd-channels", "max-bandwidth");
         assertThat(facts.runState()).isEqualTo(new RunState("prelaunch", false));
@@ -68,6 +75,18 @@ class QemuProbeTest {
         assertThat(vm.memoryBytes()).isEqualTo(128L << 20);
         assertThat(facts.runState()).isEqualTo(new RunState("running", true));
         assertThat(facts.blockedReasons()).containsExactly("non-migratable device: 0000:00:02.0/nvme");
+    }
+
+    @Test
+    void aCpuThatIsNoX86TellsNoFeatures() throws Exception {
+        Function<String, String> recorded = new RecordedQemu("probe-qemu-10.0.2.qmp");
+        VmFacts facts = probe(line -> line.contains("feature-words")
+                ? "{\"error\":{\"class\":\"GenericError\",\"desc\":\"Property 'max-arm-cpu.feature-words' not found\"},\"id\":%s}\n"
+                        .formatted(
+                                line.replaceAll(".*\"id\":\\s*(\\d+).*", "$1").strip())
+                : recorded.apply(line));
+        assertThat(facts.definition().cpuFeatures()).isEmpty();
+        assertThat(facts.definition().cpuModel()).isEqualTo("qemu64-x86_64-cpu");
     }
 
     @Test

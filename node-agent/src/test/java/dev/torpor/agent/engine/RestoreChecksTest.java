@@ -119,6 +119,44 @@ class RestoreChecksTest {
     }
 
     @Test
+    void aCpuThatLacksWhatTheGuestFound() {
+        VmDefinition saved = withFeatures(Map.of("1.ECX", 0x8200_2001L, "7.0.EBX", 0x0001_0020L));
+        VmFacts target = incoming(withFeatures(Map.of("1.ECX", 0x8000_2001L, "7.0.EBX", 0x20L)));
+        TorporException e = catchThrowableOfType(TorporException.class, () -> RestoreChecks.compare(saved, target));
+        assertThat(e.reason()).isEqualTo(FailureReason.CPUMismatch);
+        assertThat(e)
+                .hasMessage(
+                        "the target's CPU lacks features that the guest was started with: CPUID 1.ECX bits 0x02000000,"
+                                + " 7.0.EBX bits 0x00010000: give the same -cpu options; if it is host or max, the machine's CPU,"
+                                + " microcode, kernel or QEMU gives less than it did at the save: bring that back, or give the"
+                                + " memory up");
+    }
+
+    @Test
+    void aRegisterThatQemuDoesNotNameAnyMoreLacksAllOfIt() {
+        VmFacts target = incoming(withFeatures(Map.of("1.ECX", 1L)));
+        TorporException e = catchThrowableOfType(
+                TorporException.class,
+                () -> RestoreChecks.compare(withFeatures(Map.of("1.ECX", 1L, "d.1.EAX", 3L)), target));
+        assertThat(e).hasMessageContaining("CPUID d.1.EAX bits 0x00000003:");
+    }
+
+    @Test
+    void aCpuThatCanDoMoreIsFine() {
+        VmFacts target = incoming(withFeatures(Map.of("1.ECX", 3L, "7.1.EAX", 1L)));
+        assertThatCode(() -> RestoreChecks.compare(withFeatures(Map.of("1.ECX", 1L)), target))
+                .doesNotThrowAnyException();
+    }
+
+    @Test
+    void anImageThatDoesNotTellTheCpusFeaturesIsFine() {
+        VmFacts target = incoming(withFeatures(Map.of("1.ECX", 3L)));
+        assertThatCode(() -> RestoreChecks.compare(SAVED, target)).doesNotThrowAnyException();
+        assertThatCode(() -> RestoreChecks.compare(withFeatures(Map.of("1.ECX", 3L)), incoming(SAVED)))
+                .doesNotThrowAnyException();
+    }
+
+    @Test
     void aDeviceLess() {
         devicesRefused(
                 List.of("virtio-net-pci@02.0"), "missing [virtio-rng-pci@01.0], added []: give the same devices");
@@ -215,5 +253,19 @@ class RestoreChecksTest {
                 SAVED.devices(),
                 new TreeMap<>(blocks),
                 SAVED.memoryBytes());
+    }
+
+    private static VmDefinition withFeatures(Map<String, Long> features) {
+        return new VmDefinition(
+                SAVED.qemuVersion(),
+                SAVED.machineType(),
+                SAVED.vcpus(),
+                SAVED.uuid(),
+                SAVED.cpuModel(),
+                SAVED.accelerator(),
+                SAVED.devices(),
+                SAVED.ramBlocks(),
+                SAVED.memoryBytes(),
+                new TreeMap<>(features));
     }
 }

@@ -78,6 +78,8 @@ class HeaderAreaTest {
                 "definition.ramBlocks|[]|field definition.ramBlocks is not an object",
                 "definition.ramBlocks|{'m0':-1}|field definition.ramBlocks.m0 is not a whole number from 1 to 72057594037927936",
                 "definition.memoryBytes|99999999999999999999|field definition.memoryBytes is not a whole number from 1 to 72057594037927936",
+                "definition.cpuFeatures|[]|field definition.cpuFeatures is not an object",
+                "definition.cpuFeatures|{'1.ECX':4294967296}|field definition.cpuFeatures.1.ECX is not a whole number from 0 to 4294967295",
                 "save|'x'|field save is not an object",
                 "save.engine|0|field save.engine is not a text of at most 1024 characters",
                 "save.channels|256|field save.channels is not a whole number from 1 to 255",

@@ -148,7 +148,8 @@ final class SampleStream {
                 "tcg",
                 List.of("0000:00:01.0 virtio-rng-pci"),
                 new TreeMap<>(Map.of(blocks.getFirst().name(), blocks.getFirst().usedBytes())),
-                blocks.getFirst().usedBytes());
+                blocks.getFirst().usedBytes(),
+                new TreeMap<>(Map.of("1.ECX", 0x8000_2001L, "7.0.EBX", 0L)));
     }
 
     ImageHeader header() {
