@@ -45,6 +45,8 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @SuppressWarnings("NullAway.Init")
 class DrainIT {
     private static final Duration TIMEOUT = Duration.ofSeconds(60);
+    // Far below the minute after which what waits for a cordoned node looks by itself.
+    private static final Duration WAKE_UP = Duration.ofSeconds(15);
     private static final String FLOOR = "Cannot evict pod as it would violate the pod's disruption budget.";
 
     private ControlPlane cluster;
@@ -147,7 +149,7 @@ class DrainIT {
         // Two at a time: the third waits until one of them runs.
         List<String> saved =
                 saves().stream().map(save -> save.getMetadata().getName()).toList();
-        await("starts").atMost(TIMEOUT).untilAsserted(() -> assertThat(cluster.client()
+        await("starts, as the node wakes them").atMost(WAKE_UP).untilAsserted(() -> assertThat(cluster.client()
                         .resources(VMRestore.class)
                         .inNamespace(namespace)
                         .list()

@@ -5,6 +5,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Notice;
+import dev.torpor.operator.vm.NodeChanges;
 import dev.torpor.operator.vm.NodeLeave;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.HasMetadata;

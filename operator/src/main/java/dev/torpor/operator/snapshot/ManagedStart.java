@@ -30,8 +30,11 @@ import java.util.stream.Stream;
  * VMRestore, made here when the policy says so; one that failed by a mishap is followed by another.
  */
 final class ManagedStart {
-    /** Nodes and leases are not watched closely: what waits for them looks again this often. */
+    /** Leases, revisions and much else is not watched: what waits for it looks again this often. */
     private static final Duration LOOK_AGAIN = Duration.ofSeconds(5);
+
+    /** A node that is cordoned or in maintenance wakes what waits for it; this is only for an event that got lost. */
+    private static final Duration NODE_INTERVAL = Duration.ofMinutes(1);
 
     /** For others of the node to queue too, when all of them may start in the same moment. */
     private static final Duration QUEUE_INTERVAL = Duration.ofMillis(500);
@@ -99,7 +102,10 @@ final class ManagedStart {
             checks.require(snapshot, Optional.of(pod));
         } catch (TorporException e) {
             return held(
-                    e.reason().name(), Objects.requireNonNullElse(e.getMessage(), ""), Optional.of(pod), LOOK_AGAIN);
+                    e.reason().name(),
+                    Objects.requireNonNullElse(e.getMessage(), ""),
+                    Optional.of(pod),
+                    e.reason() == FailureReason.NodeUnschedulable ? NODE_INTERVAL : LOOK_AGAIN);
         }
         return afterFailures(snapshot, restores, pod).orElseGet(() -> inTurn(snapshot, nodeName, restores, pod));
     }

@@ -27,6 +27,7 @@ import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
 import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import java.time.Duration;
 import java.time.InstantSource;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -136,7 +137,7 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
 
     @Override
     public List<EventSource<?, VMSnapshot>> prepareEventSources(EventSourceContext<VMSnapshot> context) {
-        return Wakeups.of(
+        List<EventSource<?, VMSnapshot>> sources = new ArrayList<>(Wakeups.of(
                 context,
                 snapshot -> List.of(
                         "vm:" + snapshot.getSpec().vmName(),
@@ -144,6 +145,12 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
                 Wakeups.pods(vm -> "vm:" + vm),
                 Wakeups.<VMRestore>others(
                         VMRestore.class,
-                        restore -> List.of("name:" + restore.getSpec().snapshotName())));
+                        restore -> List.of("name:" + restore.getSpec().snapshotName()))));
+        sources.add(Wakeups.nodes(
+                context,
+                snapshot -> snapshot.getStatus() == null
+                        ? null
+                        : snapshot.getStatus().getNodeName()));
+        return sources;
     }
 }

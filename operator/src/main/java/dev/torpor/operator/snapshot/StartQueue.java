@@ -7,6 +7,9 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.VmName;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -14,14 +17,19 @@ import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 
 /**
  * The order in which the VMs of a node are started again: by the priority of their pods, then by name, a few at a time, as
- * they share one disk. Candidates are the snapshots whose condition Resumable says Queued.
+ * they share one disk. Candidates are the snapshots whose condition Resumable says Queued, and those that it says wait for
+ * the very node and store which are found back: they are queued as soon as they are looked at, and may be more important.
  */
 final class StartQueue {
     /** How many VMs of a node are started at the same time. */
     static final int AT_ONCE = 2;
+
+    private static final Set<String> OF_THE_NODE =
+            Set.of(FailureReason.NodeUnschedulable.name(), FailureReason.StoreUnavailable.name());
 
     /** Annotation of a restore that the operator made: the node, for as long as its status does not tell it. */
     static final String NODE_ANNOTATION = "torpor.dev/node";
@@ -47,7 +55,7 @@ final class StartQueue {
                 .thenComparing(queued -> queued.getMetadata().getName());
         String uid = snapshot.getMetadata().getUid();
         return client.resources(VMSnapshot.class).inAnyNamespace().list().getItems().stream()
-                .filter(other -> uid.equals(other.getMetadata().getUid()) || isQueued(other, nodeName))
+                .filter(other -> uid.equals(other.getMetadata().getUid()) || isCandidate(other, snapshot))
                 .sorted(order)
                 .limit(AT_ONCE - atWork)
                 .anyMatch(first -> uid.equals(first.getMetadata().getUid()));
@@ -72,11 +80,18 @@ final class StartQueue {
                 snapshot.getMetadata().getNamespace(), snapshot.getSpec().vmName());
     }
 
-    private static boolean isQueued(VMSnapshot snapshot, String nodeName) {
-        return snapshot.getStatus() != null
-                && nodeName.equals(snapshot.getStatus().getNodeName())
-                && SnapshotReason.Queued.name()
-                        .equals(Conditions.reason(snapshot.getStatus().getConditions(), ConditionType.RESUMABLE));
+    private static boolean isCandidate(VMSnapshot other, VMSnapshot queued) {
+        VMSnapshotStatus theirs = other.getStatus();
+        VMSnapshotStatus ours = queued.getStatus();
+        if (theirs == null || !Objects.equals(theirs.getNodeName(), ours.getNodeName())) {
+            return false;
+        }
+        String reason = Conditions.reason(theirs.getConditions(), ConditionType.RESUMABLE);
+        // Another store of that node may stay away for ever.
+        boolean sameStore = Objects.equals(theirs.getNodeUID(), ours.getNodeUID())
+                && Objects.equals(theirs.getStoreID(), ours.getStoreID());
+        return SnapshotReason.Queued.name().equals(reason)
+                || (sameStore && reason != null && OF_THE_NODE.contains(reason) && ManagedImages.waits(other));
     }
 
     private static boolean isUnderWay(VMRestore restore, String nodeName) {

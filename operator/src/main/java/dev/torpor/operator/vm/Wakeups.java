@@ -2,6 +2,7 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.Torpor;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.javaoperatorsdk.operator.api.config.informer.InformerEventSourceConfiguration;
 import io.javaoperatorsdk.operator.api.reconciler.EventSourceContext;
@@ -10,9 +11,11 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import io.javaoperatorsdk.operator.processing.event.source.informer.InformerEventSource;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Event sources that wake a controller when objects change that its own depend on. Both sides are described by keys:
@@ -20,6 +23,7 @@ import java.util.stream.Collectors;
  */
 public final class Wakeups {
     private static final String INDEX = "wakeup";
+    private static final String NODE_INDEX = "node";
 
     private Wakeups() {}
 
@@ -54,6 +58,30 @@ public final class Wakeups {
             sources.add(source(context, kind));
         }
         return sources;
+    }
+
+    /**
+     * Makes the event source that wakes a controller's objects of all namespaces when their node is cordoned, put in
+     * maintenance or back, and when it comes or goes.
+     *
+     * @param nodeName node of an object; null: none
+     */
+    public static <P extends HasMetadata> EventSource<?, P> nodes(
+            EventSourceContext<P> context, Function<P, @Nullable String> nodeName) {
+        context.getPrimaryCache().addIndexer(NODE_INDEX, object -> Optional.ofNullable(nodeName.apply(object)).stream()
+                .toList());
+        return new InformerEventSource<>(
+                InformerEventSourceConfiguration.from(Node.class, context.getPrimaryResourceClass())
+                        .withOnUpdateFilter(new NodeChanges())
+                        .withSecondaryToPrimaryMapper(node ->
+                                context
+                                        .getPrimaryCache()
+                                        .byIndex(NODE_INDEX, node.getMetadata().getName())
+                                        .stream()
+                                        .map(ResourceID::fromResource)
+                                        .collect(Collectors.toSet()))
+                        .build(),
+                context);
     }
 
     private static <S extends HasMetadata, P extends HasMetadata> EventSource<?, P> source(

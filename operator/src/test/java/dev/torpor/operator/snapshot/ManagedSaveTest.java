@@ -9,10 +9,12 @@ import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.AdmissionLock;
@@ -21,6 +23,7 @@ import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
@@ -28,6 +31,7 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
@@ -124,6 +128,69 @@ class ManagedSaveTest {
         cluster.cordon(false);
         step();
         assertThat(reason()).isEqualTo("Queued");
+    }
+
+    @Test
+    void whatWaitsForItsNodeIsWokenByItAndHardlyLooksByItself() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        cluster.cordon(true);
+        assertThat(reconciler.step("vms", "web-1")).isEqualTo(Duration.ofMinutes(1));
+    }
+
+    @Test
+    void vmsThatWaitForTheSameNodeGoFirstIfTheyAreMoreImportantThoughTheyWereNotLookedAtYet() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        for (String vm : List.of("mail", "db")) {
+            waitingForItsNode(vm, "store", "StoreUnavailable");
+        }
+        step();
+        step();
+        assertThat(reason()).isEqualTo("Queued");
+        assertThat(restores()).isEmpty();
+
+        client.resources(VMSnapshot.class).inNamespace("vms").withName("db-1").delete();
+        step();
+        assertThat(reason()).as("two at a time").isEqualTo("Starting");
+    }
+
+    @Test
+    void vmsThatWaitForAnotherStoreOfTheNodeAreNotWaitedFor() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        for (String vm : List.of("mail", "db")) {
+            waitingForItsNode(vm, "store-that-was", "StoreUnavailable");
+        }
+        step();
+        step();
+        assertThat(reason()).isEqualTo("Starting");
+    }
+
+    /** A VM of higher priority, whose snapshot was last looked at when the node was not there. */
+    private void waitingForItsNode(String vm, String store, String reason) {
+        client.resource(new PodBuilder(TestPods.held(TestPods.ofStatefulSet(vm + "-0", vm + "-uid")))
+                        .editMetadata()
+                        .addToLabels(Torpor.VM_LABEL, vm)
+                        .endMetadata()
+                        .editSpec()
+                        .withPriority(100)
+                        .endSpec()
+                        .build())
+                .create();
+        VMSnapshot snapshot = new VMSnapshot();
+        snapshot.setMetadata(
+                new ObjectMetaBuilder().withNamespace("vms").withName(vm + "-1").build());
+        snapshot.setSpec(new VMSnapshotSpec(vm, SaveMode.ManagedSave, null, null, null, 300, null, null, null));
+        VMSnapshotStatus status = new VMSnapshotStatus();
+        status.setNodeName("n1");
+        status.setNodeUID(status().getNodeUID());
+        status.setStoreID(store);
+        status.setConditions(List.of(
+                Conditions.next(null, ConditionType.SAVED, true, "Committed", "", 1L, Instant.EPOCH),
+                Conditions.next(null, ConditionType.RESUMABLE, false, reason, "", 1L, Instant.EPOCH)));
+        snapshot.setStatus(status);
+        client.resource(snapshot).create();
     }
 
     @Test

@@ -1,10 +1,9 @@
-package dev.torpor.operator.drain;
+package dev.torpor.operator.vm;
 
-import dev.torpor.operator.vm.NodeLeave;
 import io.fabric8.kubernetes.api.model.Node;
 import io.javaoperatorsdk.operator.processing.event.source.filter.OnUpdateFilter;
 
-/** Lets through only those changes of nodes that a drain makes: kubelets write their status all the time. */
+/** Lets through only those changes of nodes that a drain or its end makes: kubelets write their status all the time. */
 public final class NodeChanges implements OnUpdateFilter<Node> {
     @Override
     public boolean accept(Node now, Node before) {
