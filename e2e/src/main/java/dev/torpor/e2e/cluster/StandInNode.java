@@ -16,10 +16,12 @@ import java.nio.file.Path;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
 
 /**
  * Stands in for a kubelet, for tests that want several nodes on one machine or a pod within a second: registers a node,
@@ -39,6 +41,7 @@ public final class StandInNode implements AutoCloseable {
     private final ScheduledExecutorService heartbeat = Executors.newSingleThreadScheduledExecutor(
             Thread.ofPlatform().daemon().name("stand-in-node").factory());
     private final SharedIndexInformer<Pod> informer;
+    private volatile boolean off;
 
     private StandInNode(KubernetesClient client, String name, Path root) {
         this.client = client;
@@ -102,6 +105,33 @@ public final class StandInNode implements AutoCloseable {
         return pods.values().stream().anyMatch(pod -> pod.is(namespace, podName));
     }
 
+    /**
+     * Cuts the power: every process of a pod is gone, no heartbeat is sent, and nothing is done about pods. What is on the
+     * node's disk stays.
+     */
+    public void powerOff() {
+        off = true;
+        pods.values().forEach(StandInPod::powerOff);
+    }
+
+    /** Boots: pods that are bound still are run again, from their init containers on; the others are cleaned up. */
+    public void powerOn() {
+        off = false;
+        beat();
+        Set<String> bound = informer.getStore().list().stream()
+                .map(pod -> pod.getMetadata().getUid())
+                .collect(Collectors.toSet());
+        pods.forEach((uid, pod) -> {
+            if (bound.contains(uid)) {
+                pod.powerOn();
+            } else {
+                pods.remove(uid);
+                pod.close();
+            }
+        });
+        informer.getStore().list().forEach(this::seen);
+    }
+
     @Override
     public void close() {
         informer.close();
@@ -111,7 +141,7 @@ public final class StandInNode implements AutoCloseable {
     }
 
     private void seen(Pod pod) {
-        if (!pod.getMetadata().getLabels().containsKey(Torpor.VM_LABEL)) {
+        if (off || !pod.getMetadata().getLabels().containsKey(Torpor.VM_LABEL)) {
             return;
         }
         StandInPod running =
@@ -122,6 +152,9 @@ public final class StandInNode implements AutoCloseable {
     }
 
     private void gone(Pod pod) {
+        if (off) {
+            return;
+        }
         StandInPod running = pods.remove(pod.getMetadata().getUid());
         if (running != null) {
             running.close();
@@ -158,6 +191,9 @@ public final class StandInNode implements AutoCloseable {
     }
 
     private void beat() {
+        if (off) {
+            return;
+        }
         try {
             client.leases()
                     .inNamespace(LEASES)

@@ -45,6 +45,8 @@ public final class StandInPod implements AutoCloseable {
     private final Path cgroup;
     private final Object lock = new Object();
     private volatile boolean ending;
+    private volatile boolean off;
+    private Optional<Thread> runner = Optional.empty();
     private volatile Optional<Child> process = Optional.empty();
     private int starts;
 
@@ -60,11 +62,41 @@ public final class StandInPod implements AutoCloseable {
 
     static StandInPod start(KubernetesClient client, Path kubeletRoot, Pod pod) {
         StandInPod started = new StandInPod(client, kubeletRoot, pod);
-        Thread.ofPlatform()
-                .daemon()
-                .name("stand-in-pod-" + pod.getMetadata().getName())
-                .start(started::run);
+        started.powerOn();
         return started;
+    }
+
+    /** Begins to run: at first, or again after the node's power was off; the init container too, as in a new sandbox. */
+    final void powerOn() {
+        synchronized (lock) {
+            off = false;
+            runner = Optional.of(Thread.ofPlatform()
+                    .daemon()
+                    .name("stand-in-pod-" + pod.getMetadata().getName())
+                    .start(this::run));
+        }
+    }
+
+    /** Ends all processes, as a power cut does: the volume, which is on the node's disk, and the pod object stay. */
+    void powerOff() {
+        Optional<Thread> running;
+        synchronized (lock) {
+            off = true;
+            running = runner;
+        }
+        process.ifPresent(Child::kill);
+        try {
+            if (running.isPresent()) {
+                running.get().join();
+            }
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Empties the folder that launcher and agent share, while the power is off: as if it had been in memory. */
+    public void loseVolume() {
+        deleteTree(volume);
     }
 
     boolean is(String namespace, String name) {
@@ -202,7 +234,7 @@ public final class StandInPod implements AutoCloseable {
                 String containerId =
                         UUID.randomUUID().toString().replace("-", "").repeat(2);
                 synchronized (lock) {
-                    if (ending) {
+                    if (ending || off) {
                         return;
                     }
                     starts++;
@@ -211,7 +243,7 @@ public final class StandInPod implements AutoCloseable {
                 }
                 report(containerId, true);
                 child.process().waitFor();
-                if (ending) {
+                if (ending || off) {
                     return;
                 }
                 report(containerId, false);

@@ -25,7 +25,7 @@ import java.util.Optional;
  * The two webhook configurations, with the rules of an installation and the URL of a server on this machine. One set of
  * them in a cluster; deleted at the end, so that other tests' pods are not held up.
  */
-final class WebhookUnderTest implements AutoCloseable {
+public final class WebhookUnderTest implements AutoCloseable {
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
     private static final String OPTS = """
               sideEffects: None
@@ -70,7 +70,7 @@ final class WebhookUnderTest implements AutoCloseable {
     }
 
     /** Waits until the API server has noticed both configurations: pods get the launcher, second live pods are refused. */
-    void awaitInForce(String namespace) {
+    public void awaitInForce(String namespace) {
         var pods = cluster.client().pods().inNamespace(namespace);
         Pod first = probe("probe-1");
         await("the server is trusted").atMost(TIMEOUT).ignoreExceptions().until(() -> {
@@ -116,7 +116,7 @@ final class WebhookUnderTest implements AutoCloseable {
      * Lets the API server ask at ports of this machine about a namespace: one replica changes pods, the other one judges
      * them, so that both have a part in each pod.
      */
-    static WebhookUnderTest configure(ControlPlane cluster, int mutating, int validating, String namespace) {
+    public static WebhookUnderTest configure(ControlPlane cluster, int mutating, int validating, String namespace) {
         var webhook = new WebhookUnderTest(cluster);
         webhook.cluster
                 .client()

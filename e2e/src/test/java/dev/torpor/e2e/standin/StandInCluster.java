@@ -10,8 +10,10 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.e2e.api.WebhookUnderTest;
 import dev.torpor.e2e.cluster.Child;
 import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.StandInNode;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.GuestImage;
@@ -29,30 +31,45 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.UUID;
 import java.util.function.Predicate;
 import java.util.stream.Stream;
 
 /** A control plane, one stand-in node, the operator and the agent as processes, and a namespace for VMs. */
 final class StandInCluster implements AutoCloseable {
     static final Duration PATIENCE = Duration.ofMinutes(2);
-    private static final String NODE = "stand-in-1";
+    static final String NODE = "stand-in-1";
 
     final ControlPlane controlPlane;
     final KubernetesClient client;
     final String namespace;
     private final StandInNode node;
     private final Path store;
+    private final List<String> operatorArguments;
+    private final boolean webhook;
     private Child operator;
     private Child agent;
     private int agents;
     private int operators;
+    /** What the agent takes for the identity of the kernel's boot; empty: the machine's. */
+    private Optional<Path> bootId = Optional.empty();
 
     StandInCluster() throws IOException {
-        this(Optional.empty());
+        this(Optional.empty(), false);
     }
 
     /** Starts everything, with the image store in a directory of the caller's. */
     StandInCluster(Optional<Path> storeDirectory) throws IOException {
+        this(storeDirectory, false);
+    }
+
+    /** Starts everything, and the operator's webhook too, which wires the launcher into pods and holds those of saved VMs. */
+    static StandInCluster withWebhook() throws IOException {
+        return new StandInCluster(Optional.empty(), true);
+    }
+
+    private StandInCluster(Optional<Path> storeDirectory, boolean webhook) throws IOException {
+        this.webhook = webhook;
         controlPlane = ControlPlane.start(ControlPlane.Options.WHOLE);
         try {
             client = controlPlane.client();
@@ -67,8 +84,18 @@ final class StandInCluster implements AutoCloseable {
             node = StandInNode.start(controlPlane, NODE);
             store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
             Files.createDirectories(store);
+            List<String> arguments = new ArrayList<>(List.of("--no-leader-election"));
+            int port = FreePorts.take();
+            if (webhook) {
+                arguments.addAll(
+                        List.of("--webhook-port", Integer.toString(port), "--launcher-image", "torpor-launcher:local"));
+            }
+            operatorArguments = arguments;
             operator = startOperator();
             agent = startAgent(AgentOptions.dies("never"));
+            if (webhook) {
+                WebhookUnderTest.configure(controlPlane, port, port, namespace).awaitInForce(namespace);
+            }
         } catch (IOException | RuntimeException e) {
             controlPlane.close();
             throw e;
@@ -111,10 +138,32 @@ final class StandInCluster implements AutoCloseable {
 
     private Child startOperator() {
         return java(
+                List.of(),
                 "operator-" + ++operators,
                 "dev.torpor.operator.OperatorMain",
-                List.of("--no-leader-election"),
+                operatorArguments,
                 Map.of());
+    }
+
+    /**
+     * Cuts the node's power: agent, launchers and QEMUs are gone in one moment. API server and operator run on another machine
+     * and stay.
+     */
+    void powerOff() {
+        agent.process().destroyForcibly();
+        node.powerOff();
+        agent.kill();
+    }
+
+    /**
+     * Boots the node: its pods start again, and agents started from now on see a boot of another identity. No agent is started
+     * yet.
+     */
+    void powerOn() throws IOException {
+        Path next = controlPlane.directory().resolve("boot-id-" + agents);
+        Files.writeString(next, UUID.randomUUID() + "\n");
+        bootId = Optional.of(next);
+        node.powerOn();
     }
 
     /** Returns what the agent has written so far. */
@@ -169,6 +218,19 @@ final class StandInCluster implements AutoCloseable {
                 name,
                 List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"),
                 arguments(memoryMiB, fillMiB, more));
+        StandInPod pod = pod(name);
+        pod.awaitTick(tick -> tick.number() >= 2);
+        return pod;
+    }
+
+    /** Makes a VM's pod of a priority, and waits until its guest has ticked. Only where the webhook is. */
+    StandInPod startVm(String name, String priorityClass) throws IOException {
+        client.resource(new PodBuilder(vmPod(name, List.of("qemu-system-x86_64"), arguments(160, 8)))
+                        .editSpec()
+                        .withPriorityClassName(priorityClass)
+                        .endSpec()
+                        .build())
+                .create();
         StandInPod pod = pod(name);
         pod.awaitTick(tick -> tick.number() >= 2);
         return pod;
@@ -253,7 +315,7 @@ final class StandInCluster implements AutoCloseable {
     }
 
     private Pod vmPod(String name, List<String> command, List<String> arguments) {
-        return new PodBuilder()
+        Pod plain = new PodBuilder()
                 .withNewMetadata()
                 .withName(name)
                 .withNamespace(namespace)
@@ -262,6 +324,20 @@ final class StandInCluster implements AutoCloseable {
                 .withNewSpec()
                 .withTerminationGracePeriodSeconds(1L)
                 .withAutomountServiceAccountToken(false)
+                .addNewContainer()
+                .withName("qemu")
+                .withImage("torpor-vm:local")
+                .withCommand(command)
+                .withArgs(arguments)
+                .endContainer()
+                .endSpec()
+                .build();
+        return webhook ? plain : wired(plain);
+    }
+
+    private static Pod wired(Pod plain) {
+        return new PodBuilder(plain)
+                .editSpec()
                 .addNewInitContainer()
                 .withName("torpor-launcher")
                 .withImage("torpor-launcher:local")
@@ -270,11 +346,7 @@ final class StandInCluster implements AutoCloseable {
                 .withMountPath("/run/torpor")
                 .endVolumeMount()
                 .endInitContainer()
-                .addNewContainer()
-                .withName("qemu")
-                .withImage("torpor-vm:local")
-                .withCommand(command)
-                .withArgs(arguments)
+                .editFirstContainer()
                 .addNewVolumeMount()
                 .withName("torpor")
                 .withMountPath("/run/torpor")
@@ -398,6 +470,15 @@ final class StandInCluster implements AutoCloseable {
 
     private Child startAgent(AgentOptions options) throws IOException {
         return java(
+                bootId.map(file -> List.of(
+                                "unshare",
+                                "--mount",
+                                "/bin/sh",
+                                "-ec",
+                                "mount --bind \"$1\" /proc/sys/kernel/random/boot_id; shift; exec \"$@\"",
+                                "sh",
+                                file.toString()))
+                        .orElse(List.of()),
                 "agent-" + ++agents,
                 AgentUnderTest.class.getName(),
                 List.of(
@@ -411,11 +492,13 @@ final class StandInCluster implements AutoCloseable {
                 options.environment());
     }
 
-    private Child java(String name, String main, List<String> arguments, Map<String, String> more) {
+    private Child java(
+            List<String> before, String name, String main, List<String> arguments, Map<String, String> more) {
         Map<String, String> environment =
                 new HashMap<>(Map.of("KUBECONFIG", controlPlane.kubeconfig().toString(), "TORPOR_LOG_LEVEL", "debug"));
         environment.putAll(more);
-        List<String> command = new ArrayList<>(List.of(
+        List<String> command = new ArrayList<>(before);
+        command.addAll(List.of(
                 Path.of(System.getProperty("java.home"), "bin/java").toString(),
                 "-Xmx128m",
                 "-XX:TieredStopAtLevel=1",

@@ -1,0 +1,220 @@
+package dev.torpor.e2e.standin;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.Tick;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodSchedulingGate;
+import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
+import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.concurrent.CopyOnWriteArrayList;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/**
+ * The node's power is cut and comes back: agent, launchers and QEMUs are gone at once, the boot has another identity, and
+ * what is left is the disk and what the API server has.
+ */
+@Tag("standin")
+class RebootIT {
+    private static final long TORN_BYTES = 100;
+
+    @Test
+    void savedVmsGoOnByPriorityAndOnlyTheOneThatRanBoots() throws Exception {
+        try (StandInCluster cluster = StandInCluster.withWebhook()) {
+            priority(cluster, "low", 10);
+            priority(cluster, "middle", 20);
+            priority(cluster, "high", 30);
+            Map<String, Tick> saved = new LinkedHashMap<>();
+            // Named and made against the order in which they are to go on.
+            for (String vm : List.of("a-low", "b-torn", "c-middle", "d-high")) {
+                StandInPod pod = cluster.startVm(vm, vm.endsWith("torn") ? "high" : vm.substring(2));
+                saved.put(vm, pod.lastTick().orElseThrow());
+            }
+            StandInPod ran = cluster.startVm("ran", "low");
+            StandInPod wiped = cluster.startVm("wiped", "low");
+            Map<StandInPod, Tick> running = Map.of(
+                    ran, ran.lastTick().orElseThrow(),
+                    wiped, wiped.lastTick().orElseThrow());
+            cluster.controlPlane.kubectl("cordon", StandInCluster.NODE);
+            for (String vm : saved.keySet()) {
+                cluster.snapshot(vm + "-saved", vm, "mode: ManagedSave");
+            }
+            for (String vm : saved.keySet()) {
+                awaitResumable(cluster, vm + "-saved", "NodeUnschedulable");
+            }
+
+            cluster.powerOff();
+            tear(cluster, "b-torn");
+            wiped.loseVolume();
+            cluster.powerOn();
+            List<String> started = new CopyOnWriteArrayList<>();
+            try (SharedIndexInformer<VMRestore> _ = watch(cluster, started)) {
+                cluster.restartAgent("never");
+
+                // Images are looked at before anything is started from them.
+                cluster.awaitSnapshot("b-torn-saved", status -> "ImageTruncated"
+                        .equals(Conditions.reason(status.getConditions(), ConditionType.READY)));
+                for (Map.Entry<StandInPod, Tick> each : running.entrySet()) {
+                    each.getKey().awaitTick(tick -> !tick.nonce()
+                            .equals(each.getValue().nonce()));
+                    assertThat(each.getKey().starts())
+                            .as(each.getKey().toString())
+                            .isEqualTo(2);
+                }
+                assertThat(started).isEmpty();
+                for (String vm : saved.keySet()) {
+                    assertThat(gates(cluster, vm)).as(vm).containsExactly(Torpor.SAVED_GATE);
+                }
+
+                cluster.controlPlane.kubectl("uncordon", StandInCluster.NODE);
+                for (String vm : List.of("d-high", "c-middle", "a-low")) {
+                    cluster.awaitRunning(vm + "-saved-start-1");
+                    StandInPod pod = cluster.pod(vm);
+                    Tick last = Objects.requireNonNull(saved.get(vm));
+                    StandInCluster.awaitGoingOn(pod, last);
+                    assertThat(noncesOf(pod)).as(vm).containsExactly(last.nonce());
+                }
+                // Two at a time, so that only the last one is told apart.
+                assertThat(started)
+                        .hasSize(3)
+                        .endsWith("a-low-saved-start-1")
+                        .containsExactlyInAnyOrder(
+                                "d-high-saved-start-1", "c-middle-saved-start-1", "a-low-saved-start-1");
+            }
+            assertThat(gates(cluster, "b-torn")).containsExactly(Torpor.SAVED_GATE);
+        }
+    }
+
+    @Test
+    void aPodWhoseImageIsCommittedNeverBootsThoughNobodyWasToldBeforeTheReboot() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod old = cluster.startVm("web", 160, 8);
+            cluster.restartAgent("after SAVE_COMMIT");
+            cluster.snapshot("saved", "web", "mode: ManagedSave");
+            cluster.awaitAgentDeath();
+            Tick last = old.lastTick().orElseThrow();
+
+            cluster.powerOff();
+            cluster.powerOn();
+            await("the same pod is started again")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> old.starts() == 2 && asks(old) == 2);
+            cluster.restartAgent("never");
+
+            cluster.awaitRunning("saved-start-1");
+            StandInPod next = cluster.pod("web");
+            assertThat(next.uid()).isNotEqualTo(old.uid());
+            StandInCluster.awaitGoingOn(next, last);
+            assertThat(noncesOf(old)).containsExactly(last.nonce());
+            assertThat(noncesOf(next)).containsExactly(last.nonce());
+            assertThat(old.output()).containsOnlyOnce("torpor: starting qemu");
+        }
+    }
+
+    @Test
+    void aSaveThatTheRebootCutOffLeavesNothingAndItsVmBootsInItsPod() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVm("web", 160, 8);
+            cluster.restartAgent("after SAVE_WRITE");
+            cluster.snapshot("kept", "web", "mode: Checkpoint");
+            cluster.awaitAgentDeath();
+            Tick last = pod.lastTick().orElseThrow();
+            assertThat(cluster.imageFiles()).anyMatch(file -> file.toString().endsWith(".img"));
+
+            cluster.powerOff();
+            cluster.powerOn();
+            await().atMost(StandInCluster.PATIENCE).until(() -> asks(pod) == 2);
+            cluster.restartAgent("never");
+
+            Tick fresh = pod.awaitTick(tick -> !tick.nonce().equals(last.nonce()));
+            // What is wanted still, is made of the guest that runs now.
+            cluster.awaitReady("kept");
+            StandInCluster.awaitGoingOn(pod, fresh);
+            assertThat(noncesOf(pod)).containsExactly(last.nonce(), fresh.nonce());
+            assertThat(pod.starts()).isEqualTo(2);
+        }
+    }
+
+    private static void priority(StandInCluster cluster, String name, int value) {
+        cluster.controlPlane.kubectl("create", "priorityclass", name, "--value=" + value);
+    }
+
+    private static void awaitResumable(StandInCluster cluster, String snapshot, String reason) {
+        cluster.awaitSnapshot(
+                snapshot, status -> reason.equals(Conditions.reason(status.getConditions(), ConditionType.RESUMABLE)));
+    }
+
+    private static SharedIndexInformer<VMRestore> watch(StandInCluster cluster, List<String> started) {
+        return cluster.client
+                .resources(VMRestore.class)
+                .inNamespace(cluster.namespace)
+                .inform(new ResourceEventHandler<>() {
+                    @Override
+                    public void onAdd(VMRestore restore) {
+                        started.add(restore.getMetadata().getName());
+                    }
+
+                    @Override
+                    public void onUpdate(VMRestore before, VMRestore now) {
+                        // its name is known
+                    }
+
+                    @Override
+                    public void onDelete(VMRestore restore, boolean unknown) {
+                        started.add("deleted: " + restore.getMetadata().getName());
+                    }
+                });
+    }
+
+    private static void tear(StandInCluster cluster, String vm) throws IOException {
+        List<Path> images = cluster.imageFiles().stream()
+                .filter(file -> file.toString().contains("/" + vm + "/")
+                        && file.toString().endsWith(".img"))
+                .toList();
+        assertThat(images).hasSize(1);
+        try (RandomAccessFile file = new RandomAccessFile(images.getFirst().toFile(), "rw")) {
+            file.setLength(file.length() - TORN_BYTES);
+        }
+    }
+
+    private static List<String> gates(StandInCluster cluster, String pod) {
+        Pod held = cluster.client
+                .pods()
+                .inNamespace(cluster.namespace)
+                .withName(pod)
+                .require();
+        return Objects.requireNonNullElse(held.getSpec().getSchedulingGates(), List.<PodSchedulingGate>of()).stream()
+                .map(gate -> gate.getName())
+                .toList();
+    }
+
+    private static List<String> noncesOf(StandInPod pod) throws IOException {
+        return pod.output()
+                .lines()
+                .flatMap(line -> Tick.parse(line).stream())
+                .map(Tick::nonce)
+                .distinct()
+                .toList();
+    }
+
+    private static long asks(StandInPod pod) throws IOException {
+        return pod.output()
+                .lines()
+                .filter(line -> line.contains("torpor: asking the agent of this node how to start"))
+                .count();
+    }
+}
