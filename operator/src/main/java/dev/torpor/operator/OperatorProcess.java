@@ -14,6 +14,7 @@ import dev.torpor.operator.gate.GateReconciler;
 import dev.torpor.operator.metrics.ObjectCount;
 import dev.torpor.operator.metrics.OperatorMetrics;
 import dev.torpor.operator.restore.RestoreReconciler;
+import dev.torpor.operator.scaledown.ScaleDownReconciler;
 import dev.torpor.operator.snapshot.SnapshotReconciler;
 import dev.torpor.operator.snapshot.TerminationReconciler;
 import dev.torpor.operator.vm.AdmissionLock;
@@ -92,6 +93,7 @@ final class OperatorProcess implements AutoCloseable {
                 overrider -> overrider.withRetry(retry()));
         var _ = operator.register(new GateReconciler(client, events), overrider -> overrider.withRetry(retry()));
         var _ = operator.register(new TerminationReconciler(client), overrider -> overrider.withRetry(retry()));
+        var _ = operator.register(new ScaleDownReconciler(client), overrider -> overrider.withRetry(retry()));
         watch(snapshots, restores);
         if (config.webhook().isPresent()) {
             // What holds VMs and what saves them go together: without a webhook neither is there.

@@ -45,6 +45,8 @@ public final class Torpor {
     public static final String ON_TERMINATION_ANNOTATION = "torpor.dev/on-termination";
     /** Annotation of a Node: its VMs are to be saved. Any value but {@code "false"}. */
     public static final String MAINTENANCE_ANNOTATION = "torpor.dev/maintenance";
+    /** Annotation of a Node whose images are the only memory of VMs: which annotations against its removal Torpor set. */
+    public static final String HELD_BY_ANNOTATION = "torpor.dev/scale-down-held-by";
     /** Finalizer of a VMSnapshot whose image file may exist; the node's agent removes it after the file. */
     public static final String IMAGE_FINALIZER = "torpor.dev/image";
     /** Name of the volume, and of the directory below {@code /run}, that launcher and agent share. */

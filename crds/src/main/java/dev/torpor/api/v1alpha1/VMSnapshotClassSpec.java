@@ -24,4 +24,9 @@ public record VMSnapshotClassSpec(
         @JsonPropertyDescription(
                 "What becomes of a VM that a drain of its node cannot save. Block: it runs on, and the drain waits until somebody helps; Delete: its pod is deleted, and its memory is lost. Absent: Block.")
         @Nullable
-        OnSaveFailure onSaveFailure) {}
+        OnSaveFailure onSaveFailure,
+
+        @JsonPropertyDescription(
+                "What a drain does with a VM whose node is about to be deleted, as a taint of an autoscaler says. Block: it runs on, and the drain waits until somebody helps; Save: it is saved as ever, because the disk of the store outlives the node. Absent: Block.")
+        @Nullable
+        OnNodeRemoval onNodeRemoval) {}

@@ -9,6 +9,8 @@ import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.e2e.cluster.ControlPlane;
 import java.time.Duration;
+import java.util.Map;
+import java.util.Objects;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -51,6 +53,45 @@ class OperatorRightsIT {
         }
     }
 
+    @Test
+    void keepsANodeForItsImagesAndChangesNothingElseOfIt(InstalledChart chart) {
+        ControlPlane cluster = chart.cluster();
+        OperatorScene scene = new OperatorScene(cluster, cluster.createNamespace("vms"));
+        SimulatedAgent agent = new SimulatedAgent(cluster.client());
+        try (SimulatedNode node = SimulatedNode.create(cluster, InstalledChart.NAMESPACE, "kept-1");
+                OperatorUnderTest operator =
+                        OperatorUnderTest.startAs(chart.operator(), "--namespace", InstalledChart.NAMESPACE)) {
+            scene.readySnapshot(node, agent, "web-1", "web", SaveMode.Save);
+            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(annotations(cluster, "kept-1"))
+                    .containsEntry("cluster-autoscaler.kubernetes.io/scale-down-disabled", "true")
+                    .containsEntry("karpenter.sh/do-not-disrupt", "true"));
+            // One that keeps a right that the policy cuts down could be missed by its effect alone.
+            for (String[] change : new String[][] {
+                {"label", "node", "kept-1", "evil=yes"},
+                {"cordon", "kept-1"},
+                {"taint", "node", "kept-1", "evil=yes:NoExecute"},
+                {"annotate", "node", "kept-1", "evil=yes"},
+            }) {
+                assertThat(chart.kubectlOf(chart.operator()).tryRun(change).output())
+                        .as(String.join(" ", change))
+                        .contains("torpor-operator changes no");
+            }
+            agent.imageIs(scene.snapshot("web-1"), false, "Consumed", "");
+            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(annotations(cluster, "kept-1"))
+                    .doesNotContainKeys(
+                            "cluster-autoscaler.kubernetes.io/scale-down-disabled",
+                            "karpenter.sh/do-not-disrupt",
+                            Torpor.HELD_BY_ANNOTATION));
+            operator.terminate();
+            assertThat(operator.log()).doesNotContainIgnoringCase("forbidden");
+        }
+    }
+
+    private static Map<String, String> annotations(ControlPlane cluster, String node) {
+        return Objects.requireNonNullElse(
+                cluster.client().nodes().withName(node).require().getMetadata().getAnnotations(), Map.of());
+    }
+
     @ParameterizedTest
     @CsvSource({
         "update,vmsnapshots",
@@ -60,7 +101,8 @@ class OperatorRightsIT {
         "get,secrets",
         "update,secrets",
         "list,secrets",
-        "patch,nodes",
+        "update,nodes",
+        "delete,nodes",
         "delete,poddisruptionbudgets.policy",
         "delete,leases.coordination.k8s.io",
         "create,rolebindings.rbac.authorization.k8s.io",

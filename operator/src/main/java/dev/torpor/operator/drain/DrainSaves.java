@@ -2,6 +2,7 @@ package dev.torpor.operator.drain;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.OnSaveFailure;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
@@ -9,6 +10,7 @@ import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.SnapshotClasses;
@@ -150,6 +152,14 @@ final class DrainSaves {
 
     private static boolean goesFirst(VMSnapshot other, VMSnapshot save) {
         return MemoryEstimate.of(other) <= MemoryEstimate.of(save);
+    }
+
+    /** Returns what the class that saves of drains use says about nodes that are deleted. */
+    OnNodeRemoval onNodeRemoval() {
+        return classes.ofDefault()
+                .map(VMSnapshotClass::getSpec)
+                .map(VMSnapshotClassSpec::onNodeRemoval)
+                .orElse(OnNodeRemoval.Block);
     }
 
     private OnSaveFailure policy(VMSnapshot failed) {

@@ -1,5 +1,6 @@
 package dev.torpor.operator.drain;
 
+import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.NodeLeave;
@@ -7,6 +8,7 @@ import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.util.Optional;
+import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** Decides what becomes of an eviction. Pure: in two parts, as most evictions need no more than a look at the pod. */
@@ -40,10 +42,9 @@ final class EvictionDecision {
     /**
      * Decides by how far the save is. A save that is to begin is for the caller to make, after this answer.
      *
-     * @param node null: it is gone
+     * @param blocked what forbids to begin a save on the node, by {@link #removal}
      */
-    static EvictionAnswer bySave(Pod pod, SaveStep step, @Nullable Node node, SaveWords words, boolean dryRun) {
-        Optional<String> blocked = step instanceof SaveStep.Begin ? removal(node) : Optional.empty();
+    static EvictionAnswer bySave(Pod pod, SaveStep step, Optional<String> blocked, SaveWords words, boolean dryRun) {
         if (blocked.isPresent()) {
             String text = words.nodeIsRemoved(blocked.get());
             return dryRun ? EvictionAnswer.refuse(text) : EvictionAnswer.wait(text);
@@ -51,9 +52,16 @@ final class EvictionDecision {
         return dryRun ? asIf(pod, step, words) : EvictionAnswer.wait(words.of(step));
     }
 
-    /** Returns whether a save is to be made, as far as the node is concerned. */
-    static boolean mayBegin(@Nullable Node node) {
-        return removal(node).isEmpty();
+    /**
+     * Returns what says that the node is deleted next, if a save must not begin for that reason.
+     *
+     * @param node null: it is gone
+     * @param policy what the class says about such nodes; asked only of one
+     */
+    static Optional<String> removal(SaveStep step, @Nullable Node node, Supplier<OnNodeRemoval> policy) {
+        return step instanceof SaveStep.Begin && node != null
+                ? NodeLeave.removal(node).filter(sign -> policy.get() == OnNodeRemoval.Block)
+                : Optional.empty();
     }
 
     // To be allowed would end in 429 from the PodDisruptionBudget, which kubectl repeats for ever; 404 is what a drain
@@ -66,10 +74,6 @@ final class EvictionDecision {
         return step instanceof SaveStep.Blocked
                 ? EvictionAnswer.refuse(words.of(step))
                 : EvictionAnswer.gone(words.wouldBeSaved());
-    }
-
-    private static Optional<String> removal(@Nullable Node node) {
-        return node == null ? Optional.empty() : NodeLeave.removal(node);
     }
 
     private static @Nullable String vmLabel(Pod pod) {

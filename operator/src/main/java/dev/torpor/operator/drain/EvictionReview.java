@@ -106,10 +106,9 @@ public final class EvictionReview implements AdmissionRequestHandler {
         Node node = client.nodes().withName(nodeName).get();
         SaveStep step = saves.look(pod);
         SaveWords words = SaveWords.of(pod, save -> saves.othersOfNode(save, nodeName));
-        EvictionAnswer answer = EvictionDecision.bySave(pod, step, node, words, dryRun);
-        if (!dryRun
-                && step instanceof SaveStep.Begin(int attempt, Optional<String> _)
-                && EvictionDecision.mayBegin(node)) {
+        Optional<String> removal = EvictionDecision.removal(step, node, saves::onNodeRemoval);
+        EvictionAnswer answer = EvictionDecision.bySave(pod, step, removal, words, dryRun);
+        if (!dryRun && step instanceof SaveStep.Begin(int attempt, Optional<String> _) && removal.isEmpty()) {
             saves.begin(pod, DrainCause.ofEviction(node), attempt);
         }
         return answer;

@@ -1,5 +1,6 @@
 package dev.torpor.operator.drain;
 
+import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.vm.NodeLeave;
@@ -27,8 +28,9 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
      *
      * @param vms the VMs that run on the node
      * @param saves the saves that drains of this node made
+     * @param onRemoval what is done on a node that is deleted next
      */
-    static NodeDecision decide(Node node, List<Vm> vms, List<VMSnapshot> saves) {
+    static NodeDecision decide(Node node, List<Vm> vms, List<VMSnapshot> saves, OnNodeRemoval onRemoval) {
         List<NodeAction> actions = new ArrayList<>();
         saves.stream()
                 .filter(save -> causeOf(save).isOver(node))
@@ -46,7 +48,7 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
             switch (vm.step()) {
                 case SaveStep.Begin(int attempt, Optional<String> after) -> {
                     if (maintenance.isPresent()) {
-                        actions.add(begin(node, vm, attempt, after, maintenance.get()));
+                        actions.add(begin(node, vm, attempt, after, maintenance.get(), onRemoval));
                     }
                 }
                 case SaveStep.Retry(VMSnapshot _, String _, Duration in) -> {
@@ -73,8 +75,9 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
         return new NodeDecision(List.copyOf(actions), lookAgain);
     }
 
-    private static NodeAction begin(Node node, Vm vm, int attempt, Optional<String> after, String maintenance) {
-        Optional<String> removal = NodeLeave.removal(node);
+    private static NodeAction begin(
+            Node node, Vm vm, int attempt, Optional<String> after, String maintenance, OnNodeRemoval onRemoval) {
+        Optional<String> removal = EvictionDecision.removal(vm.step(), node, () -> onRemoval);
         if (removal.isPresent()) {
             return new NodeAction.Report(vm.pod(), words(vm).nodeIsRemoved(removal.get()));
         }

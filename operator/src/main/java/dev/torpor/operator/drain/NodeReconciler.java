@@ -1,5 +1,6 @@
 package dev.torpor.operator.drain;
 
+import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.event.EventReason;
@@ -83,7 +84,8 @@ public final class NodeReconciler implements Reconciler<Node> {
                         : runningOn(nodeName).stream()
                                 .map(pod -> new NodeDecision.Vm(pod, saves.look(pod)))
                                 .toList();
-        NodeDecision decision = NodeDecision.decide(node, vms, ofNode);
+        OnNodeRemoval onRemoval = NodeLeave.removal(node).isPresent() ? saves.onNodeRemoval() : OnNodeRemoval.Block;
+        NodeDecision decision = NodeDecision.decide(node, vms, ofNode, onRemoval);
         boolean all = true;
         for (NodeAction action : decision.actions()) {
             all &= perform(action);

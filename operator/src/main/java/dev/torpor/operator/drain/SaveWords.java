@@ -74,7 +74,7 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
     }
 
     String nodeIsRemoved(String sign) {
-        return "torpor: blocked: node %s is about to be deleted (%s), and an image of VM %s would go with its disk. The VM runs on. Keep the node: take the taint away; or shut the VM down and delete pod %s; or make a VMSnapshot of it yourself, if that disk outlives the node."
+        return "torpor: blocked: node %s is about to be deleted (%s), and an image of VM %s would go with its disk. The VM runs on. Keep the node: take the taint away; or shut the VM down and delete pod %s; or make a VMSnapshot of it yourself (always: onNodeRemoval: Save in the default class), if that disk outlives the node."
                 .formatted(nodeName, sign, vm, podName);
     }
 

@@ -90,16 +90,27 @@ public final class ManagedImages {
      * being discarded does not.
      */
     public static boolean waits(VMSnapshot snapshot) {
+        return snapshot.getSpec().mode() == SaveMode.ManagedSave && isUnspent(snapshot) && !isDiscarded(snapshot);
+    }
+
+    /** Returns whether an image is all there is of its VM's memory: the VM was stopped for it, and has not gone on. */
+    public static boolean isOnlyMemory(VMSnapshot snapshot) {
+        return switch (Objects.requireNonNullElse(snapshot.getSpec().mode(), SaveMode.Save)) {
+            case ManagedSave -> waits(snapshot);
+            case Save -> isUnspent(snapshot) && snapshot.getMetadata().getDeletionTimestamp() == null;
+            case Checkpoint -> false;
+        };
+    }
+
+    private static boolean isUnspent(VMSnapshot snapshot) {
         VMSnapshotStatus status = snapshot.getStatus();
-        return snapshot.getSpec().mode() == SaveMode.ManagedSave
-                && status != null
+        return status != null
                 && Conditions.isTrue(status.getConditions(), ConditionType.SAVED)
                 && status.getConsumedBy() == null
                 && status.getPhase() != SnapshotPhase.Consumed
                 && !OVER.contains(
                         Optional.ofNullable(Conditions.reason(status.getConditions(), ConditionType.IMAGE_AVAILABLE))
-                                .orElse(""))
-                && !isDiscarded(snapshot);
+                                .orElse(""));
     }
 
     /** Returns whether a snapshot is being deleted with the VM's memory in it, on purpose. */

@@ -34,11 +34,15 @@ public final class SnapshotClasses {
             }
             return Optional.of(named);
         }
+        return ofDefault().map(candidate -> candidate.getMetadata().getName());
+    }
+
+    /** Returns the class of snapshots that name none. */
+    public Optional<VMSnapshotClass> ofDefault() {
         return client.resources(VMSnapshotClass.class).list().getItems().stream()
                 .filter(candidate ->
                         "true".equals(candidate.getMetadata().getAnnotations().get(Torpor.DEFAULT_CLASS_ANNOTATION)))
                 .max(Comparator.comparing((VMSnapshotClass c) -> c.getMetadata().getCreationTimestamp())
-                        .thenComparing(c -> c.getMetadata().getName()))
-                .map(candidate -> candidate.getMetadata().getName());
+                        .thenComparing(c -> c.getMetadata().getName()));
     }
 }

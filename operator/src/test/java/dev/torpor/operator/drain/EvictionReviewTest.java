@@ -2,15 +2,18 @@ package dev.torpor.operator.drain;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.operator.vm.TestCluster;
 import io.fabric8.kubernetes.api.model.DeleteOptions;
 import io.fabric8.kubernetes.api.model.DeleteOptionsBuilder;
 import io.fabric8.kubernetes.api.model.Node;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -229,6 +232,28 @@ class EvictionReviewTest {
                         "torpor: blocked: node n1 is about to be deleted (taint ToBeDeletedByClusterAutoscaler), and an image of VM web would go with its disk. The VM runs on.");
         assertThat(evict(DRY_RUN).getStatus().getCode()).isEqualTo(409);
         assertThat(saves()).isEmpty();
+    }
+
+    @Test
+    void aNodeWhoseDiskOutlivesItIsLikeAnyOtherWhereTheClassSaysSo() {
+        createPod(pod -> pod);
+        VMSnapshotClass network = new VMSnapshotClass();
+        network.setMetadata(new ObjectMetaBuilder()
+                .withName("network")
+                .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
+                .build());
+        network.setSpec(new VMSnapshotClassSpec(null, null, null, null, OnNodeRemoval.Save));
+        client.resource(network).create();
+        Node tainted = Drained.tainted("ToBeDeletedByClusterAutoscaler");
+        client.nodes().withName("n1").edit(node -> {
+            node.setSpec(tainted.getSpec());
+            return node;
+        });
+
+        assertThat(evict(DRY_RUN).getStatus().getCode()).isEqualTo(404);
+        assertThat(saves()).isEmpty();
+        assertThat(evict(NO_OPTIONS).getStatus().getMessage()).startsWith("torpor: saving VM web: it begins");
+        assertThat(saves()).hasSize(1);
     }
 
     private void cordon() {

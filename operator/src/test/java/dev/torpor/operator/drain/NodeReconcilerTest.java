@@ -2,6 +2,7 @@ package dev.torpor.operator.drain;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.OnSaveFailure;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
@@ -214,11 +215,33 @@ class NodeReconcilerTest {
     }
 
     @Test
+    void inMaintenanceVmsAreSavedOntoADiskThatOutlivesItsNodeWhereTheClassSaysSo() {
+        removalClass(OnNodeRemoval.Save);
+        createPod("web-0", Drained.POD_UID, "web", "1Gi");
+        Node going = Drained.inMaintenance("yes");
+        going.setSpec(Drained.tainted("karpenter.sh/disrupted").getSpec());
+        node(going);
+        step();
+        assertThat(saves()).hasSize(1);
+    }
+
+    private void removalClass(OnNodeRemoval policy) {
+        VMSnapshotClass local = new VMSnapshotClass();
+        local.setMetadata(new ObjectMetaBuilder()
+                .withName("local")
+                .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
+                .build());
+        local.setSpec(new VMSnapshotClassSpec(null, null, null, null, policy));
+        client.resource(local).create();
+    }
+
+    @Test
     void theShortestIsAskedForFirst() {
         NodeDecision decision = NodeDecision.decide(
                 Drained.inMaintenance("yes"),
                 List.of(vm("big", "8Gi"), vm("small", "512Mi"), vm("middle", "1Gi")),
-                List.of());
+                List.of(),
+                OnNodeRemoval.Block);
         assertThat(decision.actions())
                 .extracting(action ->
                         ((NodeAction.Begin) action).pod().getMetadata().getName())
@@ -243,7 +266,7 @@ class NodeReconcilerTest {
                 .withCreationTimestamp("2026-01-01T00:00:00Z")
                 .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
                 .build());
-        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, OnSaveFailure.Delete));
+        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, OnSaveFailure.Delete, null));
         client.resource(deleting).create();
     }
 

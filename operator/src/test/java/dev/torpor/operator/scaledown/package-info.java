@@ -1,0 +1,4 @@
+@NullMarked
+package dev.torpor.operator.scaledown;
+
+import org.jspecify.annotations.NullMarked;
