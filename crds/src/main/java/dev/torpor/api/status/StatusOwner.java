@@ -57,7 +57,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "completionTime",
                     "pausedSeconds",
                     "failure"),
-            Set.of(ConditionType.SAVED, ConditionType.IMAGE_AVAILABLE));
+            Set.of(ConditionType.SAVED, ConditionType.IMAGE_AVAILABLE, ConditionType.SHUT_DOWN));
 
     /** The operator's part of a VMRestore. */
     public static final StatusOwner<VMRestore, VMRestoreStatus> RESTORE_OPERATOR = new StatusOwner<>(

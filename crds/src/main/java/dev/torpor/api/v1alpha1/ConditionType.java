@@ -15,6 +15,8 @@ public final class ConditionType {
     public static final String SAVED = "Saved";
     /** Agent. The image's file is there and its recorded lengths and checksums hold. */
     public static final String IMAGE_AVAILABLE = "ImageAvailable";
+    /** Agent, of a VMSnapshot that failed. The VM was shut down, as the operator asked; else why not (yet). */
+    public static final String SHUT_DOWN = "ShutDown";
     /** Agent, of a VMRestore. The guest was handed over and is in the run state that was asked for. */
     public static final String RESUMED = "Resumed";
 

@@ -45,6 +45,11 @@ public final class Torpor {
     public static final String ON_TERMINATION_ANNOTATION = "torpor.dev/on-termination";
     /** Annotation of a Node: its VMs are to be saved. Any value but {@code "false"}. */
     public static final String MAINTENANCE_ANNOTATION = "torpor.dev/maintenance";
+    /**
+     * Annotation of a drain's VMSnapshot that failed: the node's agent is to shut the VM down; value {@code <pod UID>/<seconds>},
+     * the pod that is meant and how long its guest has. As long as it is there, a VM that was shut down does not start in that pod.
+     */
+    public static final String SHUT_DOWN_ANNOTATION = "torpor.dev/shut-down";
     /** Annotation of a Node whose images are the only memory of VMs: which annotations against its removal Torpor set. */
     public static final String HELD_BY_ANNOTATION = "torpor.dev/scale-down-held-by";
     /** Finalizer of a VMSnapshot whose image file may exist; the node's agent removes it after the file. */

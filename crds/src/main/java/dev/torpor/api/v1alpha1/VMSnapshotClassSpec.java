@@ -22,7 +22,7 @@ public record VMSnapshotClassSpec(
         DeletionPolicy deletionPolicy,
 
         @JsonPropertyDescription(
-                "What becomes of a VM that a drain of its node cannot save. Block: it runs on, and the drain waits until somebody helps; Delete: its pod is deleted, and its memory is lost. Absent: Block.")
+                "What becomes of a VM that a drain of its node cannot save. Block: it runs on, and the drain waits until somebody helps; Shutdown: its guest is asked to shut down (ACPI), and its pod is deleted once QEMU has ended; a guest that does not within the pod's terminationGracePeriodSeconds runs on, and the drain waits; Delete: its pod is deleted, and its memory is lost. Absent: Block.")
         @Nullable
         OnSaveFailure onSaveFailure,
 

@@ -50,6 +50,14 @@ public final class Guest {
         }
     }
 
+    /**
+     * Presses the machine's power button (system_powerdown). A guest that listens shuts itself down, and QEMU ends then;
+     * another one takes no notice.
+     */
+    public static void pressPowerButton(QmpClient qmp) throws TorporException {
+        qmp.execute("system_powerdown");
+    }
+
     /** Ends the QEMU process. Its closing the monitor before it answers is success. */
     public static void quit(QmpClient qmp) throws TorporException {
         try {

@@ -38,7 +38,8 @@ public sealed interface StartDecision {
         VmRecord journal = facts.journal();
         if (journal.retiredPods().contains(pod)) {
             return new Wait(
-                    "the VM was saved from this pod, which is about to be deleted; it starts again in a new pod");
+                    "the VM was saved from this pod, or shut down for a drain; the pod is about to be deleted, and the VM"
+                            + " starts again in a new one");
         }
         Optional<StartDecision> restoring =
                 switch (facts.cluster()) {

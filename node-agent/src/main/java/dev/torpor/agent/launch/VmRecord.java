@@ -13,7 +13,8 @@ import java.util.Optional;
  * @param runs how often the VM ran here: cold boots, and resumes that were handed over. An image with a lower number
  *     belongs to disks that have moved on
  * @param lastRun the last start that was answered; present means that the VM's last run on this node is known
- * @param retiredPods UIDs of pods whose VM was saved for good: they never start it again; newest last
+ * @param retiredPods UIDs of pods whose VM was saved for good, or is shut down for a drain: they do not start it again; newest
+ *     last
  * @param waiting the image that the next pod of this VM is fed
  * @param handedOver the last process that an image was given to
  */
@@ -139,7 +140,7 @@ public record VmRecord(
         return new VmRecord(runs, Optional.of(run), retiredPods, waiting, handedOver);
     }
 
-    /** The VM of a pod was saved for good. */
+    /** The VM of a pod was saved for good, or is shut down. */
     public VmRecord retired(String podUID) {
         if (retiredPods.contains(podUID)) {
             return this;
@@ -150,7 +151,7 @@ public record VmRecord(
         return new VmRecord(runs, lastRun, kept, waiting, handedOver);
     }
 
-    /** A pod's VM goes on after all, before anybody was told that it was saved. */
+    /** A pod's VM goes on after all: before anybody was told that it was saved, or as nobody wants it shut down any more. */
     public VmRecord notRetired(String podUID) {
         List<String> left =
                 retiredPods.stream().filter(uid -> !uid.equals(podUID)).toList();

@@ -15,6 +15,7 @@ import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.launch.AskDirectory;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.VmMonitor;
@@ -40,6 +41,21 @@ record QemuVm(VmMonitor monitor) implements Vm {
         public boolean saysAllIsRead(String podUID) {
             try (Directory volume = pods.volume(podUID)) {
                 return volume.facts(ALL_READ).isPresent();
+            } catch (IOException e) {
+                return false; // the pod is gone
+            }
+        }
+
+        @Override
+        public boolean isAsking(String podUID) {
+            try (Directory volume = pods.volume(podUID)) {
+                AskDirectory asks = new AskDirectory(volume);
+                for (String id : asks.asks()) {
+                    if (asks.isAwaited(id)) {
+                        return true;
+                    }
+                }
+                return false;
             } catch (IOException e) {
                 return false; // the pod is gone
             }
@@ -90,6 +106,11 @@ record QemuVm(VmMonitor monitor) implements Vm {
     @Override
     public void quit() throws TorporException {
         Guest.quit(monitor.qmp());
+    }
+
+    @Override
+    public void pressPowerButton() throws TorporException {
+        Guest.pressPowerButton(monitor.qmp());
     }
 
     @Override

@@ -106,6 +106,13 @@ final class SnapshotStatuses {
         return own;
     }
 
+    /** The VM is shut down, or not (yet), for a reason. */
+    static VMSnapshotStatus shutDown(VMSnapshot seen, boolean done, String reason, String message, Instant now) {
+        VMSnapshotStatus own = ours(seen);
+        put(own, seen, ConditionType.SHUT_DOWN, done, reason, message, now);
+        return own;
+    }
+
     private static void put(
             VMSnapshotStatus own,
             VMSnapshot seen,
@@ -138,6 +145,7 @@ final class SnapshotStatuses {
         List<Condition> conditions = new ArrayList<>();
         keep(before(seen), ConditionType.SAVED).ifPresent(conditions::add);
         keep(before(seen), ConditionType.IMAGE_AVAILABLE).ifPresent(conditions::add);
+        keep(before(seen), ConditionType.SHUT_DOWN).ifPresent(conditions::add);
         own.setConditions(conditions);
         return own;
     }

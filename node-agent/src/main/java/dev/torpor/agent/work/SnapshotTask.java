@@ -41,6 +41,7 @@ final class SnapshotTask {
     private final SaveWishes wishes;
     private final StoreNews news;
     private final Source source;
+    private final Shutdowns shutdowns;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, Long> pausedAt = new ConcurrentHashMap<>();
@@ -51,6 +52,7 @@ final class SnapshotTask {
         this.wishes = wishes;
         this.news = news;
         this.source = new Source(node);
+        this.shutdowns = new Shutdowns(node);
     }
 
     Next look(WorkItem.Snapshot item) {
@@ -96,7 +98,7 @@ final class SnapshotTask {
     }
 
     private SaveDecision.Facts observe(SnapshotView snapshot) throws TorporException {
-        boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
+        boolean here = isHere(snapshot);
         Optional<ImageRecord> record = here ? node.store().record(snapshot.image()) : Optional.empty();
         VmRecord vm = withoutDeadRestore(snapshot);
         boolean waits =
@@ -131,7 +133,7 @@ final class SnapshotTask {
     private Next act(WorkItem.Snapshot item, SnapshotView snapshot, SaveDecision decision) throws TorporException {
         LOG.debug("VMSnapshot {}: {}", snapshot.name(), decision.getClass().getSimpleName());
         return switch (decision) {
-            case SaveDecision.Rest _ -> Next.onChange();
+            case SaveDecision.Rest _ -> isHere(snapshot) && snapshot.failed() ? shutDown(snapshot) : Next.onChange();
             case SaveDecision.Save _ -> save(item, snapshot);
             case SaveDecision.Undo _ -> undo(snapshot);
             case SaveDecision.Mirror(ImageState state) -> mirror(snapshot, state);
@@ -327,7 +329,10 @@ final class SnapshotTask {
     }
 
     private Next letGo(SnapshotView snapshot) throws TorporException {
-        boolean here = snapshot.storeID().equals(Optional.of(node.store().storeID()));
+        boolean here = isHere(snapshot);
+        if (here) {
+            shutdowns.release(snapshot);
+        }
         if (here && snapshot.mode() == ImageMode.MANAGED_SAVE) {
             // Given up on purpose: from now on it keeps its VM from booting no more, even if the file is kept.
             Optional<ImageState> state = node.store().state(snapshot.image());
@@ -349,6 +354,19 @@ final class SnapshotTask {
         troubles.remove(snapshot.image().uid());
         pausedAt.remove(snapshot.image().uid());
         return Next.onChange();
+    }
+
+    private boolean isHere(SnapshotView snapshot) {
+        return snapshot.storeID().equals(Optional.of(node.store().storeID()));
+    }
+
+    private Next shutDown(SnapshotView snapshot) throws TorporException {
+        Shutdowns.Step step = shutdowns.look(snapshot);
+        if (step.say().isEmpty()) {
+            return step.next();
+        }
+        Next said = say(snapshot, step.say().get());
+        return said instanceof Next.OnChange ? step.next() : said;
     }
 
     private DeletionPolicy policy(SnapshotView snapshot) {

@@ -24,6 +24,9 @@ interface Vm extends AutoCloseable {
         /** Tells whether a pod's launcher says that it has read all of the image ahead; the pod may say what it likes. */
         boolean saysAllIsRead(String podUID);
 
+        /** Tells whether a pod's launcher waits to be told how to start: no QEMU runs in its container then. */
+        boolean isAsking(String podUID);
+
         /** Tells whether that very process still is there. */
         boolean isAlive(ProcessIdentity process) throws IOException;
     }
@@ -44,6 +47,8 @@ interface Vm extends AutoCloseable {
     void resume() throws TorporException;
 
     void quit() throws TorporException;
+
+    void pressPowerButton() throws TorporException;
 
     void announce() throws TorporException;
 

@@ -33,6 +33,11 @@ final class FakeVms implements Vm.Vms {
     /** How many more connections are not answered in time. */
     final AtomicInteger deaf = new AtomicInteger();
 
+    final AtomicInteger presses = new AtomicInteger();
+
+    /** Whether a launcher waits in the pod, instead of a QEMU. */
+    volatile boolean asking;
+
     volatile boolean running = true;
     volatile boolean hurried;
     /** Whether QEMU gets done once it is asked to hurry or to give up. */
@@ -53,11 +58,21 @@ final class FakeVms implements Vm.Vms {
     }
 
     @Override
+    public boolean isAsking(String podUID) {
+        return asking;
+    }
+
+    @Override
     public boolean isAlive(ProcessIdentity process) {
         return true;
     }
 
     private final class FakeVm implements Vm {
+        @Override
+        public void pressPowerButton() {
+            presses.incrementAndGet();
+        }
+
         @Override
         public ProcessIdentity process() {
             return PROCESS;
