@@ -101,6 +101,22 @@ class UserRightsIT {
     }
 
     @Test
+    void whoMayNotStopVmsHasNoneShutDownEither() {
+        bind("edit");
+        awaitCan("patch", "vmsnapshots");
+        String[] annotate = {"annotate", "vmsnap", "saved", "-n", namespace, "torpor.dev/shut-down=p/1"};
+
+        assertThat(jane.tryRun(annotate))
+                .satisfies(refusedWith("jane may not stop VMs in namespace %s: ask for the role".formatted(namespace)));
+        assertThat(jane.tryRun("annotate", "vmsnap", "saved", "-n", namespace, "mine=yes"))
+                .satisfies(UserRightsIT::accepted);
+
+        bind("torpor-vm-stop");
+        awaitCan("stop", "vmsnapshots");
+        assertThat(jane.tryRun(annotate)).satisfies(UserRightsIT::accepted);
+    }
+
+    @Test
     void vmStopInOneNamespaceIsNoneInAnother() {
         bind("torpor-vm-stop");
         awaitCan("stop", "vmsnapshots");

@@ -236,6 +236,19 @@ final class StandInCluster implements AutoCloseable {
         return pod;
     }
 
+    /** Makes a VM's pod with this grace period, and waits until its guest has ticked. Only where the webhook is. */
+    StandInPod startVm(String name, long graceSeconds, String... more) throws IOException {
+        client.resource(new PodBuilder(vmPod(name, List.of("qemu-system-x86_64"), arguments(160, 8, more)))
+                        .editSpec()
+                        .withTerminationGracePeriodSeconds(graceSeconds)
+                        .endSpec()
+                        .build())
+                .create();
+        StandInPod pod = pod(name);
+        pod.awaitTick(tick -> tick.number() >= 2);
+        return pod;
+    }
+
     /** Makes a VM's pod that sees the images of its VM, as the webhook would, and waits until its guest has ticked. */
     StandInPod startVmWithImages(String name, int memoryMiB, int fillMiB, String... more) throws IOException {
         Pod pod = vmPod(

@@ -23,10 +23,12 @@ import io.fabric8.kubernetes.client.dsl.base.PatchContext;
 import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.net.HttpURLConnection;
 import java.time.InstantSource;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -81,23 +83,36 @@ final class DrainSaves {
 
     /** Has a save end whose drain is over. Without effect on one that is saved by then. */
     void cancel(VMSnapshot save) {
-        // The UID goes along: a name may be another object's by now, and the agent writes status too often for a
-        // version.
-        String patch = client.getKubernetesSerialization()
-                .asJson(Map.of(
-                        "metadata",
-                        Map.of(
-                                "uid",
-                                save.getMetadata().getUid(),
-                                "annotations",
-                                Map.of(Torpor.CANCELLED_BY_ANNOTATION, Torpor.CREATED_BY_DRAIN)),
-                        "spec",
-                        Map.of("cancel", true)));
+        patch(
+                save,
+                Map.of(Torpor.CANCELLED_BY_ANNOTATION, Torpor.CREATED_BY_DRAIN),
+                Map.of("spec", Map.of("cancel", true)));
+    }
+
+    /** Has the node's agent shut down a VM whose save failed. */
+    void askShutdown(VMSnapshot failed, Pod pod) {
+        String value = pod.getMetadata().getUid() + "/" + ShutdownProgress.graceSeconds(pod);
+        patch(failed, Map.of(Torpor.SHUT_DOWN_ANNOTATION, value), Map.of());
+    }
+
+    /** Has the node's agent let a VM be that it was to shut down. */
+    void recallShutdown(VMSnapshot failed) {
+        Map<String, @Nullable String> none = new HashMap<>();
+        none.put(Torpor.SHUT_DOWN_ANNOTATION, null);
+        patch(failed, none, Map.of());
+    }
+
+    // The UID goes along: a name may be another object's by now, and the agent writes status too often for a version.
+    private void patch(VMSnapshot save, Map<String, @Nullable String> annotations, Map<String, Object> more) {
+        Map<String, Object> patch = new HashMap<>(more);
+        patch.put("metadata", Map.of("uid", save.getMetadata().getUid(), "annotations", annotations));
         try {
             client.resources(VMSnapshot.class)
                     .inNamespace(save.getMetadata().getNamespace())
                     .withName(save.getMetadata().getName())
-                    .patch(PatchContext.of(PatchType.JSON_MERGE), patch);
+                    .patch(
+                            PatchContext.of(PatchType.JSON_MERGE),
+                            client.getKubernetesSerialization().asJson(patch));
         } catch (KubernetesClientException e) {
             if (e.getCode() != HttpURLConnection.HTTP_NOT_FOUND && e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
                 throw e;

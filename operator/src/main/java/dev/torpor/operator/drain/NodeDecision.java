@@ -3,6 +3,7 @@ package dev.torpor.operator.drain;
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.vm.NodeLeave;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -42,6 +43,14 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
                                 .formatted(
                                         node.getMetadata().getName(),
                                         save.getSpec().vmName()))));
+        saves.stream()
+                .filter(save -> causeOf(save).isOver(node) && ShutdownProgress.isAsked(save))
+                .forEach(save -> actions.add(new NodeAction.Recall(
+                        save,
+                        "The drain of node %s is over: VM %s is not to be shut down any more."
+                                .formatted(
+                                        node.getMetadata().getName(),
+                                        save.getSpec().vmName()))));
         Optional<String> maintenance = NodeLeave.maintenance(node);
         Optional<Duration> lookAgain = Optional.empty();
         for (Vm vm : shortestFirst(vms)) {
@@ -66,7 +75,16 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
                 }
                 case SaveStep.LetGo(VMSnapshot failed, String _) -> {
                     if (!causeOf(failed).isOver(node)) {
-                        actions.add(new NodeAction.Delete(vm.pod(), words(vm).of(vm.step())));
+                        actions.add(new NodeAction.Delete(
+                                vm.pod(),
+                                ShutdownProgress.isDone(failed) ? EventReason.ShutDown : EventReason.MemoryLost,
+                                words(vm).of(vm.step())));
+                    }
+                }
+                case SaveStep.ShutDown(VMSnapshot failed, String _, boolean asked) -> {
+                    if (!asked && !causeOf(failed).isOver(node)) {
+                        actions.add(new NodeAction.ShutDown(
+                                vm.pod(), failed, words(vm).of(vm.step())));
                     }
                 }
                 case SaveStep.UnderWay _, SaveStep.OtherUnderWay _, SaveStep.Saved _ -> {}

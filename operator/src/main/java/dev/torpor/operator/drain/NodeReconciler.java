@@ -114,8 +114,16 @@ public final class NodeReconciler implements Reconciler<Node> {
                     tell(save, EventReason.DrainEnded, message);
                 }
                 case NodeAction.Report(Pod pod, String message) -> tell(pod, EventReason.DrainBlocked, message);
-                case NodeAction.Delete(Pod pod, String message) -> {
-                    tell(pod, EventReason.MemoryLost, message);
+                case NodeAction.ShutDown(Pod pod, VMSnapshot failed, String message) -> {
+                    tell(pod, EventReason.ShuttingDown, message);
+                    saves.askShutdown(failed, pod);
+                }
+                case NodeAction.Recall(VMSnapshot failed, String message) -> {
+                    saves.recallShutdown(failed);
+                    tell(failed, EventReason.DrainEnded, message);
+                }
+                case NodeAction.Delete(Pod pod, EventReason reason, String message) -> {
+                    tell(pod, reason, message);
                     pods.delete(pod.getMetadata().getNamespace(), VmPods.nameOf(pod));
                 }
             }

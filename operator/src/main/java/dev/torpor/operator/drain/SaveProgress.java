@@ -27,7 +27,7 @@ final class SaveProgress {
     static final Duration BACK_OFF_FIRST = Duration.ofSeconds(30);
 
     static final Duration BACK_OFF_LAST = Duration.ofMinutes(10);
-    /** So many tries fail for passing reasons before a class that says Delete is heeded. */
+    /** So many tries fail for passing reasons before a class that says Delete or Shutdown is heeded. */
     static final int TRIES_BEFORE_DELETE = 3;
 
     private static final Set<SnapshotPhase> ENDED = Set.of(SnapshotPhase.Failed, SnapshotPhase.Cancelled);
@@ -73,8 +73,17 @@ final class SaveProgress {
         boolean passes = mayPass(last);
         if (!passes || ours.size() >= TRIES_BEFORE_DELETE) {
             // Somebody who cancels wants the VM to live.
-            if (!isCancelled(last) && policy.apply(last) == OnSaveFailure.Delete) {
-                return new SaveStep.LetGo(last, why);
+            OnSaveFailure wanted = isCancelled(last) ? OnSaveFailure.Block : policy.apply(last);
+            switch (wanted) {
+                case Delete -> {
+                    return new SaveStep.LetGo(last, why);
+                }
+                case Shutdown -> {
+                    return ShutdownProgress.of(last, why);
+                }
+                case Block -> {
+                    // below
+                }
             }
         }
         if (!passes) {

@@ -29,6 +29,13 @@ sealed interface SaveStep {
     /** The save failed, and trying again does not help: a person has to act. */
     record Blocked(VMSnapshot failed, String why) implements SaveStep {}
 
-    /** The save failed, and the class says that the VM goes all the same. */
+    /**
+     * The save failed, and the class says that the VM is shut down.
+     *
+     * @param asked whether the node's agent was asked to
+     */
+    record ShutDown(VMSnapshot failed, String why, boolean asked) implements SaveStep {}
+
+    /** The save failed, and the class says that the VM goes all the same; or it was shut down, and its pod goes. */
     record LetGo(VMSnapshot failed, String why) implements SaveStep {}
 }

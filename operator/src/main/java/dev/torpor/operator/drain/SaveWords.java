@@ -57,6 +57,13 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
                         .formatted(vm, in.toSeconds() + 1, why);
             case SaveStep.Blocked(VMSnapshot failed, String why) ->
                 "torpor: blocked: VM %s cannot be saved, and runs on: %s %s".formatted(vm, why, whatToDo(failed));
+            case SaveStep.ShutDown(VMSnapshot _, String why, boolean _) ->
+                "torpor: VM %s cannot be saved, and its class says onSaveFailure: Shutdown: its guest is asked to shut down. It was %s"
+                        .formatted(vm, why);
+            case SaveStep.LetGo(VMSnapshot failed, String why)
+            when ShutdownProgress.isDone(failed) ->
+                "torpor: VM %s could not be saved and was shut down; its pod %s is being deleted. It was %s"
+                        .formatted(vm, podName, why);
             case SaveStep.LetGo(VMSnapshot _, String why) ->
                 "torpor: VM %s cannot be saved, and its class says onSaveFailure: Delete: pod %s is being deleted, its memory is lost. It was %s"
                         .formatted(vm, podName, why);

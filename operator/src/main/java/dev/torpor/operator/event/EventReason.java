@@ -53,6 +53,10 @@ public enum EventReason {
     DrainBlocked(Type.Warning),
     /** The VM could not be saved and goes all the same, as its class says. */
     MemoryLost(Type.Warning),
+    /** The VM could not be saved; its guest is asked to shut down, as its class says. */
+    ShuttingDown(Type.Warning),
+    /** The VM could not be saved and was shut down; its pod is deleted. */
+    ShutDown(Type.Normal),
     /** A PodDisruptionBudget gets in the way of the one that holds VMs. */
     SecondBudget(Type.Warning);
 

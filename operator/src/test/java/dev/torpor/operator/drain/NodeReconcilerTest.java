@@ -2,6 +2,8 @@ package dev.torpor.operator.drain;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.OnSaveFailure;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -10,6 +12,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.TestCluster;
+import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
@@ -21,9 +24,11 @@ import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -259,14 +264,107 @@ class NodeReconcilerTest {
         create(Drained.ofPod(Drained.failed(Drained.save(1), "MigrationBlocked"), podUid("web-0")));
     }
 
+    @Test
+    void whereTheClassSaysShutdownTheAgentIsAskedAndThePodGoesWhenQemuHasEnded() {
+        failedForGood();
+        classThatSays(OnSaveFailure.Shutdown);
+        step();
+        step();
+        assertThat(wish()).isEqualTo(podUid("web-0") + "/30");
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+        assertThat(events("web-0")).singleElement().satisfies(event -> {
+            assertThat(event.getReason()).isEqualTo("ShuttingDown");
+            assertThat(event.getMessage())
+                    .contains("onSaveFailure: Shutdown: its guest is asked to shut down", "MigrationBlocked");
+        });
+
+        said(false, "Asked", "the guest was asked");
+        step();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+
+        said(true, "Ended", "QEMU has ended");
+        step();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNull();
+        assertThat(events("web-0")).extracting(Event::getReason).containsExactlyInAnyOrder("ShuttingDown", "ShutDown");
+    }
+
+    @Test
+    void aGuestThatDoesNotShutDownInTimeBlocksAndIsNotKilled() {
+        failedForGood();
+        classThatSays(OnSaveFailure.Shutdown);
+        step();
+        said(false, "TimedOut", "the guest did not shut down within 30 s, and runs on");
+        step();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+        assertThat(events("web-0"))
+                .filteredOn(event -> event.getReason().equals("DrainBlocked"))
+                .singleElement()
+                .satisfies(event -> assertThat(event.getMessage())
+                        .contains("It was to be shut down: the guest did not shut down within 30 s, and runs on."));
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {false, true})
+    void anUncordonCallsTheAgentBackAlsoWhenTheGuestHasShutDown(boolean done) {
+        failedForGood();
+        classThatSays(OnSaveFailure.Shutdown);
+        step();
+        said(done, done ? "Ended" : "Asked", "");
+        node(Drained.node());
+        step();
+        assertThat(wish()).isNull();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+        step();
+        assertThat(wish()).isNull();
+    }
+
+    @Test
+    void aSaveThatNoAgentGotIsNoReasonToAskOne() {
+        createPod("web-0", Drained.POD_UID, "web", "1Gi");
+        node(Drained.cordoned());
+        VMSnapshot unbound = Drained.ofPod(Drained.failed(Drained.save(1), "NoLauncher"), podUid("web-0"));
+        unbound.getStatus().setNodeName(null);
+        create(unbound);
+        classThatSays(OnSaveFailure.Shutdown);
+        step();
+        assertThat(wish()).isNull();
+        assertThat(events("web-0")).singleElement().satisfies(event -> assertThat(event.getReason())
+                .isEqualTo("DrainBlocked"));
+    }
+
+    private @Nullable String wish() {
+        return saves().getFirst().getMetadata().getAnnotations().get(Torpor.SHUT_DOWN_ANNOTATION);
+    }
+
+    private void said(boolean done, String reason, String message) {
+        client.resource(saves().getFirst()).edit(save -> {
+            List<Condition> conditions = new ArrayList<>(save.getStatus().getConditions());
+            conditions.removeIf(each -> each.getType().equals(ConditionType.SHUT_DOWN));
+            conditions.add(Conditions.next(
+                    null,
+                    ConditionType.SHUT_DOWN,
+                    done,
+                    reason,
+                    message,
+                    1L,
+                    cluster.clock().instant()));
+            save.getStatus().setConditions(conditions);
+            return save;
+        });
+    }
+
     private void deletingClass() {
+        classThatSays(OnSaveFailure.Delete);
+    }
+
+    private void classThatSays(OnSaveFailure policy) {
         VMSnapshotClass deleting = new VMSnapshotClass();
         deleting.setMetadata(new ObjectMetaBuilder()
                 .withName("fast")
                 .withCreationTimestamp("2026-01-01T00:00:00Z")
                 .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
                 .build());
-        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, OnSaveFailure.Delete, null));
+        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, policy, null));
         client.resource(deleting).create();
     }
 
