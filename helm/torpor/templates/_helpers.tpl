@@ -60,6 +60,14 @@ readinessProbe:
   failureThreshold: 2
 {{- end }}
 
+{{/*
+Whether agents say of VM pods when their guest runs. Not without the policies: RBAC alone would let each of them write any
+status of any pod.
+*/}}
+{{- define "torpor.readiness" -}}
+{{- if and .Values.webhook.enabled .Values.webhook.readinessGate .Values.admissionPolicies.enabled }}true{{ end }}
+{{- end }}
+
 {{/* Metadata of both webhook configurations. */}}
 {{- define "torpor.webhook.metadata" -}}
 name: torpor

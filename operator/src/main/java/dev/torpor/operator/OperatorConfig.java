@@ -39,6 +39,8 @@ record OperatorConfig(
               --launcher-image IMAGE image of the init container that VM pods get; needed with a webhook
               --image-folder DIR     folder of the images in the agents' stores (STORE/images); VM pods get their own part
                                      of it to read where their namespace allows that. None by default
+              --readiness-gate BOOL  whether VM pods are ready only while their guest runs; the nodes' agents must be
+                                     allowed to say so (pods/status). False by default
             operator prepare-uninstall [--force]: remove the webhooks, unless VMs wait in images.
             The cluster is the one of KUBECONFIG, or the one that the process runs in. Logs: TORPOR_LOG_FORMAT
             (text, json), TORPOR_LOG_LEVEL (error, warn, info, debug).""".formatted(Torpor.SYSTEM_NAMESPACE, WebhookOptions.DEFAULT_SERVICE);

@@ -17,7 +17,9 @@ final class WebhookArguments {
     private static final String LAUNCHER = "--launcher-image";
     private static final String IMAGES = "--image-folder";
 
-    static final Set<String> NAMES = Set.of(PORT, SERVICE, CERTIFICATES, LAUNCHER, IMAGES);
+    private static final String GATE = "--readiness-gate";
+
+    static final Set<String> NAMES = Set.of(PORT, SERVICE, CERTIFICATES, LAUNCHER, IMAGES, GATE);
 
     private static final Pattern SERVICE_NAME = Pattern.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?");
     private static final int PORT_MAX = 65535;
@@ -42,6 +44,10 @@ final class WebhookArguments {
             problems.add("%s '%s' is not an absolute path without . and .. and a slash at its end"
                     .formatted(IMAGES, images.get()));
         }
+        String gate = values.getOrDefault(GATE, "false");
+        if (!gate.equals("true") && !gate.equals("false")) {
+            problems.add("%s '%s' is neither true nor false".formatted(GATE, gate));
+        }
         if (port == 0) {
             return Optional.empty();
         }
@@ -50,8 +56,8 @@ final class WebhookArguments {
             problems.add("%s is needed with %s".formatted(LAUNCHER, PORT));
             return Optional.empty();
         }
-        return Optional.of(
-                new WebhookOptions(port, service, filled(CERTIFICATES).map(Path::of), launcher.get(), images));
+        return Optional.of(new WebhookOptions(
+                port, service, filled(CERTIFICATES).map(Path::of), launcher.get(), images, gate.equals("true")));
     }
 
     private int port(List<String> problems) {

@@ -46,12 +46,18 @@ class OperatorConfigTest {
                                         "--launcher-image", "launcher:1",
                                         "--webhook-service", "hook",
                                         "--webhook-cert-dir", "/certs",
-                                        "--image-folder", "/var/lib/torpor"),
+                                        "--image-folder", "/var/lib/torpor",
+                                        "--readiness-gate", "true"),
                                 Map.of(),
                                 7)
                         .webhook())
                 .contains(new WebhookOptions(
-                        9443, "hook", Optional.of(Path.of("/certs")), "launcher:1", Optional.of("/var/lib/torpor")));
+                        9443,
+                        "hook",
+                        Optional.of(Path.of("/certs")),
+                        "launcher:1",
+                        Optional.of("/var/lib/torpor"),
+                        true));
         assertThat(OperatorConfig.parse(
                                 List.of(
                                         "--webhook-port",
@@ -63,7 +69,8 @@ class OperatorConfigTest {
                                 Map.of(),
                                 7)
                         .webhook())
-                .contains(new WebhookOptions(9443, "torpor-webhook", Optional.empty(), "launcher:1", Optional.empty()));
+                .contains(new WebhookOptions(
+                        9443, "torpor-webhook", Optional.empty(), "launcher:1", Optional.empty(), false));
     }
 
     @Test
@@ -76,6 +83,8 @@ class OperatorConfigTest {
                                 "Hook.",
                                 "--image-folder",
                                 "/var/../etc",
+                                "--readiness-gate",
+                                "maybe",
                                 "--webhook-cert-dir"),
                         Map.of(),
                         7))
@@ -84,6 +93,7 @@ class OperatorConfigTest {
                         "--webhook-cert-dir lacks its value",
                         "'Hook.' is not the name of a Service",
                         "--image-folder '/var/../etc' is not an absolute path without . and .. and a slash at its end",
+                        "--readiness-gate 'maybe' is neither true nor false",
                         "--launcher-image is needed with --webhook-port"));
         assertThatThrownBy(() -> OperatorConfig.parse(List.of("--webhook-port", "70000"), Map.of(), 7))
                 .hasMessage("--webhook-port '70000' is not a port: 0 (no webhook) to 65535");

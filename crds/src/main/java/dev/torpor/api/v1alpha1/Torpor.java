@@ -19,6 +19,12 @@ public final class Torpor {
     public static final String SAVED_GATE = "torpor.dev/saved";
 
     /**
+     * Readiness gate of a VM's pod, and type of the condition that answers it, which the node's agent writes: True while
+     * the guest's vCPUs run.
+     */
+    public static final String GUEST_RUNNING = "torpor.dev/guest-running";
+
+    /**
      * Annotation of a managed VMSnapshot whose image waits: it may be deleted, and the VM's memory with it. Any value but
      * {@code "false"}.
      */

@@ -146,6 +146,7 @@ public final class StandInNode implements AutoCloseable {
         }
         StandInPod running =
                 pods.computeIfAbsent(pod.getMetadata().getUid(), uid -> StandInPod.start(client, root, pod));
+        running.seen(pod);
         if (pod.getMetadata().getDeletionTimestamp() != null) {
             running.terminate(pod.getMetadata().getDeletionGracePeriodSeconds());
         }

@@ -307,6 +307,42 @@ public final class StandInPod implements AutoCloseable {
         return mounts;
     }
 
+    /** As the kubelet does: a pod is ready when its container is and all its readiness gates are answered with True. */
+    void seen(Pod now) {
+        boolean ready = process.filter(child -> child.process().isAlive()).isPresent() && gatesHold(now);
+        boolean said = now.getStatus() != null
+                && now.getStatus().getConditions().stream()
+                        .anyMatch(c ->
+                                c.getType().equals("Ready") && c.getStatus().equals("True"));
+        if (now.getSpec().getReadinessGates().isEmpty() || ready == said) {
+            return;
+        }
+        try {
+            Conflicts.retried(() -> client.pods()
+                    .inNamespace(pod.getMetadata().getNamespace())
+                    .withName(pod.getMetadata().getName())
+                    .editStatus(latest -> new PodBuilder(latest)
+                            .editOrNewStatus()
+                            .removeMatchingFromConditions(c -> c.getType().equals("Ready"))
+                            .addNewCondition()
+                            .withType("Ready")
+                            .withStatus(ready && gatesHold(latest) ? "True" : "False")
+                            .endCondition()
+                            .endStatus()
+                            .build()));
+        } catch (KubernetesClientException e) {
+            System.err.println("stand-in pod " + this + ": readiness not written: " + e.getMessage());
+        }
+    }
+
+    private static boolean gatesHold(Pod pod) {
+        return pod.getSpec().getReadinessGates().stream()
+                .allMatch(gate -> pod.getStatus() != null
+                        && pod.getStatus().getConditions().stream()
+                                .anyMatch(c -> c.getType().equals(gate.getConditionType())
+                                        && c.getStatus().equals("True")));
+    }
+
     private void report(String containerId, boolean running) {
         var status = new ContainerStatusBuilder()
                 .withName(pod.getSpec().getContainers().getFirst().getName())
@@ -342,7 +378,7 @@ public final class StandInPod implements AutoCloseable {
                             .removeMatchingFromConditions(c -> c.getType().equals("Ready"))
                             .addNewCondition()
                             .withType("Ready")
-                            .withStatus(running ? "True" : "False")
+                            .withStatus(running && gatesHold(now) ? "True" : "False")
                             .endCondition()
                             .endStatus()
                             .build()));

@@ -98,7 +98,7 @@ class ChartIT {
     void theApiServerFindsNoFaultInThePolicies(InstalledChart chart) {
         List<ValidatingAdmissionPolicy> policies = chart.policies();
 
-        assertThat(policies).hasSize(15).allSatisfy(policy -> assertThat(
+        assertThat(policies).hasSize(16).allSatisfy(policy -> assertThat(
                         policy.getStatus().getTypeChecking() == null
                                 ? List.of()
                                 : policy.getStatus().getTypeChecking().getExpressionWarnings())

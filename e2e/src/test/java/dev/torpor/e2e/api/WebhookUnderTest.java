@@ -56,7 +56,8 @@ public final class WebhookUnderTest implements AutoCloseable {
                         WebhookOptions.DEFAULT_SERVICE,
                         Optional.empty(),
                         "torpor-launcher:local",
-                        Optional.of("/var/lib/torpor")),
+                        Optional.of("/var/lib/torpor"),
+                        true),
                 clock,
                 answer -> {});
         webhook.start();

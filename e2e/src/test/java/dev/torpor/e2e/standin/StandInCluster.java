@@ -291,6 +291,21 @@ final class StandInCluster implements AutoCloseable {
         return started;
     }
 
+    /** Makes a VM's pod with the readiness gate, as the webhook would, and waits until its guest has ticked. */
+    StandInPod startVmWithGate(String name, int memoryMiB, String... more) throws IOException {
+        Pod pod = vmPod(
+                name, List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments(memoryMiB, 0, more));
+        client.resource(new PodBuilder(pod)
+                        .editSpec()
+                        .addNewReadinessGate(Torpor.GUEST_RUNNING)
+                        .endSpec()
+                        .build())
+                .create();
+        StandInPod started = pod(name);
+        started.awaitTick(tick -> tick.number() >= 2);
+        return started;
+    }
+
     /** Returns a VM's pod with the hook that the webhook would add. */
     Pod withHook(String name, int memoryMiB, int fillMiB, Optional<OnTermination> policy) {
         Pod pod = vmPod(

@@ -87,11 +87,13 @@ final class Agent implements AutoCloseable {
         String vm = pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
         if (vm != null) {
             pods.put(pod.getMetadata().getUid(), new VmName(pod.getMetadata().getNamespace(), vm));
+            node.readiness().seen(pod);
         }
     }
 
     void gone(Pod pod) {
         pods.remove(pod.getMetadata().getUid());
+        node.readiness().gone(pod.getMetadata().getUid());
     }
 
     /** A pod that the journal remembers; what an informer says of it counts more. */
@@ -109,7 +111,7 @@ final class Agent implements AutoCloseable {
         }
     }
 
-    /** Looks for launchers that ask. */
+    /** Looks for launchers that ask, and for guests that are to be looked at. */
     void scan() {
         if (ending.get()) {
             return;
@@ -122,6 +124,12 @@ final class Agent implements AutoCloseable {
                 }
             }
         });
+        for (String uid : node.readiness().due()) {
+            VmName vm = pods.get(uid);
+            if (vm != null) {
+                workers.submit(vm, new WorkItem.Guest(vm, uid));
+            }
+        }
     }
 
     /** Has an object looked at again. */
@@ -196,10 +204,14 @@ final class Agent implements AutoCloseable {
                 new ObjectRef("VMSnapshot", namespace, name, Optional.empty());
             case WorkItem.Restore(String namespace, String name) ->
                 new ObjectRef("VMRestore", namespace, name, Optional.empty());
-            case WorkItem.Pod pod -> new ObjectRef("VM", vm.namespace(), vm.name(), Optional.of(pod.podUID()));
-            case WorkItem.UnfinishedSave save ->
-                new ObjectRef("VM", vm.namespace(), vm.name(), Optional.of(save.podUID()));
+            case WorkItem.Pod pod -> vm(vm, pod.podUID());
+            case WorkItem.UnfinishedSave save -> vm(vm, save.podUID());
+            case WorkItem.Guest guest -> vm(vm, guest.podUID());
         };
+    }
+
+    private static ObjectRef vm(VmName vm, String podUID) {
+        return new ObjectRef("VM", vm.namespace(), vm.name(), Optional.of(podUID));
     }
 
     private Next look(VmName vm, WorkItem item) {
@@ -216,6 +228,7 @@ final class Agent implements AutoCloseable {
                 }
                 case WorkItem.UnfinishedSave save ->
                     terminations.undone(new WorkItem.Pod(save.vm(), save.podUID())) ? Next.onChange() : Next.backOff();
+                case WorkItem.Guest guest -> node.readiness().look(guest.podUID());
             };
         } catch (TorporException e) {
             LOG.warn("{} of VM {}: {}: {}", item, vm, e.reason(), e.getMessage());

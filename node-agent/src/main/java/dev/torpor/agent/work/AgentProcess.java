@@ -110,16 +110,18 @@ public final class AgentProcess {
         PrometheusMeterRegistry registry = Registries.create();
         AgentMetrics metrics = new AgentMetrics(registry);
         AtomicReference<Consumer<WorkItem>> wake = new AtomicReference<>(item -> {});
+        QemuVm.OfNode vms = new QemuVm.OfNode(pods);
         Node node = new Node(
                 store,
                 journal,
-                new QemuVm.OfNode(pods),
+                vms,
                 cluster,
                 new ApplyStatusWriter(client),
                 clock,
                 timer,
                 new SaveTurns(config.savesAtOnceMax()),
                 new UnderWay(),
+                new GuestReadiness(vms, cluster, clock),
                 metrics,
                 hook,
                 item -> wake.get().accept(item));

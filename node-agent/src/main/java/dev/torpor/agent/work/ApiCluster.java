@@ -23,6 +23,7 @@ import io.fabric8.kubernetes.client.dsl.base.PatchType;
 import java.net.HttpURLConnection;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -163,6 +164,41 @@ final class ApiCluster implements Cluster {
         }
         String phase = pod.getStatus() == null ? null : pod.getStatus().getPhase();
         return !"Succeeded".equals(phase) && !"Failed".equals(phase);
+    }
+
+    @Override
+    public void tellGuest(String namespace, String name, String podUID, GuestState state, Optional<Instant> changedAt) {
+        Map<String, String> condition = new HashMap<>(Map.of(
+                "type",
+                Torpor.GUEST_RUNNING,
+                "status",
+                state.running() ? "True" : "False",
+                "reason",
+                state.reason(),
+                "message",
+                state.message()));
+        changedAt.ifPresent(time -> condition.put("lastTransitionTime", Conditions.time(time)));
+        // Strategic, as conditions are merged by their type then: those of the kubelet stay as they are.
+        String patch = client.getKubernetesSerialization()
+                .asJson(Map.of(
+                        "metadata", Map.of("uid", podUID),
+                        "status", Map.of("conditions", List.of(condition))));
+        try {
+            client.pods()
+                    .inNamespace(namespace)
+                    .withName(name)
+                    .subresource("status")
+                    .patch(
+                            new PatchContext.Builder()
+                                    .withPatchType(PatchType.STRATEGIC_MERGE)
+                                    .withFieldManager(Torpor.AGENT_MANAGER)
+                                    .build(),
+                            patch);
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != HttpURLConnection.HTTP_NOT_FOUND && e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
+                throw e;
+            }
+        }
     }
 
     @Override

@@ -7,6 +7,7 @@ import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 
@@ -49,6 +50,14 @@ interface Cluster {
 
     /** Tells whether a pod with this name and UID exists and has not ended. */
     boolean podIsLive(String namespace, String name, String uid);
+
+    /**
+     * Says in a pod's condition {@code torpor.dev/guest-running} what its guest does; without effect on a pod that is gone, or
+     * is another by now.
+     *
+     * @param changedAt when the condition turned True or False; empty if only its reason is new
+     */
+    void tellGuest(String namespace, String name, String podUID, GuestState state, Optional<Instant> changedAt);
 
     /** Removes the finalizer for the image, if the object is still as it was seen; false if it has changed. */
     boolean removeFinalizer(VMSnapshot seen);

@@ -21,6 +21,7 @@ import java.util.function.Consumer;
  * @param timer for progress and deadlines; its tasks are short
  * @param saves which saves may go on, a few at the same time
  * @param underWay what was begun, and whether more may be
+ * @param readiness says in pods' status whether their guest runs
  * @param metrics hears of what is counted
  * @param hook hears of each step
  * @param wake has an item looked at, from any thread
@@ -35,6 +36,7 @@ record Node(
         ScheduledExecutorService timer,
         SaveTurns saves,
         UnderWay underWay,
+        GuestReadiness readiness,
         AgentMetrics metrics,
         StepHook hook,
         Consumer<WorkItem> wake) {

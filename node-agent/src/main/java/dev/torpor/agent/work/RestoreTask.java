@@ -195,6 +195,7 @@ final class RestoreTask {
             if (runs) {
                 node.step(Step.RESTORE_CONTINUE, () -> continueGuest(process));
             }
+            node.readiness().changed(process.podUID());
         } else {
             said = new String[] {"Ended", "the guest was given its memory, and its QEMU has ended since"};
         }

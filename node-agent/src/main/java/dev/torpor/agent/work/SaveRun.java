@@ -64,6 +64,7 @@ final class SaveRun {
             PartialImage partial = node.store().create(order.image(), intent);
             node.hook().after(Step.SAVE_RECORD);
             order.recorded();
+            node.readiness().saving(podUID);
             long pausedAt = System.nanoTime();
             node.step(Step.SAVE_PAUSE, vm::pause);
             QemuDirectEngine.requireMigratable(vm.blockedReasons());

@@ -52,6 +52,7 @@ final class Source {
                 if (intent.wasRunning() && !vm.runState().running()) {
                     vm.resume();
                 }
+                node.readiness().changed(source.get().podUID());
             }
         } catch (TorporException e) {
             if (isAlive(source.get())) {

@@ -126,6 +126,9 @@ final class Starts {
             throws IOException, TorporException {
         String id = ask.id();
         StartFacts facts = new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod));
+        if (facts.cluster() instanceof StartFacts.Seen) {
+            node.readiness().starting(pod.podUID());
+        }
         return switch (StartDecision.of(facts)) {
             case StartDecision.Wait(String reason) -> {
                 say(pod, asks, id, reason);

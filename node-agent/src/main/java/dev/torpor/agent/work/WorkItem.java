@@ -15,4 +15,7 @@ sealed interface WorkItem {
 
     /** A save at a pod's termination that an earlier agent did not end. */
     record UnfinishedSave(VmName vm, String podUID) implements WorkItem {}
+
+    /** A pod whose readiness gate asks whether its guest runs. */
+    record Guest(VmName vm, String podUID) implements WorkItem {}
 }

@@ -63,6 +63,7 @@ class AgentEndTest {
                 timer,
                 new SaveTurns(2),
                 new UnderWay(),
+                new GuestReadiness(vms, cluster, Clock.systemUTC()),
                 new AgentMetrics(registry),
                 StepHook.NONE,
                 item -> {});

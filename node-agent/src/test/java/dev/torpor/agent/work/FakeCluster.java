@@ -11,11 +11,22 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import io.fabric8.kubernetes.client.CustomResource;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
 
-/** A cluster with one VMSnapshot, whose status nobody reads. */
-record FakeCluster(VMSnapshot only) implements Cluster, StatusWriter {
+/**
+ * A cluster with one VMSnapshot, whose status nobody reads.
+ *
+ * @param only the VMSnapshot
+ * @param told what it was told of guests: pod, state, and since when
+ */
+record FakeCluster(VMSnapshot only, List<String> told) implements Cluster, StatusWriter {
+    FakeCluster(VMSnapshot only) {
+        this(only, new CopyOnWriteArrayList<>());
+    }
+
     @Override
     public Optional<VMSnapshot> snapshot(String namespace, String name) {
         return Optional.of(only);
@@ -64,6 +75,17 @@ record FakeCluster(VMSnapshot only) implements Cluster, StatusWriter {
     @Override
     public boolean podIsLive(String namespace, String name, String uid) {
         return true;
+    }
+
+    @Override
+    public void tellGuest(String namespace, String name, String podUID, GuestState state, Optional<Instant> changedAt) {
+        told.add("%s/%s %s %s %s"
+                .formatted(
+                        namespace,
+                        name,
+                        podUID,
+                        state,
+                        changedAt.map(Instant::toString).orElse("as before")));
     }
 
     @Override

@@ -20,6 +20,7 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
 
 /** One VM whose QEMU writes for ever, until it is let: what it is told is recorded. */
 final class FakeVms implements Vm.Vms {
@@ -43,8 +44,18 @@ final class FakeVms implements Vm.Vms {
     /** Whether QEMU gets done once it is asked to hurry or to give up. */
     volatile boolean obeys = true;
 
+    /** Why no QEMU answers; null if one does. */
+    volatile @Nullable FailureReason unreachable;
+
+    /** QEMU's word for the guest's state, if it does not run. */
+    volatile String stopped = "paused";
+
     @Override
     public Vm connect(String podUID) throws TorporException {
+        FailureReason why = unreachable;
+        if (why != null) {
+            throw new TorporException(why, "told to be unreachable");
+        }
         connects.incrementAndGet();
         if (writing.getCount() == 0 && deaf.getAndUpdate(n -> Math.max(0, n - 1)) > 0) {
             throw new TorporException(FailureReason.QMPTimeout, "told to be deaf");
@@ -95,7 +106,7 @@ final class FakeVms implements Vm.Vms {
 
         @Override
         public RunState runState() {
-            return new RunState(running ? "running" : "paused", running);
+            return new RunState(running ? "running" : stopped, running);
         }
 
         @Override

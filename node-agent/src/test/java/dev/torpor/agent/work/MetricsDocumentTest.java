@@ -62,6 +62,7 @@ class MetricsDocumentTest {
                     timer,
                     new SaveTurns(2),
                     new UnderWay(),
+                    new GuestReadiness(new FakeVms(), cluster, Clock.systemUTC()),
                     metrics,
                     StepHook.NONE,
                     item -> {});

@@ -9,6 +9,7 @@ import io.fabric8.kubernetes.api.model.Lifecycle;
 import io.fabric8.kubernetes.api.model.LifecycleBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.PodReadinessGate;
 import io.fabric8.kubernetes.api.model.PodSecurityContext;
 import io.fabric8.kubernetes.api.model.PodSpec;
 import io.fabric8.kubernetes.api.model.Quantity;
@@ -86,6 +87,7 @@ final class LauncherInjection {
                         .toList())
                 .withTolerations(tolerations(spec.getTolerations()))
                 .withTerminationGracePeriodSeconds(grace(spec, qemu))
+                .withReadinessGates(readinessGates(request))
                 .endSpec()
                 .build();
     }
@@ -231,6 +233,19 @@ final class LauncherInjection {
             }
         }
         return tolerations;
+    }
+
+    // Gates cannot be changed once a pod exists: one that has ours keeps it, and one that does not never gets it.
+    private List<PodReadinessGate> readinessGates(PodRequest request) {
+        List<PodReadinessGate> gates = new ArrayList<>(request.pod().getSpec().getReadinessGates());
+        boolean wanted = request.before()
+                .map(before -> has(
+                        before.getSpec().getReadinessGates(), PodReadinessGate::getConditionType, Torpor.GUEST_RUNNING))
+                .orElse(settings.readinessGate());
+        if (wanted && !has(gates, PodReadinessGate::getConditionType, Torpor.GUEST_RUNNING)) {
+            gates.add(new PodReadinessGate(Torpor.GUEST_RUNNING));
+        }
+        return gates;
     }
 
     private static <T> boolean has(List<T> list, Function<T, String> name, String wanted) {

@@ -73,7 +73,9 @@ public final class Webhook implements AutoCloseable {
         serve(
                 client,
                 Admission.controllers(
-                        client, namespace, new InjectionSettings(options.launcherImage(), options.imageFolder())),
+                        client,
+                        namespace,
+                        new InjectionSettings(options.launcherImage(), options.imageFolder(), options.readinessGate())),
                 count);
         serve(client, EvictionReview.controllers(client, namespace, clock), count);
     }

@@ -11,9 +11,15 @@ import java.util.Optional;
  * @param certificates folder with tls.crt and tls.key, if somebody else makes them
  * @param launcherImage image of the init container that VM pods get
  * @param imageFolder folder of the agents' image stores on their nodes, if VM pods get their own part of it
+ * @param readinessGate whether VM pods get the readiness gate that agents answer
  */
 public record WebhookOptions(
-        int port, String service, Optional<Path> certificates, String launcherImage, Optional<String> imageFolder) {
+        int port,
+        String service,
+        Optional<Path> certificates,
+        String launcherImage,
+        Optional<String> imageFolder,
+        boolean readinessGate) {
     /** Name of the Service as the chart makes it. */
     public static final String DEFAULT_SERVICE = "torpor-webhook";
 }

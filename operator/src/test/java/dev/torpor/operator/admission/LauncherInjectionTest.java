@@ -8,6 +8,7 @@ import dev.torpor.operator.vm.TestPods;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.PodReadinessGate;
 import io.fabric8.kubernetes.api.model.Toleration;
 import io.fabric8.kubernetes.api.model.TolerationBuilder;
 import io.fabric8.kubernetes.client.utils.Serialization;
@@ -22,9 +23,11 @@ import org.junit.jupiter.api.Test;
 
 class LauncherInjectionTest {
     private static final LauncherInjection PLAIN =
-            new LauncherInjection(new InjectionSettings("torpor-launcher:local", Optional.empty()));
+            new LauncherInjection(new InjectionSettings("torpor-launcher:local", Optional.empty(), false));
     private static final LauncherInjection WITH_IMAGES =
-            new LauncherInjection(new InjectionSettings("launcher", Optional.of("/var/lib/torpor")));
+            new LauncherInjection(new InjectionSettings("launcher", Optional.of("/var/lib/torpor"), false));
+    private static final LauncherInjection WITH_GATE =
+            new LauncherInjection(new InjectionSettings("launcher", Optional.empty(), true));
 
     @Test
     void exampleBecomesWhatTheOtherExampleWritesOut() throws IOException {
@@ -81,6 +84,42 @@ class LauncherInjectionTest {
                 .build();
 
         assertThat(inject(pod)).isSameAs(pod);
+    }
+
+    @Test
+    void podIsReadyOnlyWhileItsGuestRunsBesidesWhatItsAuthorAsksFor() {
+        Pod authors = Requests.vmPod()
+                .editSpec()
+                .addNewReadinessGate("example.com/theirs")
+                .endSpec()
+                .build();
+
+        assertThat(gates(WITH_GATE.inject(Requests.creation(authors), false)))
+                .containsExactly("example.com/theirs", "torpor.dev/guest-running");
+        assertThat(gates(inject(authors))).containsExactly("example.com/theirs");
+        assertThat(gates(WITH_GATE.inject(
+                        Requests.creation(Requests.vmPod()
+                                .editSpec()
+                                .addNewReadinessGate("torpor.dev/guest-running")
+                                .endSpec()
+                                .build()),
+                        false)))
+                .as("once is enough")
+                .containsExactly("torpor.dev/guest-running");
+    }
+
+    @Test
+    void recordedManifestKeepsTheGateOfItsPod() {
+        Pod running = WITH_GATE.inject(Requests.creation(Requests.vmPod().build()), false);
+
+        assertThat(gates(PodManifest.of(running))).containsExactly("torpor.dev/guest-running");
+        assertThat(gates(inject(PodManifest.of(running)))).containsExactly("torpor.dev/guest-running");
+    }
+
+    private static List<String> gates(Pod pod) {
+        return pod.getSpec().getReadinessGates().stream()
+                .map(PodReadinessGate::getConditionType)
+                .toList();
     }
 
     @Test

@@ -56,7 +56,7 @@ class PodAdmissionTest {
 
     @Test
     void manifestThatIsAppliedAgainKeepsTheLauncher() {
-        Pod live = new LauncherInjection(new InjectionSettings("launcher", Optional.empty()))
+        Pod live = new LauncherInjection(new InjectionSettings("launcher", Optional.empty(), false))
                 .inject(Requests.creation(vmPod().build()), false);
         Pod appliedAgain = new PodBuilder(live)
                 .editSpec()
@@ -75,6 +75,32 @@ class PodAdmissionTest {
     }
 
     @Test
+    void manifestThatIsAppliedAgainKeepsTheReadinessGateThatThePodWasMadeWith() {
+        Pod with = new LauncherInjection(new InjectionSettings("launcher", Optional.empty(), true))
+                .inject(Requests.creation(vmPod().build()), false);
+        Pod without = new LauncherInjection(new InjectionSettings("launcher", Optional.empty(), false))
+                .inject(Requests.creation(vmPod().build()), false);
+
+        assertThat(patch(appliedAgain(with, false))).contains("/spec/readinessGates", "torpor.dev/guest-running");
+        assertThat(patch(appliedAgain(without, true))).doesNotContain("readinessGates");
+    }
+
+    private AdmissionResponse appliedAgain(Pod live, boolean gate) {
+        Pod manifest = new PodBuilder(live)
+                .editSpec()
+                .withReadinessGates()
+                .editFirstContainer()
+                .withCommand("qemu-system-x86_64")
+                .endContainer()
+                .endSpec()
+                .build();
+        return new PodMutation(SCOPE, new InjectionSettings("launcher", Optional.empty(), gate), new LiveReads(client))
+                .handle(Requests.request("UPDATE", "vms", manifest)
+                        .withOldObject(live)
+                        .build());
+    }
+
+    @Test
     void podThatNeverHadTheLauncherIsNotGivenItLater() {
         assertUntouched(mutation(Optional.empty())
                 .handle(Requests.request("UPDATE", "vms", vmPod().build())
@@ -84,7 +110,7 @@ class PodAdmissionTest {
 
     @Test
     void podThatNeedsNothingGetsNoPatch() {
-        Pod injected = new LauncherInjection(new InjectionSettings("l", Optional.empty()))
+        Pod injected = new LauncherInjection(new InjectionSettings("l", Optional.empty(), false))
                 .inject(Requests.creation(vmPod().build()), false);
 
         assertThat(mutation(Optional.empty()).handle(Requests.create(injected)).getPatch())
@@ -360,7 +386,7 @@ class PodAdmissionTest {
     }
 
     private PodMutation mutation(Optional<String> images) {
-        return new PodMutation(SCOPE, new InjectionSettings("launcher", images), new LiveReads(client));
+        return new PodMutation(SCOPE, new InjectionSettings("launcher", images, false), new LiveReads(client));
     }
 
     private PodValidation validation() {
