@@ -41,6 +41,9 @@ public enum FailureReason {
     /** {@code source.podUID} names a pod that is not the VM's live one. */
     PodReplaced(Kind.TERMINAL),
 
+    /** A backup tool brought the object back: it is not carried out a second time. */
+    RestoredFromBackup(Kind.TERMINAL),
+
     /** {@code Save} of a pod whose controller would start it again at once. */
     ControllerWouldRecreate(Kind.TERMINAL),
 

@@ -37,6 +37,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "nodeUID",
                     "storeID",
                     "pod",
+                    "podIP",
                     "manifestRevision",
                     "cancelRequested",
                     "consumedBy"),
@@ -56,6 +57,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "startTime",
                     "completionTime",
                     "pausedSeconds",
+                    "quiesced",
                     "failure"),
             Set.of(ConditionType.SAVED, ConditionType.IMAGE_AVAILABLE, ConditionType.SHUT_DOWN));
 
@@ -63,7 +65,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
     public static final StatusOwner<VMRestore, VMRestoreStatus> RESTORE_OPERATOR = new StatusOwner<>(
             VMRestore.class,
             Torpor.OPERATOR_MANAGER,
-            Set.of("observedGeneration", "phase", "nodeName", "snapshotUID", "imageUID", "vmName", "pod"),
+            Set.of("observedGeneration", "phase", "nodeName", "snapshotUID", "imageUID", "vmName", "pod", "podIP", "savedPodIP"),
             Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED));
 
     /** The agent's part of a VMRestore. */
@@ -78,6 +80,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "completionTime",
                     "loadSeconds",
                     "residentSeconds",
+                    "guest",
                     "failure"),
             Set.of(ConditionType.IMAGE_AVAILABLE, ConditionType.RESUMED));
 

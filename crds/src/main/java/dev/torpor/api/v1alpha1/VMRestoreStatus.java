@@ -41,6 +41,13 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription("Pod that runs the VM again.")
     private @Nullable ObjectName pod;
 
+    @JsonPropertyDescription("IP address of that pod, once the VM is back.")
+    private @Nullable String podIP;
+
+    @JsonPropertyDescription(
+            "IP address of the pod that was saved. A guest that uses its pod's address itself still believes in this one.")
+    private @Nullable String savedPodIP;
+
     @JsonPropertyDescription("How far the load is.")
     private @Nullable Progress progress;
 
@@ -62,6 +69,9 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription(
             "Seconds from the start of the load until all memory had been read: as loadSeconds if Eager, later if Lazy.")
     private @Nullable Double residentSeconds;
+
+    @JsonPropertyDescription("What the agent in the guest did, if the VM has a channel to one.")
+    private @Nullable GuestStatus guest;
 
     @JsonPropertyDescription("Why the restore was given up. Set once; the restore is over.")
     private @Nullable FailureStatus failure;
@@ -130,6 +140,22 @@ public final class VMRestoreStatus {
         this.pod = pod;
     }
 
+    public @Nullable String getPodIP() {
+        return podIP;
+    }
+
+    public void setPodIP(@Nullable String podIP) {
+        this.podIP = podIP;
+    }
+
+    public @Nullable String getSavedPodIP() {
+        return savedPodIP;
+    }
+
+    public void setSavedPodIP(@Nullable String savedPodIP) {
+        this.savedPodIP = savedPodIP;
+    }
+
     public @Nullable Progress getProgress() {
         return progress;
     }
@@ -184,6 +210,14 @@ public final class VMRestoreStatus {
 
     public void setResidentSeconds(@Nullable Double residentSeconds) {
         this.residentSeconds = residentSeconds;
+    }
+
+    public @Nullable GuestStatus getGuest() {
+        return guest;
+    }
+
+    public void setGuest(@Nullable GuestStatus guest) {
+        this.guest = guest;
     }
 
     public @Nullable FailureStatus getFailure() {

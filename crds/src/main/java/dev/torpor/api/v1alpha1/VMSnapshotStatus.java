@@ -41,6 +41,9 @@ public final class VMSnapshotStatus {
     @JsonPropertyDescription("Pod that ran the VM.")
     private @Nullable ObjectName pod;
 
+    @JsonPropertyDescription("IP address of that pod. A pod that brings the VM back has another one.")
+    private @Nullable String podIP;
+
     @JsonPropertyDescription("Name of the ControllerRevision with the pod's recorded manifest.")
     private @Nullable String manifestRevision;
 
@@ -73,6 +76,10 @@ public final class VMSnapshotStatus {
 
     @JsonPropertyDescription("Seconds for which the guest was paused.")
     private @Nullable Double pausedSeconds;
+
+    @JsonPropertyDescription(
+            "Of a Checkpoint: whether the guest's agent froze its file systems for it. Absent if the VM has no channel to one.")
+    private @Nullable Boolean quiesced;
 
     @JsonPropertyDescription("The restore that consumed the image.")
     private @Nullable ConsumedBy consumedBy;
@@ -142,6 +149,14 @@ public final class VMSnapshotStatus {
 
     public void setPod(@Nullable ObjectName pod) {
         this.pod = pod;
+    }
+
+    public @Nullable String getPodIP() {
+        return podIP;
+    }
+
+    public void setPodIP(@Nullable String podIP) {
+        this.podIP = podIP;
     }
 
     public @Nullable String getManifestRevision() {
@@ -230,6 +245,14 @@ public final class VMSnapshotStatus {
 
     public void setPausedSeconds(@Nullable Double pausedSeconds) {
         this.pausedSeconds = pausedSeconds;
+    }
+
+    public @Nullable Boolean getQuiesced() {
+        return quiesced;
+    }
+
+    public void setQuiesced(@Nullable Boolean quiesced) {
+        this.quiesced = quiesced;
     }
 
     public @Nullable ConsumedBy getConsumedBy() {

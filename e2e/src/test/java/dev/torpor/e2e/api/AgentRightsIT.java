@@ -65,6 +65,8 @@ class AgentRightsIT {
             Map.entry(
                     "consumedBy",
                     "{\"restoreName\":\"other\",\"podName\":\"other\",\"podUID\":\"other\",\"time\":\"now\"}"),
+            Map.entry("podIP", "\"192.0.2.9\""),
+            Map.entry("savedPodIP", "\"192.0.2.9\""),
             Map.entry("snapshotUID", "\"other\""),
             Map.entry("imageUID", "\"other\""),
             Map.entry("vmName", "\"other\""));
@@ -415,6 +417,7 @@ class AgentRightsIT {
         own.setNodeUID("uid");
         own.setStoreID("store");
         own.setPod(new ObjectName("web", "uid"));
+        own.setPodIP("192.0.2.1");
         own.setManifestRevision("torpor-1");
         own.setConditions(List.of(condition(ConditionType.READY), condition(ConditionType.RECONCILING)));
         assertThat(new ApplyStatusWriter(cluster.client()).transition(StatusOwner.SNAPSHOT_OPERATOR, snapshot, own))
@@ -429,6 +432,8 @@ class AgentRightsIT {
         own.setSnapshotUID("uid");
         own.setVmName("web");
         own.setPod(new ObjectName("web", "uid"));
+        own.setPodIP("192.0.2.1");
+        own.setSavedPodIP("192.0.2.2");
         own.setConditions(List.of(condition(ConditionType.READY), condition(ConditionType.RECONCILING)));
         assertThat(new ApplyStatusWriter(cluster.client()).transition(StatusOwner.RESTORE_OPERATOR, restore, own))
                 .isInstanceOf(WriteResult.Written.class);
