@@ -12,6 +12,19 @@ import java.util.Optional;
  * @param wasRunning whether the guest ran before it was paused for the save, and is to run again if the save fails
  * @param source the QEMU that is saved, where known
  * @param startedAt when the save was begun
+ * @param frozen whether the guest's file systems may have been frozen for the save: then they are thawed when the guest goes
+ *     on, and in each guest that comes from the image
  */
 public record PartialIntent(
-        ImageMode mode, long runNumber, boolean wasRunning, Optional<ProcessIdentity> source, Instant startedAt) {}
+        ImageMode mode,
+        long runNumber,
+        boolean wasRunning,
+        Optional<ProcessIdentity> source,
+        Instant startedAt,
+        boolean frozen) {
+    /** Of a save for which nothing is frozen. */
+    public PartialIntent(
+            ImageMode mode, long runNumber, boolean wasRunning, Optional<ProcessIdentity> source, Instant startedAt) {
+        this(mode, runNumber, wasRunning, source, startedAt, false);
+    }
+}

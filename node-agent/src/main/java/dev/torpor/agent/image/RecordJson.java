@@ -26,6 +26,9 @@ final class RecordJson {
                 .put("wasRunning", intent.wasRunning())
                 .put("startedAt", intent.startedAt().toString());
         intent.source().ifPresent(process -> root.set("source", encode(process)));
+        if (intent.frozen()) {
+            root.put("frozen", true);
+        }
         record.seal().ifPresent(seal -> root.putObject("file")
                 .put("sizeBytes", seal.sizeBytes())
                 .put("headerCrc32c", JsonFields.hex(seal.headerCrc32c())));
@@ -60,7 +63,8 @@ final class RecordJson {
                 root.number("runNumber", 0, Long.MAX_VALUE),
                 root.flag("wasRunning"),
                 root.has("source") ? Optional.of(process(root.object("source"))) : Optional.empty(),
-                root.instant("startedAt"));
+                root.instant("startedAt"),
+                root.has("frozen") && root.flag("frozen"));
         ImageState state = state(root);
         Optional<ImageRecord.Seal> seal = Optional.empty();
         if (!(state instanceof ImageState.Partial)) {

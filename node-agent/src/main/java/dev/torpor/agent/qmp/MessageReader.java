@@ -6,25 +6,39 @@ import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.torpor.agent.linux.UnixSocket;
-import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Duration;
+import org.jspecify.annotations.Nullable;
 
-/** Takes bytes from the socket and makes messages of them: one JSON object a line, within the limits. */
+/** Takes bytes from a peer's socket and makes messages of them: one JSON object a line, within the limits. */
 final class MessageReader {
     private final UnixSocket socket;
     private final QmpLimits limits;
+    private final Peer peer;
     private final ObjectMapper json;
     private final byte[] chunk = new byte[64 << 10];
     private int chunkUsed;
     private int chunkFilled;
     private final ByteArrayOutputStream line = new ByteArrayOutputStream();
 
-    MessageReader(UnixSocket socket, QmpLimits limits) {
+    /** Who is on the other end: how his failures are told. */
+    interface Peer {
+        /** He does not answer in time. */
+        TorporException silent(String waitingFor);
+
+        /** He has closed, or the connection is lost. */
+        TorporException gone(String waitingFor, @Nullable IOException cause);
+
+        /** He breaks the rules or the limits. */
+        TorporException broken(String how, @Nullable IOException cause);
+    }
+
+    MessageReader(UnixSocket socket, QmpLimits limits, Peer peer) {
         this.socket = socket;
         this.limits = limits;
+        this.peer = peer;
         this.json = new ObjectMapper(JsonFactory.builder()
                 .streamReadConstraints(StreamReadConstraints.builder()
                         .maxNestingDepth(limits.depthMax())
@@ -37,7 +51,7 @@ final class MessageReader {
      *
      * @param endNanos moment of {@link System#nanoTime} at which waiting ends
      * @param waitingFor what the caller waits for, for the message of a failure
-     * @throws TorporException QMPTimeout, QEMUGone when the peer closed, NotQEMU when it breaks the rules
+     * @throws TorporException what the peer's failure is
      */
     JsonNode next(long endNanos, String waitingFor) throws TorporException {
         while (true) {
@@ -49,15 +63,29 @@ final class MessageReader {
                     if (message.isObject()) {
                         return message;
                     }
-                    throw notQemu("a message that is not an object");
+                    throw peer.broken("it sent a message that is not an object", null);
                 }
                 if (line.size() >= limits.lineBytesMax()) {
-                    throw notQemu("a message of more than " + limits.lineBytesMax() + " bytes");
+                    throw peer.broken("it sent a message of more than " + limits.lineBytesMax() + " bytes", null);
                 }
                 line.write(b);
             }
             fill(endNanos, waitingFor);
         }
+    }
+
+    /** Drops what comes, up to and including a byte of this value. */
+    void skipPast(byte mark, long endNanos, String waitingFor) throws TorporException {
+        line.reset();
+        for (long dropped = 0; dropped <= limits.lineBytesMax(); dropped++) {
+            if (chunkUsed == chunkFilled) {
+                fill(endNanos, waitingFor);
+            }
+            if (chunkUsed < chunkFilled && chunk[chunkUsed++] == mark) {
+                return;
+            }
+        }
+        throw peer.broken("it sent more than " + limits.lineBytesMax() + " bytes before its answer", null);
     }
 
     private void fill(long endNanos, String waitingFor) throws TorporException {
@@ -66,14 +94,13 @@ final class MessageReader {
         try {
             n = left <= 0 ? 0 : socket.receive(chunk, Duration.ofNanos(left));
         } catch (IOException e) {
-            throw new TorporException(FailureReason.QEMUGone, "lost the monitor while waiting for " + waitingFor, e);
+            throw peer.gone(waitingFor, e);
         }
         if (n < 0) {
-            throw new TorporException(
-                    FailureReason.QEMUGone, "QEMU closed its monitor while we waited for " + waitingFor);
+            throw peer.gone(waitingFor, null);
         }
         if (n == 0 && endNanos - System.nanoTime() <= 0) {
-            throw QmpClient.timeout("no answer in time to " + waitingFor, null);
+            throw peer.silent(waitingFor);
         }
         chunkUsed = 0;
         chunkFilled = n;
@@ -84,17 +111,9 @@ final class MessageReader {
             JsonNode message = json.readTree(bytes);
             return message == null ? json.missingNode() : message;
         } catch (JsonProcessingException e) {
-            throw new TorporException(
-                    FailureReason.NotQEMU,
-                    "what answers on the socket does not speak QMP: " + e.getOriginalMessage(),
-                    e);
+            throw peer.broken(e.getOriginalMessage(), e);
         } catch (IOException e) {
             throw new IllegalStateException("reading from memory", e);
         }
-    }
-
-    static TorporException notQemu(String sent) {
-        return new TorporException(
-                FailureReason.NotQEMU, "what answers on the socket does not speak QMP: it sent " + sent);
     }
 }

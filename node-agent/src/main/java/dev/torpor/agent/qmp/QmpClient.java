@@ -44,7 +44,7 @@ public final class QmpClient implements AutoCloseable {
     private QmpClient(UnixSocket socket, QmpLimits limits) throws TorporException {
         this.socket = socket;
         this.limits = limits;
-        this.reader = new MessageReader(socket, limits);
+        this.reader = new MessageReader(socket, limits, new Monitor());
         this.version = greeting();
         execute("qmp_capabilities");
     }
@@ -116,7 +116,7 @@ public final class QmpClient implements AutoCloseable {
                 keep(answer);
             } else if (!answer.path("id").isIntegralNumber()
                     || answer.path("id").longValue() != id) {
-                throw MessageReader.notQemu("an answer to a command that was not asked");
+                throw notQemu("an answer to a command that was not asked");
             } else if (answer.has("return")) {
                 return answer.get("return");
             } else if (answer.has("error")) {
@@ -126,10 +126,10 @@ public final class QmpClient implements AutoCloseable {
                         cut(error.path("class").asText()),
                         cut(error.path("desc").asText()));
             } else {
-                throw MessageReader.notQemu("an answer with neither return nor error");
+                throw notQemu("an answer with neither return nor error");
             }
         }
-        throw MessageReader.notQemu("more than " + limits.messagesPerCommandMax() + " events before an answer");
+        throw notQemu("more than " + limits.messagesPerCommandMax() + " events before an answer");
     }
 
     /** Takes the oldest event that was received beside the answers, if there is one. */
@@ -142,7 +142,35 @@ public final class QmpClient implements AutoCloseable {
         return TIMEOUTS.sum();
     }
 
-    static TorporException timeout(String message, @Nullable Exception cause) {
+    private static final class Monitor implements MessageReader.Peer {
+        @Override
+        public TorporException silent(String waitingFor) {
+            return timeout("no answer in time to " + waitingFor, null);
+        }
+
+        @Override
+        public TorporException gone(String waitingFor, @Nullable IOException cause) {
+            return cause == null
+                    ? new TorporException(
+                            FailureReason.QEMUGone, "QEMU closed its monitor while we waited for " + waitingFor)
+                    : new TorporException(
+                            FailureReason.QEMUGone, "lost the monitor while waiting for " + waitingFor, cause);
+        }
+
+        @Override
+        public TorporException broken(String how, @Nullable IOException cause) {
+            String message = "what answers on the socket does not speak QMP: " + how;
+            return cause == null
+                    ? new TorporException(FailureReason.NotQEMU, message)
+                    : new TorporException(FailureReason.NotQEMU, message, cause);
+        }
+    }
+
+    private static TorporException notQemu(String sent) {
+        return new Monitor().broken("it sent " + sent, null);
+    }
+
+    private static TorporException timeout(String message, @Nullable Exception cause) {
         TIMEOUTS.increment();
         return new TorporException(FailureReason.QMPTimeout, message, cause);
     }
@@ -176,7 +204,7 @@ public final class QmpClient implements AutoCloseable {
                 reader.next(deadline(limits.greeting()), "the greeting (does another client hold the monitor?)");
         JsonNode qemu = greeting.path("QMP").path("version").path("qemu");
         if (!qemu.isObject()) {
-            throw MessageReader.notQemu("no QMP greeting");
+            throw notQemu("no QMP greeting");
         }
         return qemu.path("major").asInt() + "." + qemu.path("minor").asInt() + "."
                 + qemu.path("micro").asInt();

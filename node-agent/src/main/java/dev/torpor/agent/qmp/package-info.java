@@ -1,6 +1,6 @@
 /**
- * QEMU's machine protocol (docs/interop/qmp-spec.rst of QEMU): one client of one monitor. It knows commands as JSON, and
- * nothing of images or engines; imports only {@code linux}. The peer is not trusted: every wait has a deadline, every
+ * QEMU's machine protocol (docs/interop/qmp-spec.rst of QEMU), as one client of one monitor, and that of the agent in a guest,
+ * which is made of the same lines. It knows commands as JSON, and nothing of images or engines; imports only {@code linux}. The peer is not trusted: every wait has a deadline, every
  * length a limit.
  */
 @NullMarked

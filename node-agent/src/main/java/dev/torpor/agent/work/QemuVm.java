@@ -17,16 +17,21 @@ import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.AskDirectory;
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.node.GuestChannel;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.VmMonitor;
+import dev.torpor.agent.qmp.GuestAgentClient;
+import dev.torpor.agent.qmp.GuestAgentException;
 import dev.torpor.agent.qmp.QmpLimits;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.random.RandomGenerator;
 
 /** A real QEMU, by the monitor in its pod's volume. */
-record QemuVm(VmMonitor monitor) implements Vm {
+record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     // The launcher makes it.
     private static final String ALL_READ = "read-ahead.done";
 
@@ -34,7 +39,7 @@ record QemuVm(VmMonitor monitor) implements Vm {
     record OfNode(PodDirectories pods) implements Vms {
         @Override
         public Vm connect(String podUID) throws TorporException {
-            return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT));
+            return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT), pods);
         }
 
         @Override
@@ -116,6 +121,11 @@ record QemuVm(VmMonitor monitor) implements Vm {
     @Override
     public void announce() throws TorporException {
         Guest.announce(monitor.qmp());
+    }
+
+    @Override
+    public Optional<GuestAgentClient> guestAgent(Duration deadline) throws GuestAgentException {
+        return GuestChannel.connect(pods, monitor.process(), deadline);
     }
 
     @Override

@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.GuestStatus;
 import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -51,11 +52,17 @@ final class RestoreStatuses {
         return own;
     }
 
-    /** The guest is back; {@code load} is empty if an earlier agent did it. */
+    /** The guest is back; {@code load} is empty if an earlier agent did it, {@code guest} if it has no agent in it. */
     static VMRestoreStatus resumed(
-            VMRestore seen, String reason, String message, Optional<LoadRun.Outcome.HandedOver> load, Instant now) {
+            VMRestore seen,
+            String reason,
+            String message,
+            Optional<LoadRun.Outcome.HandedOver> load,
+            Optional<GuestStatus> guest,
+            Instant now) {
         VMRestoreStatus own = ours(seen);
         own.setCompletionTime(Conditions.time(now));
+        guest.ifPresent(own::setGuest);
         load.ifPresent(done -> {
             own.setLoadSeconds(seconds(done.seconds()));
             if (!done.lazy()) {
@@ -113,6 +120,7 @@ final class RestoreStatuses {
             own.setStartTime(all.getStartTime());
             own.setCompletionTime(all.getCompletionTime());
             own.setLoadSeconds(all.getLoadSeconds());
+            own.setGuest(all.getGuest());
             own.setFailure(all.getFailure());
         }
         List<Condition> conditions = new ArrayList<>();

@@ -10,6 +10,7 @@ import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.DisksPolicy;
+import dev.torpor.api.v1alpha1.GuestStatus;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -40,6 +41,7 @@ final class RestoreTask {
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, LoadRun.Outcome.HandedOver> loads = new ConcurrentHashMap<>();
+    private final Map<String, GuestStatus> guests = new ConcurrentHashMap<>();
 
     RestoreTask(Node node) {
         this.node = node;
@@ -193,7 +195,12 @@ final class RestoreTask {
         }
         if (isAlive(process)) {
             if (runs) {
-                node.step(Step.RESTORE_CONTINUE, () -> continueGuest(process));
+                node.step(
+                        Step.RESTORE_CONTINUE,
+                        () -> continueGuest(
+                                restore,
+                                process,
+                                record.filter(r -> r.intent().frozen()).isPresent()));
             }
             node.readiness().changed(process.podUID());
         } else {
@@ -212,15 +219,17 @@ final class RestoreTask {
         }
     }
 
-    private void continueGuest(ProcessIdentity process) throws TorporException {
+    private void continueGuest(RestoreView restore, ProcessIdentity process, boolean frozen) throws TorporException {
         try (Vm vm = node.vms().connect(process.podUID())) {
             if (!vm.process().equals(process)) {
                 return; // it ended since; the next one boots
             }
             if (!vm.runState().running()) {
                 vm.resume();
-                vm.announce();
             }
+            // Also if an earlier agent let the guest go on: it may have died before these.
+            GuestCare.announce(vm);
+            GuestCare.wake(vm, node.clock(), frozen).ifPresent(guest -> guests.put(restore.uid(), guest));
         } catch (TorporException e) {
             if (isAlive(process)) {
                 throw e;
@@ -235,7 +244,12 @@ final class RestoreTask {
         Next next = say(
                 restore,
                 RestoreStatuses.resumed(
-                        restore.object(), reason, message, load, node.clock().instant()));
+                        restore.object(),
+                        reason,
+                        message,
+                        load,
+                        Optional.ofNullable(guests.get(restore.uid())),
+                        node.clock().instant()));
         node.hook().after(Step.RESTORE_PUBLISH);
         LOG.info("VMRestore {}: {}", restore.name(), message);
         if (next instanceof Next.OnChange) {
@@ -252,6 +266,7 @@ final class RestoreTask {
         }
         troubles.remove(restore.uid());
         loads.remove(restore.uid());
+        guests.remove(restore.uid());
         lookAtImage(restore);
         return restore.resumed() ? lookForAllMemory(restore) : Next.onChange();
     }

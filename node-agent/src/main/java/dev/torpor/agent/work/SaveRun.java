@@ -7,6 +7,7 @@ import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
+import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.launch.VmName;
@@ -38,11 +39,19 @@ final class SaveRun {
     }
 
     /**
+     * How a save went.
+     *
+     * @param pausedAtNanos when the guest was paused, on the clock of {@link System#nanoTime}
+     * @param quiesced whether its file systems were frozen before; empty if there was nobody to ask
+     */
+    record Saved(long pausedAtNanos, Optional<Boolean> quiesced) {}
+
+    /**
      * Saves. On return the image is committed and the guest is still paused.
      *
-     * @return when the guest was paused, on the clock of {@link System#nanoTime}
+     * @return how that went
      */
-    long run(String podUID) throws TorporException {
+    Saved run(String podUID) throws TorporException {
         long beganAt = System.nanoTime();
         try (Vm vm = node.vms().connect(podUID)) {
             VmFacts facts = vm.probe();
@@ -54,17 +63,23 @@ final class SaveRun {
             cancellation.check();
             Instant startedAt = node.clock().instant();
             order.planned(plan, startedAt);
+            Optional<Boolean> freezable =
+                    order.mode() == ImageMode.CHECKPOINT && facts.runState().running()
+                            ? GuestCare.canFreeze(vm)
+                            : Optional.empty();
             PartialIntent intent = new PartialIntent(
                     order.mode(),
                     node.journal().read(vmName()).runs(),
                     facts.runState().running(),
                     Optional.of(vm.process()),
-                    startedAt);
+                    startedAt,
+                    freezable.orElse(false));
             node.hook().before(Step.SAVE_RECORD);
             PartialImage partial = node.store().create(order.image(), intent);
             node.hook().after(Step.SAVE_RECORD);
             order.recorded();
             node.readiness().saving(podUID);
+            Optional<Boolean> quiesced = freezable.map(can -> can && GuestCare.freeze(vm));
             long pausedAt = System.nanoTime();
             node.step(Step.SAVE_PAUSE, vm::pause);
             QemuDirectEngine.requireMigratable(vm.blockedReasons());
@@ -78,7 +93,7 @@ final class SaveRun {
                             Duration.ofNanos(System.nanoTime() - beganAt),
                             report.duration(),
                             report.normalPages() * PAGE_BYTES);
-            return pausedAt;
+            return new Saved(pausedAt, quiesced);
         }
     }
 

@@ -57,14 +57,17 @@ final class SnapshotStatuses {
      * The image is committed.
      *
      * @param paused seconds for which the guest was paused, where this process knows
+     * @param quiesced whether the guest's file systems were frozen for it, where this process knows
      */
-    static VMSnapshotStatus saved(VMSnapshot seen, CommittedImage image, OptionalDouble paused, Instant now) {
+    static VMSnapshotStatus saved(
+            VMSnapshot seen, CommittedImage image, OptionalDouble paused, Optional<Boolean> quiesced, Instant now) {
         ImageHeader header = image.header();
         VmDefinition vm = header.vm();
         VMSnapshotStatus own = ours(seen);
         own.setStartTime(Conditions.time(header.startedAt()));
         own.setCompletionTime(Conditions.time(header.completedAt()));
         paused.ifPresent(seconds -> own.setPausedSeconds(Math.round(seconds * 1000) / 1000.0));
+        quiesced.ifPresent(own::setQuiesced);
         own.setEngine(header.engine());
         own.setChannels(header.channels());
         own.setDirectIO(header.directIO());
@@ -140,6 +143,7 @@ final class SnapshotStatuses {
             own.setStartTime(all.getStartTime());
             own.setCompletionTime(all.getCompletionTime());
             own.setPausedSeconds(all.getPausedSeconds());
+            own.setQuiesced(all.getQuiesced());
             own.setFailure(all.getFailure());
         }
         List<Condition> conditions = new ArrayList<>();

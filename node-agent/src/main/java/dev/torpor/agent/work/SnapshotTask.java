@@ -44,7 +44,7 @@ final class SnapshotTask {
     private final Shutdowns shutdowns;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
-    private final Map<String, Long> pausedAt = new ConcurrentHashMap<>();
+    private final Map<String, SaveRun.Saved> saves = new ConcurrentHashMap<>();
     private final Set<String> queued = ConcurrentHashMap.newKeySet();
 
     SnapshotTask(Node node, SaveWishes wishes, StoreNews news) {
@@ -188,7 +188,7 @@ final class SnapshotTask {
                         TimeUnit.MILLISECONDS);
         try {
             LOG.info("VMSnapshot {}: saving", snapshot.name());
-            pausedAt.put(
+            saves.put(
                     uid,
                     new SaveRun(node, new SnapshotOrder(node, snapshot), save.cancellation(), save.pace())
                             .run(snapshot.podUID().orElseThrow()));
@@ -266,15 +266,20 @@ final class SnapshotTask {
                 node.step(Step.SAVE_CONTINUE, () -> source.carryOn("VMSnapshot " + snapshot.name(), intent));
             }
         }
-        Long since = pausedAt.remove(snapshot.image().uid());
-        OptionalDouble paused = since == null
-                ? OptionalDouble.empty()
-                : OptionalDouble.of((System.nanoTime() - since) / NANOS_PER_SECOND);
+        Optional<SaveRun.Saved> save =
+                Optional.ofNullable(saves.remove(snapshot.image().uid()));
+        OptionalDouble paused = save.map(
+                        how -> OptionalDouble.of((System.nanoTime() - how.pausedAtNanos()) / NANOS_PER_SECOND))
+                .orElseGet(OptionalDouble::empty);
         node.hook().before(Step.SAVE_PUBLISH);
         Next next = say(
                 snapshot,
                 SnapshotStatuses.saved(
-                        snapshot.object(), image, paused, node.clock().instant()));
+                        snapshot.object(),
+                        image,
+                        paused,
+                        save.flatMap(SaveRun.Saved::quiesced),
+                        node.clock().instant()));
         node.hook().after(Step.SAVE_PUBLISH);
         if (next instanceof Next.OnChange) {
             node.metrics().saveEnded(Outcome.DONE, Optional.empty());
@@ -352,7 +357,7 @@ final class SnapshotTask {
         }
         LOG.info("VMSnapshot {}: let go", snapshot.name());
         troubles.remove(snapshot.image().uid());
-        pausedAt.remove(snapshot.image().uid());
+        saves.remove(snapshot.image().uid());
         return Next.onChange();
     }
 

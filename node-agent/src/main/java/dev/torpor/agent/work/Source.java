@@ -52,6 +52,9 @@ final class Source {
                 if (intent.wasRunning() && !vm.runState().running()) {
                     vm.resume();
                 }
+                if (intent.frozen()) {
+                    GuestCare.thaw(vm);
+                }
                 node.readiness().changed(source.get().podUID());
             }
         } catch (TorporException e) {

@@ -10,9 +10,13 @@ import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.qmp.GuestAgentClient;
+import dev.torpor.agent.qmp.GuestAgentException;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 
 /** A connection to the QEMU of a pod; what it does is described at the engine. Closing it leaves QEMU to itself. */
 interface Vm extends AutoCloseable {
@@ -51,6 +55,15 @@ interface Vm extends AutoCloseable {
     void pressPowerButton() throws TorporException;
 
     void announce() throws TorporException;
+
+    /**
+     * Begins a conversation with the agent in the guest.
+     *
+     * @param deadline for all of it
+     * @return empty if the VM has no channel to one; for the caller to close
+     * @throws GuestAgentException if it has, and nobody answers
+     */
+    Optional<GuestAgentClient> guestAgent(Duration deadline) throws GuestAgentException;
 
     SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException;

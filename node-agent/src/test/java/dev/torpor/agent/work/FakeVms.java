@@ -11,10 +11,14 @@ import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.agent.qmp.GuestAgentClient;
+import dev.torpor.agent.qmp.GuestAgentException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.TreeMap;
@@ -46,6 +50,12 @@ final class FakeVms implements Vm.Vms {
 
     /** Why no QEMU answers; null if one does. */
     volatile @Nullable FailureReason unreachable;
+
+    final AtomicInteger announced = new AtomicInteger();
+    volatile boolean refusesToAnnounce;
+
+    /** Socket of the agent in the guest; null if there is none. */
+    volatile @Nullable Path guestAgent;
 
     /** QEMU's word for the guest's state, if it does not run. */
     volatile String stopped = "paused";
@@ -130,7 +140,18 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public void announce() {}
+        public void announce() throws TorporException {
+            announced.incrementAndGet();
+            if (refusesToAnnounce) {
+                throw new TorporException(FailureReason.QMPCommandFailed, "told to refuse");
+            }
+        }
+
+        @Override
+        public Optional<GuestAgentClient> guestAgent(Duration deadline) throws GuestAgentException {
+            Path agent = guestAgent;
+            return agent == null ? Optional.empty() : Optional.of(GuestAgentClient.connect(agent, deadline));
+        }
 
         @Override
         public SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
