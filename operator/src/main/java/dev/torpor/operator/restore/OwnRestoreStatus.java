@@ -9,6 +9,7 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import io.fabric8.kubernetes.api.model.Condition;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Makes the operator's part of a VMRestore's status, always whole: what was decided earlier is carried over. */
@@ -29,6 +30,7 @@ final class OwnRestoreStatus {
         own.setSnapshotUID(binding.snapshotUid());
         own.setImageUID(binding.imageUid());
         own.setVmName(binding.vmName());
+        own.setSavedPodIP(binding.savedPodIP().orElse(null));
         return own;
     }
 
@@ -45,8 +47,10 @@ final class OwnRestoreStatus {
                 condition(ConditionType.RECONCILING, true, reason, message));
     }
 
-    VMRestoreStatus ready(String reason, String message) {
-        return with(RestorePhase.Running, condition(ConditionType.READY, true, reason, message));
+    VMRestoreStatus ready(Optional<String> podIP, String reason, String message) {
+        VMRestoreStatus own = with(RestorePhase.Running, condition(ConditionType.READY, true, reason, message));
+        podIP.ifPresent(own::setPodIP);
+        return own;
     }
 
     VMRestoreStatus stalled(String reason, String message) {
@@ -67,6 +71,8 @@ final class OwnRestoreStatus {
             own.setImageUID(before.getImageUID());
             own.setVmName(before.getVmName());
             own.setPod(before.getPod());
+            own.setPodIP(before.getPodIP());
+            own.setSavedPodIP(before.getSavedPodIP());
         }
         return own;
     }

@@ -67,7 +67,11 @@ final class RestoreAdmission {
         String nodeName = Objects.requireNonNull(status.getNodeName(), "a snapshot that is Ready is bound");
         requireStore(nodeName, status);
         return new RestoreSituation.Binding(
-                nodeName, snapshot.getMetadata().getUid(), Terminations.imageUid(snapshot), vm.name());
+                nodeName,
+                snapshot.getMetadata().getUid(),
+                Terminations.imageUid(snapshot),
+                vm.name(),
+                Optional.ofNullable(status.getPodIP()));
     }
 
     private VMSnapshot requireSnapshot(String namespace, String name) throws TorporException {

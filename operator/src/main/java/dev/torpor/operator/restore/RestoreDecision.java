@@ -101,10 +101,13 @@ record RestoreDecision(
                         RestorePhase.Loading,
                         RestoreReason.Loading,
                         "QEMU of pod %s loads the image. The image is safe.".formatted(pod.name()));
-            case RestoreSituation.Resumed(RestoreReason how) -> {
+            case RestoreSituation.Resumed(RestoreReason how, Optional<String> podIP) -> {
                 String message = "VM %s is back on node %s. %s".formatted(vmName(seen), nodeName(seen), goesOn(how));
                 yield new RestoreDecision(
-                        NOTHING, own.ready(how.name(), message), null, new Notice(EventReason.Restored, message));
+                        NOTHING,
+                        own.ready(podIP, how.name(), message),
+                        null,
+                        new Notice(EventReason.Restored, message));
             }
             case RestoreSituation.Failed(String reason, String message, Optional<ObjectName> pod) ->
                 new RestoreDecision(

@@ -67,7 +67,8 @@ final class RestoreObserver {
         Optional<Condition> resumed = Conditions.find(status.getConditions(), ConditionType.RESUMED)
                 .filter(condition -> "True".equals(condition.getStatus()));
         if (resumed.isPresent()) {
-            return new RestoreSituation.Resumed(how(resumed.get().getReason()));
+            return new RestoreSituation.Resumed(
+                    how(resumed.get().getReason()), ownPod(restore, status).flatMap(VmPods::addressOf));
         }
         Optional<Pod> pod = ownPod(restore, status);
         FailureStatus failure = status.getFailure();

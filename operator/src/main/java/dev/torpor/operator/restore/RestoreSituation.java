@@ -35,12 +35,14 @@ sealed interface RestoreSituation {
     /** QEMU loads the image. */
     record Loading(ObjectName pod, StoreState store) implements RestoreSituation {}
 
-    /** The agent proved that the VM is back: running, paused or ended since. */
-    record Resumed(RestoreReason how) implements RestoreSituation {}
+    /** The agent proved that the VM is back: running, paused or ended since; its pod's address, while it is known. */
+    record Resumed(RestoreReason how, Optional<String> podIP) implements RestoreSituation {}
 
     /** It failed for good after it was bound, by the agent's word or by ours; the pod that was created may be left. */
     record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}
 
-    /** What binding a restore to a node rests on. */
-    record Binding(String nodeName, String snapshotUid, String imageUid, String vmName) {}
+    /** What binding a restore to a node rests on; with the address that the VM's pod had when it was saved. */
+    record Binding(
+            String nodeName,
+            String snapshotUid, String imageUid, String vmName, Optional<String> savedPodIP) {}
 }

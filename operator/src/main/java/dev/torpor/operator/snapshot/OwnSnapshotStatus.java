@@ -7,6 +7,7 @@ import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import java.time.Instant;
 import java.util.List;
@@ -44,6 +45,7 @@ final class OwnSnapshotStatus {
         own.setNodeUID(binding.nodeUid());
         own.setStoreID(binding.storeId());
         own.setPod(pod);
+        own.setPodIP(VmPods.addressOf(binding.pod()).orElse(null));
         own.setManifestRevision(revision);
         return own;
     }
@@ -98,6 +100,7 @@ final class OwnSnapshotStatus {
             own.setNodeUID(before.getNodeUID());
             own.setStoreID(before.getStoreID());
             own.setPod(before.getPod());
+            own.setPodIP(before.getPodIP());
             own.setManifestRevision(before.getManifestRevision());
             own.setCancelRequested(before.getCancelRequested());
             own.setConsumedBy(before.getConsumedBy());

@@ -8,6 +8,7 @@ import io.fabric8.kubernetes.api.model.DeleteOptions;
 import io.fabric8.kubernetes.api.model.DeleteOptionsBuilder;
 import io.fabric8.kubernetes.api.model.OwnerReference;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodStatus;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.net.HttpURLConnection;
@@ -119,6 +120,11 @@ public final class VmPods {
     /** Returns name and UID of a pod. */
     public static ObjectName nameOf(Pod pod) {
         return new ObjectName(pod.getMetadata().getName(), pod.getMetadata().getUid());
+    }
+
+    /** Returns a pod's IP address, once it has one. */
+    public static Optional<String> addressOf(Pod pod) {
+        return Optional.ofNullable(pod.getStatus()).map(PodStatus::getPodIP).filter(ip -> !ip.isEmpty());
     }
 
     /** Returns whether a pod is on its way out. */

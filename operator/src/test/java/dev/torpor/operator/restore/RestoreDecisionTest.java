@@ -34,7 +34,7 @@ class RestoreDecisionTest {
     private static final StoreState ALIVE = new StoreState.Alive("node-uid", "store");
     private static final StoreState AWAY = new StoreState.Away("m");
     private static final RestoreSituation.Admissible ADMISSIBLE =
-            new RestoreSituation.Admissible(new RestoreSituation.Binding("n1", "s1", "s1", "web"));
+            new RestoreSituation.Admissible(new RestoreSituation.Binding("n1", "s1", "s1", "web", Optional.of("192.0.2.1")));
 
     static Stream<Arguments> statusOfEachSituation() {
         return Stream.of(
@@ -96,21 +96,21 @@ class RestoreDecisionTest {
                         true,
                         false),
                 Arguments.of(
-                        new RestoreSituation.Resumed(RestoreReason.Running),
+                        new RestoreSituation.Resumed(RestoreReason.Running, Optional.of("192.0.2.2")),
                         RestorePhase.Running,
                         "True",
                         "Running",
                         false,
                         false),
                 Arguments.of(
-                        new RestoreSituation.Resumed(RestoreReason.Paused),
+                        new RestoreSituation.Resumed(RestoreReason.Paused, Optional.of("192.0.2.2")),
                         RestorePhase.Running,
                         "True",
                         "Paused",
                         false,
                         false),
                 Arguments.of(
-                        new RestoreSituation.Resumed(RestoreReason.Ended),
+                        new RestoreSituation.Resumed(RestoreReason.Ended, Optional.of("192.0.2.2")),
                         RestorePhase.Running,
                         "True",
                         "Ended",
@@ -167,7 +167,9 @@ class RestoreDecisionTest {
                 Arguments.of(new RestoreSituation.PodMissing(MANIFEST), new RestoreAction.CreatePod(MANIFEST)),
                 Arguments.of(new RestoreSituation.PodStarting(POD, ALIVE), new RestoreAction.Nothing()),
                 Arguments.of(new RestoreSituation.Loading(POD, ALIVE), new RestoreAction.Nothing()),
-                Arguments.of(new RestoreSituation.Resumed(RestoreReason.Running), new RestoreAction.Nothing()),
+                Arguments.of(
+                        new RestoreSituation.Resumed(RestoreReason.Running, Optional.of("192.0.2.2")),
+                        new RestoreAction.Nothing()),
                 Arguments.of(
                         new RestoreSituation.Failed("LoadFailed", "m", Optional.of(POD)),
                         new RestoreAction.DeletePod(POD)),
@@ -187,13 +189,15 @@ class RestoreDecisionTest {
         seen.setStatus(own(RestoreDecision.decide(seen, ADMISSIBLE, NOW)));
         seen.setStatus(own(RestoreDecision.decide(seen, new RestoreSituation.PodStarting(POD, ALIVE), NOW)));
 
-        VMRestoreStatus own =
-                own(RestoreDecision.decide(seen, new RestoreSituation.Resumed(RestoreReason.Running), NOW));
+        VMRestoreStatus own = own(RestoreDecision.decide(
+                seen, new RestoreSituation.Resumed(RestoreReason.Running, Optional.of("192.0.2.2")), NOW));
 
         assertThat(own.getNodeName()).isEqualTo("n1");
         assertThat(own.getSnapshotUID()).isEqualTo("s1");
         assertThat(own.getVmName()).isEqualTo("web");
         assertThat(own.getPod()).isEqualTo(POD);
+        assertThat(own.getSavedPodIP()).isEqualTo("192.0.2.1");
+        assertThat(own.getPodIP()).isEqualTo("192.0.2.2");
     }
 
     @Test
