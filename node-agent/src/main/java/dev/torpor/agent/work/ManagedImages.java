@@ -99,7 +99,7 @@ final class ManagedImages {
      * @param recorded whether its image has a record here, which then decides instead
      */
     static boolean holds(SnapshotView snapshot, boolean here, boolean recorded) {
-        boolean bound = snapshot.storeID().isPresent() && !snapshot.failed();
+        boolean bound = snapshot.storeID().isPresent() && !snapshot.failed() && !snapshot.imported();
         boolean givenUp = snapshot.object().getMetadata().getDeletionTimestamp() != null && snapshot.discard();
         if (snapshot.mode() != ImageMode.MANAGED_SAVE || !bound || givenUp || isOver(snapshot.object())) {
             return false;

@@ -61,6 +61,9 @@ sealed interface SaveDecision {
 
     static SaveDecision of(Facts facts) {
         SnapshotView snapshot = facts.snapshot();
+        if (snapshot.imported()) {
+            return new Rest();
+        }
         Optional<ImageState> state = facts.record().map(ImageRecord::state);
         if (state.isPresent() && state.get() instanceof ImageState.Partial) {
             return new Undo();

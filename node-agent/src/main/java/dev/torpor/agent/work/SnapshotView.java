@@ -5,6 +5,7 @@ import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SourceSpec;
@@ -82,6 +83,11 @@ record SnapshotView(
 
     private static Optional<String> adopted(VMSnapshot object) {
         return Optional.ofNullable(object.getSpec().source()).map(SourceSpec::imageUID);
+    }
+
+    /** Its status was brought back by a backup tool and speaks of another object: nothing of it was asked of us. */
+    boolean imported() {
+        return Imported.hasStatusOfAnother(object);
     }
 
     VmName vm() {

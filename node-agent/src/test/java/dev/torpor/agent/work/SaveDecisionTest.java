@@ -10,6 +10,7 @@ import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import java.time.Instant;
 import java.util.Optional;
@@ -22,6 +23,7 @@ class SaveDecisionTest {
     private static final Trouble PASSING = new Trouble(FailureReason.SocketMissing, "there is no QMP socket");
     private static final Trouble FINAL = new Trouble(FailureReason.CapabilityMissing, "QEMU 8.2.0 lacks mapped-ram");
 
+    private final VMSnapshot object = new VMSnapshot();
     private ImageMode mode = ImageMode.SAVE;
     private boolean bound = true;
     private boolean here = true;
@@ -169,6 +171,21 @@ class SaveDecisionTest {
         assertThat(givenUp()).isEqualTo(FailureReason.Cancelled);
         failed = true;
         assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
+    }
+
+    @Test
+    void statusOfAnotherObjectIsNoRequest() {
+        assertThat(decide()).isInstanceOf(SaveDecision.Save.class);
+        object.getMetadata().setUid("u1");
+        object.setStatus(new VMSnapshotStatus());
+        object.getStatus().setManifestRevision("torpor-u0");
+        assertThat(decide()).isInstanceOf(SaveDecision.Rest.class);
+        deleting = true;
+        assertThat(decide()).isInstanceOf(SaveDecision.Rest.class);
+
+        deleting = false;
+        object.getStatus().setManifestRevision("torpor-u1");
+        assertThat(decide()).isInstanceOf(SaveDecision.Save.class);
     }
 
     private FailureReason givenUp() {

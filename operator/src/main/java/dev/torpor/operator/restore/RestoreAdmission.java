@@ -3,6 +3,7 @@ package dev.torpor.operator.restore;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.DisksPolicy;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -50,6 +51,13 @@ final class RestoreAdmission {
      * @throws TorporException with the reason for which it cannot be bound, or not yet
      */
     RestoreSituation.Binding admit(VMRestore restore) throws TorporException {
+        Optional<String> mark = Imported.mark(restore.getMetadata());
+        if (mark.isPresent()) {
+            throw new TorporException(
+                    FailureReason.RestoredFromBackup,
+                    "It was restored from a backup, as %s tells, and is not carried out again. Make a new VMRestore. The image is safe."
+                            .formatted(mark.get()));
+        }
         String namespace = restore.getMetadata().getNamespace();
         VMSnapshot snapshot = requireSnapshot(namespace, restore.getSpec().snapshotName());
         VmName vm = new VmName(namespace, snapshot.getSpec().vmName());
@@ -93,6 +101,9 @@ final class RestoreAdmission {
         VMSnapshotStatus status = Objects.requireNonNullElseGet(snapshot.getStatus(), VMSnapshotStatus::new);
         if (snapshot.getMetadata().getDeletionTimestamp() != null && !ManagedImages.waits(snapshot)) {
             throw unusable(name, "it is being deleted");
+        }
+        if (Imported.hasStatusOfAnother(snapshot)) {
+            throw unusable(name, "its status was restored from a backup and is another object's");
         }
         if (Conditions.isTrue(status.getConditions(), ConditionType.READY)
                 || status.getPhase() == SnapshotPhase.Resuming) {

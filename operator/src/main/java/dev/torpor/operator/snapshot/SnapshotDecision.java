@@ -48,6 +48,16 @@ record SnapshotDecision(
         OwnSnapshotStatus own = new OwnSnapshotStatus(seen, now);
         return switch (situation) {
             case SnapshotSituation.Ended() -> new SnapshotDecision(NOTHING, null, null, null);
+            case SnapshotSituation.StatusOfAnother() ->
+                // Not written over: a field that somebody else owns is not ours to take.
+                new SnapshotDecision(
+                        NOTHING,
+                        null,
+                        null,
+                        new Notice(
+                                EventReason.ImageUnusable,
+                                "%s: its status was restored from a backup and is another object's. Nothing was done to VM %s. Delete this VMSnapshot; make a new one to save the VM."
+                                        .formatted(FailureReason.RestoredFromBackup, vm)));
             case SnapshotSituation.New() ->
                 new SnapshotDecision(new SnapshotAction.AddFinalizer(), null, Duration.ZERO, null);
             case SnapshotSituation.CancelledUnbound() -> {

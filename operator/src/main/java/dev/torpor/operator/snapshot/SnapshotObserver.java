@@ -4,6 +4,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.ConsumedBy;
 import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -57,6 +58,12 @@ final class SnapshotObserver {
         VMSnapshotStatus status = Objects.requireNonNullElseGet(snapshot.getStatus(), VMSnapshotStatus::new);
         boolean finalizer = snapshot.getMetadata().getFinalizers().contains(Torpor.IMAGE_FINALIZER);
         boolean deleted = snapshot.getMetadata().getDeletionTimestamp() != null;
+        if (Imported.hasStatusOfAnother(snapshot)) {
+            // Whatever it says was never done for this object.
+            return deleted && finalizer
+                    ? new SnapshotSituation.DeletedUnbound()
+                    : new SnapshotSituation.StatusOfAnother();
+        }
         String nodeName = status.getNodeName();
         if (nodeName == null) {
             if (deleted) {
@@ -94,6 +101,13 @@ final class SnapshotObserver {
         }
         if (Boolean.TRUE.equals(snapshot.getSpec().cancel()) || Boolean.TRUE.equals(status.getCancelRequested())) {
             return new SnapshotSituation.CancelledUnbound();
+        }
+        Optional<String> mark = Imported.mark(snapshot.getMetadata());
+        if (mark.isPresent()) {
+            return new SnapshotSituation.Refused(
+                    FailureReason.RestoredFromBackup,
+                    "It was restored from a backup, as %s tells, and is not carried out again: nothing was done to VM %s. To save the VM now, make a new VMSnapshot; this one can be deleted."
+                            .formatted(mark.get(), snapshot.getSpec().vmName()));
         }
         if (!finalizer) {
             return new SnapshotSituation.New();

@@ -15,6 +15,9 @@ sealed interface SnapshotSituation {
     /** Its end is written down, and nothing is left to do. */
     record Ended() implements SnapshotSituation {}
 
+    /** Its status, which a backup tool brought back, was written for another object of its name. */
+    record StatusOfAnother() implements SnapshotSituation {}
+
     /** It does not carry our finalizer yet. */
     record New() implements SnapshotSituation {}
 

@@ -2,6 +2,7 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
@@ -105,6 +106,7 @@ public final class ManagedImages {
     private static boolean isUnspent(VMSnapshot snapshot) {
         VMSnapshotStatus status = snapshot.getStatus();
         return status != null
+                && !Imported.hasStatusOfAnother(snapshot)
                 && Conditions.isTrue(status.getConditions(), ConditionType.SAVED)
                 && status.getConsumedBy() == null
                 && status.getPhase() != SnapshotPhase.Consumed

@@ -14,7 +14,9 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.function.Predicate;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** A pod's manifest as its author wrote it, as far as it can be told from the pod, and what is made of it for a restore. */
 public final class PodManifest {
@@ -26,11 +28,25 @@ public final class PodManifest {
     /** Name prefix of the token volume that the admission plugin ServiceAccount adds. */
     private static final String TOKEN_VOLUME_PREFIX = "kube-api-access-";
 
+    /**
+     * Prefixes of labels and annotations by which tools know what is theirs to prune, and what a backup left behind. A pod that
+     * the operator makes is not in their records; with these on it, it would be pruned as often as it is made.
+     */
+    private static final List<String> TRACKING = List.of(
+            "argocd.argoproj.io/",
+            "kustomize.toolkit.fluxcd.io/",
+            "helm.toolkit.fluxcd.io/",
+            "applyset.kubernetes.io/",
+            "config.k8s.io/owning-inventory",
+            "kapp.k14s.io/",
+            "velero.io/",
+            "openshift.io/restore-server-version");
+
     private PodManifest() {}
 
     /**
      * Returns a pod without what the API server, admission and the scheduler added, so that it can be created again:
-     * no identity, status, node, controller, token volumes, computed priority, ephemeral containers or default tolerations.
+     * no identity, status, node, controller, marks of tools that prune, token volumes, computed priority, ephemeral containers or default tolerations.
      */
     public static Pod of(Pod pod) {
         ObjectMeta from = pod.getMetadata();
@@ -38,8 +54,9 @@ public final class PodManifest {
                 .withMetadata(new ObjectMetaBuilder()
                         .withName(from.getName())
                         .withNamespace(from.getNamespace())
-                        .withLabels(from.getLabels())
-                        .withAnnotations(without(from.getAnnotations(), Torpor.RESTORE_ANNOTATION))
+                        .withLabels(without(from.getLabels(), PodManifest::isTracking))
+                        .withAnnotations(without(
+                                from.getAnnotations(), key -> key.equals(Torpor.RESTORE_ANNOTATION) || isTracking(key)))
                         .withOwnerReferences(from.getOwnerReferences().stream()
                                 .filter(owner -> !Boolean.TRUE.equals(owner.getController()))
                                 .toList())
@@ -95,9 +112,14 @@ public final class PodManifest {
                 && Long.valueOf(DEFAULT_TOLERATION_SECONDS).equals(toleration.getTolerationSeconds());
     }
 
-    private static Map<String, String> without(Map<String, String> map, String key) {
-        Map<String, String> rest = new HashMap<>(map);
-        rest.remove(key);
+    // Not app.kubernetes.io/instance, which Services select by as well.
+    private static boolean isTracking(String key) {
+        return TRACKING.stream().anyMatch(key::startsWith);
+    }
+
+    private static Map<String, String> without(@Nullable Map<String, String> map, Predicate<String> unwanted) {
+        Map<String, String> rest = new HashMap<>(map == null ? Map.of() : map);
+        rest.keySet().removeIf(unwanted);
         return rest;
     }
 }

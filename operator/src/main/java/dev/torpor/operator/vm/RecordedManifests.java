@@ -19,7 +19,6 @@ import org.jspecify.annotations.Nullable;
  * manifest in status would let whoever may write status make the operator create any pod.
  */
 public final class RecordedManifests {
-    private static final String NAME_PREFIX = "torpor-";
     private static final String POD_UID = "podUID";
     private static final String POD = "pod";
     private static final String CONTROLLED = "controlled";
@@ -40,7 +39,7 @@ public final class RecordedManifests {
 
     /** Returns the name of the revision of a snapshot. */
     public static String nameFor(VMSnapshot snapshot) {
-        return NAME_PREFIX + snapshot.getMetadata().getUid();
+        return Torpor.MANIFEST_PREFIX + snapshot.getMetadata().getUid();
     }
 
     /** Records the manifest of the pod that a snapshot saves. Recording the same pod again changes nothing. */

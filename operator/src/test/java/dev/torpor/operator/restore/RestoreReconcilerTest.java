@@ -25,12 +25,14 @@ import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -85,6 +87,43 @@ class RestoreReconcilerTest {
 
         assertThat(writer.writes().stream().filter(write -> write.startsWith("torpor-operator VMRestore")))
                 .hasSize(4);
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void oldAndNewAddressOfThePodAreShown() {
+        step();
+        assertThat(status().getSavedPodIP()).isEqualTo("192.0.2.1");
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        client.pods().inNamespace("vms").withName("web-pod").editStatus(pod -> new PodBuilder(pod)
+                .editOrNewStatus()
+                .withPhase("Running")
+                .withPodIP("192.0.2.2")
+                .endStatus()
+                .build());
+        agentSays(ConditionType.RESUMED, true, "Running");
+        step();
+        assertThat(status().getPodIP()).isEqualTo("192.0.2.2");
+
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        step();
+        assertThat(status().getPodIP()).as("is kept").isEqualTo("192.0.2.2");
+        assertThat(status().getSavedPodIP()).isEqualTo("192.0.2.1");
+    }
+
+    @Test
+    void restoreThatWasRestoredFromABackupIsNotCarriedOut() {
+        VMRestore restored = Objects.requireNonNull(cluster.restore("back"));
+        restored.getMetadata().setLabels(Map.of("velero.io/restore-name", "monday"));
+        client.resource(restored).update();
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Failed);
+        assertThat(Conditions.reason(status().getConditions(), ConditionType.STALLED))
+                .isEqualTo("RestoredFromBackup");
+        assertThat(pods()).isEmpty();
         assertNothingHappensAgain();
     }
 
@@ -239,6 +278,7 @@ class RestoreReconcilerTest {
         own.setPhase(SnapshotPhase.Ready);
         own.setNodeName("n1");
         own.setStoreID("store");
+        own.setPodIP("192.0.2.1");
         own.setConditions(
                 List.of(Conditions.next(null, ConditionType.READY, true, "Restorable", "", 1L, Instant.EPOCH)));
         writer.transition(StatusOwner.SNAPSHOT_OPERATOR, snapshot, own);

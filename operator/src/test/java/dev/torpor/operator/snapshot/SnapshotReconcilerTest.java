@@ -16,11 +16,14 @@ import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
+import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
@@ -29,10 +32,13 @@ import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The controller step by step on the client's mock server, with its writes counted. */
 @EnableKubernetesMockClient(crud = true)
@@ -195,6 +201,76 @@ class SnapshotReconcilerTest {
         assertThat(Conditions.find(status().getConditions(), ConditionType.STALLED))
                 .hasValueSatisfying(stalled -> assertThat(stalled.getMessage()).isEqualTo("Device x. The VM runs."));
         assertNothingHappensAgain();
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"velero.io/restore-name", "velero.io/backup-name", "openshift.io/restore-server-version"})
+    void objectThatWasRestoredFromABackupIsNotCarriedOut(String mark) {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        VMSnapshot restored = cluster.snapshot("web-1", SaveMode.Save);
+        if (mark.startsWith("velero")) {
+            restored.getMetadata().setLabels(Map.of(mark, "monday"));
+        } else {
+            restored.getMetadata().setAnnotations(Map.of(mark, "1.34"));
+        }
+        client.resource(restored).update();
+        step();
+
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Failed);
+        assertThat(Conditions.find(status().getConditions(), ConditionType.STALLED))
+                .hasValueSatisfying(stalled -> {
+                    assertThat(stalled.getReason()).isEqualTo("RestoredFromBackup");
+                    assertThat(stalled.getMessage()).contains(mark, "nothing was done to VM web");
+                });
+        assertThat(status().getNodeName()).isNull();
+        assertThat(seen().getMetadata().getFinalizers()).isEmpty();
+        assertThat(revisions()).isEmpty();
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void statusThatWasRestoredWithTheObjectStopsNothing() {
+        Pod pod = client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.ManagedSave);
+        VMSnapshotStatus ofAnother = new VMSnapshotStatus();
+        ofAnother.setPhase(SnapshotPhase.Saved);
+        ofAnother.setNodeName("n1");
+        ofAnother.setPod(VmPods.nameOf(pod));
+        ofAnother.setManifestRevision("torpor-of-another");
+        writer.news(StatusOwner.SNAPSHOT_OPERATOR, seen(), ofAnother);
+        agentSays(ConditionType.SAVED, true, "Committed");
+        step();
+
+        assertThat(client.pods().inNamespace("vms").list().getItems()).hasSize(1);
+        assertThat(ManagedImages.waits(seen())).as("holds no pod of the VM").isFalse();
+        assertThat(events()).singleElement().satisfies(event -> assertThat(event.getMessage())
+                .startsWith("RestoredFromBackup: its status was restored from a backup"));
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Saved);
+
+        ofAnother.setManifestRevision(
+                Torpor.MANIFEST_PREFIX + seen().getMetadata().getUid());
+        writer.news(StatusOwner.SNAPSHOT_OPERATOR, seen(), ofAnother);
+        step();
+        assertThat(client.pods().inNamespace("vms").list().getItems())
+                .as("of its own")
+                .isEmpty();
+    }
+
+    @Test
+    void addressOfThePodIsKept() {
+        client.resource(TestPods.running("web-pod", "u1")
+                        .editStatus()
+                        .withPodIP("192.0.2.7")
+                        .endStatus()
+                        .build())
+                .create();
+        cluster.snapshot("web-1", SaveMode.Checkpoint);
+        step();
+        step();
+        assertThat(status().getPodIP()).isEqualTo("192.0.2.7");
+        agentSays(ConditionType.SAVED, true, "Committed");
+        step();
+        assertThat(status().getPodIP()).isEqualTo("192.0.2.7");
     }
 
     private void assertNothingHappensAgain() {

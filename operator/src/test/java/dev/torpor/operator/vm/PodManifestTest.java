@@ -63,6 +63,24 @@ class PodManifestTest {
     }
 
     @Test
+    void marksOfToolsThatPruneAreLeftOut() {
+        Pod recorded = PodManifest.of(TestPods.running("web-pod", "u1")
+                .editMetadata()
+                .addToLabels("argocd.argoproj.io/instance", "shop")
+                .addToLabels("kustomize.toolkit.fluxcd.io/name", "shop")
+                .addToLabels("velero.io/restore-name", "monday")
+                .addToLabels("applyset.kubernetes.io/part-of", "applyset-x")
+                .addToLabels("app.kubernetes.io/instance", "shop")
+                .addToAnnotations("argocd.argoproj.io/tracking-id", "shop:/Pod:vms/web-pod")
+                .addToAnnotations("config.k8s.io/owning-inventory", "x")
+                .endMetadata()
+                .build());
+
+        assertThat(recorded.getMetadata().getLabels()).containsOnlyKeys(Torpor.VM_LABEL, "app.kubernetes.io/instance");
+        assertThat(recorded.getMetadata().getAnnotations()).containsOnlyKeys("example.com/kept");
+    }
+
+    @Test
     void restoreRequiresTheNodeOfTheImage() {
         Pod pod = PodManifest.forRestore(
                 PodManifest.of(TestPods.running("web-pod", "u1").build()), "r1", "n2");
