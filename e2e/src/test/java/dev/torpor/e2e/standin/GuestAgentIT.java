@@ -1,0 +1,68 @@
+package dev.torpor.e2e.standin;
+
+import static java.util.Objects.requireNonNull;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.api.v1alpha1.GuestStatus;
+import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.Tick;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/** A VM whose QEMU has a channel to an agent, and whose guest has none: nothing waits long for it, and nothing fails. */
+@Tag("standin")
+class GuestAgentIT {
+    private static final String SILENT = "no agent in the guest answers guest-sync-delimited in time";
+    private static final String[] CHANNEL = {
+        "-device", "virtio-serial-pci",
+        "-chardev", "socket,path=/run/torpor/qga.sock,server=on,wait=off,id=qga0",
+        "-device", "virtserialport,chardev=qga0,name=org.qemu.guest_agent.0"
+    };
+
+    @SuppressWarnings("NullAway.Init")
+    private static StandInCluster cluster;
+
+    @BeforeAll
+    static void start() throws Exception {
+        cluster = new StandInCluster();
+    }
+
+    @AfterAll
+    static void stop() {
+        cluster.close();
+    }
+
+    @Test
+    void guestThatSaysNothingIsCheckpointedAndComesBack() throws Exception {
+        StandInPod pod = cluster.startVm("web", 192, 0, CHANNEL);
+        cluster.snapshot("web-checkpoint", "web", "mode: Checkpoint");
+        assertThat(cluster.awaitReady("web-checkpoint").getStatus().getQuiesced())
+                .isFalse();
+
+        cluster.snapshot("web-saved", "web");
+        cluster.awaitReady("web-saved");
+        Tick last = pod.lastTick().orElseThrow();
+        cluster.restore("web-back", "web-saved");
+        GuestStatus guest =
+                requireNonNull(cluster.awaitRunning("web-back").getStatus().getGuest());
+
+        assertThat(guest).isEqualTo(new GuestStatus(null, false, SILENT));
+        var _ = StandInCluster.awaitGoingOn(cluster.pod("web"), last);
+        assertThat(cluster.agentLog()).noneMatch(line -> line.contains("is not served by the VM's QEMU"));
+    }
+
+    @Test
+    void vmWithoutAChannelIsAskedNothing() throws Exception {
+        cluster.startVm("db", 192, 0);
+        cluster.snapshot("db-saved", "db");
+        assertThat(cluster.awaitReady("db-saved").getStatus().getQuiesced()).isNull();
+        cluster.restore("db-back", "db-saved");
+
+        var status = cluster.awaitRunning("db-back").getStatus();
+        assertThat(status.getGuest()).isNull();
+        assertThat(status.getPodIP()).isEqualTo("127.0.0.1");
+        assertThat(status.getSavedPodIP()).isEqualTo("127.0.0.1");
+    }
+}
