@@ -65,7 +65,16 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
     public static final StatusOwner<VMRestore, VMRestoreStatus> RESTORE_OPERATOR = new StatusOwner<>(
             VMRestore.class,
             Torpor.OPERATOR_MANAGER,
-            Set.of("observedGeneration", "phase", "nodeName", "snapshotUID", "imageUID", "vmName", "pod", "podIP", "savedPodIP"),
+            Set.of(
+                    "observedGeneration",
+                    "phase",
+                    "nodeName",
+                    "snapshotUID",
+                    "imageUID",
+                    "vmName",
+                    "pod",
+                    "podIP",
+                    "savedPodIP"),
             Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED));
 
     /** The agent's part of a VMRestore. */

@@ -6,6 +6,7 @@ import dev.torpor.agent.engine.Guest;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
+import java.net.SocketException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HexFormat;
@@ -22,10 +23,8 @@ class AnnounceIT {
 
     @Test
     void networkHearsWhereTheGuestIs(@TempDir Path temp) throws Exception {
-        try (DatagramSocket network = new DatagramSocket(0, InetAddress.getLoopbackAddress());
-                DatagramSocket unused = new DatagramSocket(0, InetAddress.getLoopbackAddress())) {
-            int port = unused.getLocalPort();
-            unused.close();
+        int port = unusedPort();
+        try (DatagramSocket network = new DatagramSocket(0, InetAddress.getLoopbackAddress())) {
             network.setSoTimeout(PATIENCE_MILLIS);
             try (Vm vm = Vm.bare(
                     temp,
@@ -47,6 +46,12 @@ class AnnounceIT {
                         .as("source")
                         .isEqualTo(MAC);
             }
+        }
+    }
+
+    private static int unusedPort() throws SocketException {
+        try (DatagramSocket unused = new DatagramSocket(0, InetAddress.getLoopbackAddress())) {
+            return unused.getLocalPort();
         }
     }
 }

@@ -138,11 +138,7 @@ final class StandInCluster implements AutoCloseable {
 
     private Child startOperator() {
         return java(
-                List.of(),
-                "operator-" + ++operators,
-                "dev.torpor.operator.OperatorMain",
-                operatorArguments,
-                Map.of());
+                List.of(), "operator-" + ++operators, "dev.torpor.operator.OperatorMain", operatorArguments, Map.of());
     }
 
     /**

@@ -200,6 +200,7 @@ class ShutdownsTest {
                 timer,
                 new SaveTurns(2),
                 new UnderWay(),
+                new GuestReadiness(vms, cluster, Clock.systemUTC()),
                 new AgentMetrics(new SimpleMeterRegistry()),
                 StepHook.NONE,
                 item -> {}));

@@ -42,7 +42,5 @@ sealed interface RestoreSituation {
     record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}
 
     /** What binding a restore to a node rests on; with the address that the VM's pod had when it was saved. */
-    record Binding(
-            String nodeName,
-            String snapshotUid, String imageUid, String vmName, Optional<String> savedPodIP) {}
+    record Binding(String nodeName, String snapshotUid, String imageUid, String vmName, Optional<String> savedPodIP) {}
 }

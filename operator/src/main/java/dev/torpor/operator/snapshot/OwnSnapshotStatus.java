@@ -45,7 +45,7 @@ final class OwnSnapshotStatus {
         own.setNodeUID(binding.nodeUid());
         own.setStoreID(binding.storeId());
         own.setPod(pod);
-        own.setPodIP(VmPods.addressOf(binding.pod()).orElse(null));
+        own.setPodIP(binding.manifest().flatMap(VmPods::addressOf).orElse(null));
         own.setManifestRevision(revision);
         return own;
     }

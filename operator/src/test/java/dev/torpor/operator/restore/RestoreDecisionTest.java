@@ -33,8 +33,8 @@ class RestoreDecisionTest {
     private static final Pod MANIFEST = TestPods.running("web-pod", "u1").build();
     private static final StoreState ALIVE = new StoreState.Alive("node-uid", "store");
     private static final StoreState AWAY = new StoreState.Away("m");
-    private static final RestoreSituation.Admissible ADMISSIBLE =
-            new RestoreSituation.Admissible(new RestoreSituation.Binding("n1", "s1", "s1", "web", Optional.of("192.0.2.1")));
+    private static final RestoreSituation.Admissible ADMISSIBLE = new RestoreSituation.Admissible(
+            new RestoreSituation.Binding("n1", "s1", "s1", "web", Optional.of("192.0.2.1")));
 
     static Stream<Arguments> statusOfEachSituation() {
         return Stream.of(
