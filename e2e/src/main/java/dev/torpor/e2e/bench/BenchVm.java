@@ -2,18 +2,20 @@ package dev.torpor.e2e.bench;
 
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.agent.qmp.SocketWait;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 
 /** A QEMU without a guest of its own; its RAM is what is measured. */
 final class BenchVm implements AutoCloseable {
+    private static final Duration PATIENCE = Duration.ofSeconds(60);
+
     private final Process process;
     private final Path socket;
 
@@ -23,7 +25,7 @@ final class BenchVm implements AutoCloseable {
     }
 
     /** Starts a VM whose RAM is a private mapping of the file: prefilled, and written to by nobody else. */
-    static BenchVm prefilled(Path directory, Path ram, long bytes) throws IOException, TorporException {
+    static BenchVm prefilled(Path directory, Path ram, long bytes) throws IOException {
         return start(
                 directory.resolve("source.sock"),
                 "q35,memory-backend=pc.ram",
@@ -32,24 +34,23 @@ final class BenchVm implements AutoCloseable {
     }
 
     /** Starts a VM that waits to be fed. */
-    static BenchVm incoming(Path directory, long bytes) throws IOException, TorporException {
+    static BenchVm incoming(Path directory, long bytes) throws IOException {
         return incoming(directory, bytes, List.of());
     }
 
     /** Starts a VM that waits to be fed, and is told more. */
-    static BenchVm incoming(Path directory, long bytes, List<String> more) throws IOException, TorporException {
+    static BenchVm incoming(Path directory, long bytes, List<String> more) throws IOException {
         List<String> all = new ArrayList<>(more);
         all.addAll(List.of("-incoming", "defer"));
         return start(directory.resolve("target.sock"), "q35", bytes, all);
     }
 
     /** Starts a VM that runs its firmware. */
-    static BenchVm bare(Path directory, long bytes) throws IOException, TorporException {
+    static BenchVm bare(Path directory, long bytes) throws IOException {
         return start(directory.resolve("bare.sock"), "q35", bytes, List.of());
     }
 
-    private static BenchVm start(Path socket, String machine, long bytes, List<String> more)
-            throws IOException, TorporException {
+    private static BenchVm start(Path socket, String machine, long bytes, List<String> more) throws IOException {
         Files.deleteIfExists(socket);
         List<String> command = new ArrayList<>(List.of(
                 "qemu-system-x86_64",
@@ -66,20 +67,21 @@ final class BenchVm implements AutoCloseable {
                 "unix:" + socket + ",server=on,wait=off"));
         command.addAll(more);
         Process process = new ProcessBuilder(command).inheritIO().start();
-        BenchVm vm = new BenchVm(process, socket);
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
-        while (!Files.exists(socket)) {
-            if (!process.isAlive() || System.nanoTime() > end) {
-                vm.close();
-                throw new TorporException(FailureReason.SocketMissing, "QEMU did not start");
-            }
-            LockSupport.parkNanos(TimeUnit.MILLISECONDS.toNanos(10));
-        }
-        return vm;
+        return new BenchVm(process, socket);
     }
 
+    /** Connects as soon as QEMU listens. */
     QmpClient connect() throws TorporException {
-        return QmpClient.connect(socket, QmpLimits.DEFAULT);
+        return SocketWait.connect(PATIENCE, () -> {
+            try {
+                return QmpClient.connect(socket, QmpLimits.DEFAULT);
+            } catch (TorporException e) {
+                if (!process.isAlive()) {
+                    throw new TorporException(FailureReason.QEMUGone, "QEMU did not start", e);
+                }
+                throw e;
+            }
+        });
     }
 
     @Override

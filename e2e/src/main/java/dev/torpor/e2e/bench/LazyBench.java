@@ -1,103 +1,131 @@
 package dev.torpor.e2e.bench;
 
-import dev.torpor.agent.engine.Cancellation;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import dev.torpor.agent.engine.Guest;
-import dev.torpor.agent.engine.MappedMemory;
-import dev.torpor.agent.engine.QemuDirectEngine;
-import dev.torpor.agent.engine.QemuProbe;
-import dev.torpor.agent.engine.RestoreChecks;
-import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
-import dev.torpor.agent.image.ImageFiles;
-import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageStore;
-import dev.torpor.agent.launch.Ask;
-import dev.torpor.agent.launch.FolderId;
-import dev.torpor.agent.launch.LazyStart;
-import dev.torpor.agent.launch.QemuVersion;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
-import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Optional;
+import java.util.Map;
 import java.util.OptionalInt;
-import java.util.Set;
 import java.util.SplittableRandom;
-import java.util.random.RandomGenerator;
 import java.util.stream.Stream;
 
 /**
- * From the launch of QEMU to a running guest: lazily resumed with all that the agent does for it (checks of the image, shadow,
- * load, samples), beside a bare start of the same machine, in turn, for several sizes of random RAM. The images were
+ * From the launch of QEMU to a running guest: lazily resumed with all that the agent does for it ({@link LazyResume}),
+ * beside a bare start of the same machine, in turn, for several sizes of RAM. Both end when QEMU has said that its guest
+ * runs. RAM holds random bytes, as much as {@code TORPOR_BENCH_RANDOM_GIB} allows; what lies above is zero. The images were
  * written past the page cache, and only what resumes touch is in memory.
  *
- * <p>Settings from the environment: TORPOR_BENCH_SIZES (GiB, {@code 1,4}), TORPOR_BENCH_ROUNDS (5), TORPOR_BENCH_DIR.
+ * <p>Settings from the environment: TORPOR_BENCH_SIZES (GiB, {@code 1,4,16}), TORPOR_BENCH_ROUNDS (9),
+ * TORPOR_BENCH_RANDOM_GIB (4), TORPOR_BENCH_DIR.
  */
 public final class LazyBench {
     private static final long GIB = 1L << 30;
 
-    private LazyBench() {}
+    private final Path directory;
+    private final long randomBytesMax;
+    private final int rounds;
+    private final List<Measurement> results = new ArrayList<>();
 
-    /** Runs all and prints one line for each size. */
+    private LazyBench(Path directory, long randomBytesMax, int rounds) {
+        this.directory = directory;
+        this.randomBytesMax = randomBytesMax;
+        this.rounds = rounds;
+    }
+
+    /** Runs all and prints the tables; the figures go to {@code target/bench/lazy-results.json}. */
     public static void main(String[] arguments) throws Exception {
-        Path directory = Path.of(setting(
-                        "TORPOR_BENCH_DIR",
-                        Path.of("target", "bench", "lazy").toAbsolutePath().toString()))
+        Path out = Path.of("target", "bench").toAbsolutePath();
+        Path directory = Path.of(setting("TORPOR_BENCH_DIR", out.resolve("lazy").toString()))
                 .toAbsolutePath();
+        Files.createDirectories(out);
         Files.createDirectories(directory);
-        int rounds = Integer.parseInt(setting("TORPOR_BENCH_ROUNDS", "5"));
+        LazyBench bench = new LazyBench(
+                directory,
+                (long) (Double.parseDouble(setting("TORPOR_BENCH_RANDOM_GIB", "4")) * GIB),
+                Integer.parseInt(setting("TORPOR_BENCH_ROUNDS", "9")));
         try {
-            for (String size : setting("TORPOR_BENCH_SIZES", "1,4").split(",", -1)) {
-                measure(directory, Long.parseLong(size) * GIB, rounds);
+            for (String size : setting("TORPOR_BENCH_SIZES", "1,4,16").split(",", -1)) {
+                bench.measure(Long.parseLong(size) * GIB);
             }
         } finally {
             deleteTree(directory);
         }
+        new ObjectMapper()
+                .enable(SerializationFeature.INDENT_OUTPUT)
+                .writeValue(out.resolve("lazy-results.json").toFile(), bench.results);
+        System.out.println("figures: target/bench/lazy-results.json");
     }
 
-    private static void measure(Path directory, long bytes, int rounds) throws IOException, TorporException {
+    private void measure(long bytes) throws IOException, TorporException {
         List<Double> bare = new ArrayList<>();
         List<Double> lazy = new ArrayList<>();
-        Path ram = Files.createTempFile(Path.of("/dev/shm"), "torpor-bench-", ".ram");
-        try (ImageStore store = ImageStore.open(directory.resolve("store-" + bytes / GIB))) {
-            CommittedImage image;
-            fill(ram, bytes);
-            try (BenchVm source = BenchVm.prefilled(directory, ram, bytes)) {
-                image = save(source, store);
-            } finally {
-                Files.delete(ram);
-            }
-            Path file =
-                    directory.resolve("store-" + bytes / GIB).resolve(image.id().relativePath());
+        Map<String, List<Double>> steps = new LinkedHashMap<>();
+        Path root = directory.resolve("store");
+        try (ImageStore store = ImageStore.open(root)) {
+            CommittedImage image = save(store, bytes);
+            Path file = root.resolve(image.id().relativePath());
             for (int round = 0; round <= rounds; round++) {
-                double start = bare(directory, bytes);
-                double resume = lazy(directory, bytes, store, image.id(), file);
+                double start = bare(bytes);
+                Map<String, Double> resume = new LazyResume(store, image.id(), file).run(directory, bytes);
                 if (round > 0) { // the first brings QEMU itself into memory
                     bare.add(start);
-                    lazy.add(resume);
+                    lazy.add(resume.values().stream()
+                            .mapToDouble(Double::doubleValue)
+                            .sum());
+                    resume.forEach((step, seconds) ->
+                            steps.computeIfAbsent(step, _ -> new ArrayList<>()).add(seconds));
                 }
             }
+            store.delete(image.id());
         }
+        report(bytes, bare, lazy, steps);
+    }
+
+    private void report(long bytes, List<Double> bare, List<Double> lazy, Map<String, List<Double>> steps) {
         double ratio = Measurement.median(lazy) / Measurement.median(bare);
+        long gib = bytes / GIB;
         System.out.printf(
                 Locale.ROOT,
                 "%2d GiB  bare start %.3f s  lazy resume %.3f s  ratio %.2f   all runs: %s %s%n",
-                bytes / GIB,
+                gib,
                 Measurement.median(bare),
                 Measurement.median(lazy),
                 ratio,
                 shown(bare),
                 shown(lazy));
+        steps.forEach((step, seconds) ->
+                System.out.printf(Locale.ROOT, "        %5.1f ms  %s%n", Measurement.median(seconds) * 1e3, step));
+        String name = "-" + gib + "-gib";
+        results.add(row("bare" + name, bare, "bare" + name, 1));
+        results.add(row("lazy" + name, lazy, "bare" + name, ratio));
+        steps.forEach((step, seconds) -> results.add(row(
+                "lazy" + name + ": " + step,
+                seconds,
+                "lazy" + name,
+                Measurement.median(seconds) / Measurement.median(lazy))));
     }
 
-    private static double bare(Path directory, long bytes) throws IOException, TorporException {
+    private static Measurement row(String name, List<Double> seconds, String against, double ratio) {
+        return new Measurement(
+                name, "resume", "qemu-direct", 0, Measurement.median(seconds), "s", against, ratio, seconds);
+    }
+
+    private double bare(long bytes) throws IOException, TorporException {
         long began = System.nanoTime();
         try (BenchVm vm = BenchVm.bare(directory, bytes);
                 QmpClient qmp = vm.connect()) {
@@ -108,65 +136,30 @@ public final class LazyBench {
         }
     }
 
-    private static double lazy(Path directory, long bytes, ImageStore store, ImageId id, Path file)
-            throws IOException, TorporException {
-        long began = System.nanoTime();
-        CommittedImage image = store.open(id);
-        try (BenchVm vm = BenchVm.incoming(directory, bytes, mapping(image, file));
-                QmpClient qmp = vm.connect()) {
-            VmFacts target = QemuProbe.probe(qmp);
-            RestoreChecks.compare(image.header().vm(), target);
-            List<String> mapped = MappedMemory.of(qmp, image.layout(), file.toString());
-            if (mapped.isEmpty()) {
-                throw new IllegalStateException("QEMU has not mapped the image");
+    private CommittedImage save(ImageStore store, long bytes) throws IOException, TorporException {
+        Path ram = Files.createTempFile(Path.of("/dev/shm"), "torpor-bench-", ".ram");
+        try {
+            fill(ram, bytes);
+            try (BenchVm source = BenchVm.prefilled(directory, ram, bytes);
+                    QmpClient qmp = source.connect()) {
+                // It was started paused; that its guest ran is what its image is to say.
+                qmp.execute("cont");
+                return EngineSave.save(qmp, store, new ImageId("bench", "vm", "lazy"), OptionalInt.empty());
             }
-            try (ImageFiles shadow = image.openShadowForQemu(Set.copyOf(mapped));
-                    ImageFiles files = image.openForQemu(false)) {
-                QemuDirectEngine.load(
-                        qmp,
-                        target,
-                        shadow.all(),
-                        ImageHeader.STREAM_OFFSET_BYTES,
-                        new Cancellation(),
-                        (done, total) -> {});
-                MappedMemory.compare(qmp, image.layout(), mapped, files.buffered()::read, RandomGenerator.getDefault());
-            }
-            Guest.resume(qmp);
-            return (System.nanoTime() - began) / 1e9;
+        } finally {
+            Files.delete(ram);
         }
     }
 
-    /** Returns the words that the agent adds to the command. */
-    private static List<String> mapping(CommittedImage image, Path file) {
-        FolderId folder = new FolderId(1, 1);
-        Ask ask = new Ask(
-                "bench", List.of("qemu-system-x86_64"), Optional.of(new QemuVersion(9, 0)), Optional.of(folder));
-        return switch (LazyStart.of(ask, new LazyStart.Image(image.header(), image.layout(), folder))) {
-            case LazyStart.Possible start ->
-                start.argv().stream()
-                        .skip(1)
-                        .map(word -> word.replace(LazyStart.pathInPod(image.id()), file.toString()))
-                        .toList();
-            case LazyStart.NotPossible(String why) -> throw new IllegalStateException(why);
-        };
-    }
-
-    private static CommittedImage save(BenchVm vm, ImageStore store) throws IOException, TorporException {
-        try (QmpClient qmp = vm.connect()) {
-            // It was started paused; that its guest ran is what its image is to say.
-            qmp.execute("cont");
-            return EngineSave.save(qmp, store, new ImageId("bench", "vm", "lazy"), OptionalInt.empty());
-        }
-    }
-
-    private static void fill(Path ram, long bytes) throws IOException {
+    private void fill(Path ram, long bytes) throws IOException {
         SplittableRandom random = new SplittableRandom(1);
         byte[] block = new byte[1 << 20];
-        try (OutputStream out = Files.newOutputStream(ram)) {
-            for (long done = 0; done < bytes; done += block.length) {
+        try (FileChannel out = FileChannel.open(ram, StandardOpenOption.WRITE)) {
+            for (long done = 0; done < Math.min(bytes, randomBytesMax); done += block.length) {
                 random.nextBytes(block);
-                out.write(block);
+                out.write(ByteBuffer.wrap(block));
             }
+            out.write(ByteBuffer.allocate(1), bytes - 1);
         }
     }
 

@@ -3,13 +3,13 @@ package dev.torpor.e2e.qemu;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.LazyParts;
 import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.RestoreChecks;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
-import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.launch.Ask;
 import dev.torpor.agent.launch.FolderId;
@@ -23,7 +23,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import java.util.random.RandomGenerator;
 
 /** A lazy resume step by step, as launcher and agent do it; without a pod, so that the image has the path of the store. */
 final class LazyVm {
@@ -58,12 +57,12 @@ final class LazyVm {
         VmFacts facts = QemuProbe.probe(vm.qmp());
         RestoreChecks.compare(image.header().vm(), facts);
         List<String> mapped = mapped(vm, storePath, image);
-        try (ImageFiles shadow = image.openShadowForQemu(Set.copyOf(mapped));
-                ImageFiles files = image.openForQemu(false)) {
-            QemuDirectEngine.load(
-                    vm.qmp(), facts, shadow.all(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation(), (_, _) -> {});
-            MappedMemory.compare(
-                    vm.qmp(), image.layout(), mapped, files.buffered()::read, RandomGenerator.getDefault());
+        assertThat(LazyParts.expected(image.layout())).containsExactlyInAnyOrderElementsOf(mapped);
+        try (LazyParts parts = LazyParts.of(image, Set.copyOf(mapped))) {
+            QemuDirectEngine.feedShadow(
+                    vm.qmp(), facts, parts.shadow().buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
+            MappedMemory.compare(vm.qmp(), parts.samples());
+            QemuDirectEngine.settle(vm.qmp());
         }
         return mapped;
     }

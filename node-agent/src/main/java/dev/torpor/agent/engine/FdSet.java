@@ -34,14 +34,19 @@ final class FdSet {
     static FdSet add(QmpClient qmp, List<Descriptor> descriptors, boolean directIO, boolean toSave, String note)
             throws TorporException {
         check(descriptors, directIO, toSave);
-        long id = 1;
-        for (JsonNode set : qmp.execute("query-fdsets")) {
-            id = Math.max(id, set.path("fdset-id").asLong() + 1);
+        // QEMU makes the set with the first descriptor, and says which it is.
+        JsonNode first = qmp.execute("add-fd", Map.of("opaque", OURS + note), descriptors.getFirst());
+        if (!first.path("fdset-id").isIntegralNumber()) {
+            throw new TorporException(FailureReason.QMPCommandFailed, "QEMU does not say where it keeps a descriptor");
         }
+        long id = first.path("fdset-id").asLong();
         FdSet fdSet = new FdSet(id);
         try {
-            for (Descriptor descriptor : descriptors) {
-                qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OURS + note), descriptor);
+            for (Descriptor descriptor : descriptors.subList(1, descriptors.size())) {
+                qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OURS), descriptor);
+            }
+            if (descriptors.size() == 1) {
+                return fdSet; // the answer has said so
             }
             for (JsonNode set : qmp.execute("query-fdsets")) {
                 if (set.path("fdset-id").asLong() == id && set.path("fds").size() == descriptors.size()) {

@@ -12,7 +12,10 @@ public final class Guest {
 
     /** Returns the run state. */
     public static RunState runState(QmpClient qmp) throws TorporException {
-        JsonNode status = qmp.execute("query-status");
+        return runState(qmp.execute("query-status"));
+    }
+
+    static RunState runState(JsonNode status) {
         return new RunState(
                 status.path("status").asText(), status.path("running").asBoolean());
     }

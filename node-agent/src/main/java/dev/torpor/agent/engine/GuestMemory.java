@@ -1,12 +1,15 @@
 package dev.torpor.agent.engine;
 
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -21,7 +24,9 @@ final class GuestMemory {
             "\\s+([0-9a-f]{1,16})-([0-9a-f]{1,16}) \\(prio -?\\d+, ram\\): (\\S+)(?: @([0-9a-f]{1,16}))?.*");
     private static final Pattern VIEW = Pattern.compile("FlatView #\\d+");
     private static final String SYSTEM = " AS \"memory\"";
+    private static final String RAM = ", ram): ";
     private static final int RADIX = 16;
+    private static final int WORD_DIGITS = 16;
 
     private final QmpClient qmp;
     private final List<Range> ranges;
@@ -45,14 +50,19 @@ final class GuestMemory {
     static GuestMemory of(QmpClient qmp) throws TorporException {
         List<Range> ranges = new ArrayList<>();
         boolean system = false;
-        for (String line : monitor(qmp, "info mtree -f").lines().toList()) {
+        QmpCommand question = monitor("info mtree -f");
+        String map = Answers.to(qmp, List.of(question)).to(question).asText();
+        for (String line : map.lines().toList()) {
             if (VIEW.matcher(line).matches()) {
                 system = false;
             } else if (line.startsWith(SYSTEM)) {
                 system = true;
             }
+            if (!system || !line.contains(RAM)) {
+                continue;
+            }
             Matcher range = RANGE.matcher(line);
-            if (system && range.matches()) {
+            if (range.matches()) {
                 long first = Long.parseUnsignedLong(range.group(1), RADIX);
                 long last = Long.parseUnsignedLong(range.group(2), RADIX);
                 long offset = range.group(4) == null ? 0 : Long.parseUnsignedLong(range.group(4), RADIX);
@@ -63,50 +73,85 @@ final class GuestMemory {
     }
 
     /**
-     * Reads a part of a RAM block.
+     * A part of a RAM block.
      *
-     * @return empty if something else is in front of it, as a PC's video memory is
+     * @param block its name
+     * @param offset in the block
+     * @param bytes how long it is; a multiple of eight
+     */
+    record Place(String block, long offset, int bytes) {}
+
+    /**
+     * Reads parts of RAM blocks.
+     *
+     * @return one for each, as words of eight bytes in the guest's own byte order; empty if something else is in front of it,
+     *     as a PC's video memory is
      * @throws TorporException LoadFailed if the guest has no such block at all, or QEMU does not answer in its own format
      */
-    Optional<byte[]> read(String block, long offset, int bytes) throws TorporException {
+    List<Optional<long[]>> read(List<Place> places) throws TorporException {
+        Map<Place, QmpCommand> questions = new HashMap<>();
+        for (Place place : places) {
+            OptionalLong address = address(place);
+            if (address.isPresent()) {
+                questions.put(
+                        place, monitor("xp /%dxg 0x%x".formatted(place.bytes() / Long.BYTES, address.getAsLong())));
+            }
+        }
+        Answers answers = Answers.to(qmp, questions.values());
+        List<Optional<long[]>> found = new ArrayList<>();
+        for (Place place : places) {
+            QmpCommand question = questions.get(place);
+            found.add(
+                    question == null
+                            ? Optional.empty()
+                            : Optional.of(words(answers.to(question).asText(), place.bytes() / Long.BYTES)));
+        }
+        return found;
+    }
+
+    private OptionalLong address(Place place) throws TorporException {
         boolean known = false;
         for (Range range : ranges) {
-            if (range.block().equals(block)) {
+            if (range.block().equals(place.block())) {
                 known = true;
-                long within = offset - range.offset();
-                if (within >= 0 && within + bytes <= range.bytes()) {
-                    return Optional.of(physical(range.address() + within, bytes));
+                long within = place.offset() - range.offset();
+                if (within >= 0 && within + place.bytes() <= range.bytes()) {
+                    return OptionalLong.of(range.address() + within);
                 }
             }
         }
         if (!known) {
             throw new TorporException(
-                    FailureReason.LoadFailed, "QEMU does not say where RAM block " + block + " is in the guest");
+                    FailureReason.LoadFailed,
+                    "QEMU does not say where RAM block " + place.block() + " is in the guest");
         }
-        return Optional.empty();
+        return OptionalLong.empty();
     }
 
-    // "0000000000100000: 0x7f 0x45 …", eight to a line.
-    private byte[] physical(long address, int bytes) throws TorporException {
-        String dump = monitor(qmp, "xp /%dxb 0x%x".formatted(bytes, address));
-        byte[] content = new byte[bytes];
+    // "0000000000100000: 0x00000000464c457f 0x0000000000000000", two to a line. By hand, as a guest waits for it.
+    private static long[] words(String dump, int count) throws TorporException {
+        long[] words = new long[count];
         int n = 0;
-        for (String line : dump.lines().toList()) {
-            int colon = line.indexOf(':');
-            for (String word : line.substring(colon + 1).strip().split(" +", -1)) {
-                if (n < bytes && word.startsWith("0x") && word.length() == 4) {
-                    content[n++] = (byte) Integer.parseInt(word, 2, 4, RADIX);
-                }
+        int at = dump.indexOf(':');
+        while (at >= 0 && n < count) {
+            int digits = dump.indexOf("0x", at) + 2;
+            if (digits < 2 || digits + WORD_DIGITS > dump.length()) {
+                break;
             }
+            try {
+                words[n++] = Long.parseUnsignedLong(dump, digits, digits + WORD_DIGITS, RADIX);
+            } catch (NumberFormatException e) {
+                break;
+            }
+            at = digits + WORD_DIGITS;
         }
-        if (n != bytes) {
+        if (n != count) {
             throw new TorporException(FailureReason.LoadFailed, "QEMU does not show its guest's memory");
         }
-        return content;
+        return words;
     }
 
-    private static String monitor(QmpClient qmp, String command) throws TorporException {
-        return qmp.execute("human-monitor-command", Map.of("command-line", command))
-                .asText();
+    private static QmpCommand monitor(String command) {
+        return new QmpCommand("human-monitor-command", Map.of("command-line", command));
     }
 }

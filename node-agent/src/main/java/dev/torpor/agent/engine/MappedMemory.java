@@ -5,15 +5,18 @@ import dev.torpor.agent.image.ByteSource;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.RamBlock;
 import dev.torpor.agent.qmp.QmpClient;
-import dev.torpor.agent.qmp.QmpCommandException;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.LongBuffer;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.random.RandomGenerator;
 
 /**
@@ -22,10 +25,20 @@ import java.util.random.RandomGenerator;
  * pages alone whose bit is clear is its behaviour, not its promise.
  */
 public final class MappedMemory {
-    /** Samples of each block and kind: pages that are in the image, and pages that are zero. */
-    private static final int SAMPLES = 4;
+    /**
+     * Samples of each block and kind: pages that are in the image, and pages that are zero. One would find a wrong file or
+     * place; the guest waits half a millisecond for each.
+     */
+    private static final int SAMPLES = 2;
     // So many tries to find a page of the wanted kind: nearly all of a block may be of the other.
     private static final int TRIES = 256;
+
+    /** No block below this is mapped by what launchers are told. */
+    private static final long RAM_BYTES_MIN = 1 << 20;
+
+    private static final QmpCommand BACKENDS = QmpCommand.of("query-memdev");
+    private static final String PATH = "mem-path";
+    private static final String OFFSET = "offset";
 
     private MappedMemory() {}
 
@@ -36,73 +49,136 @@ public final class MappedMemory {
      * @throws TorporException LoadFailed if one is mapped from that file otherwise than privately and from its place
      */
     public static List<String> of(QmpClient qmp, ImageLayout layout, String path) throws TorporException {
-        List<String> mapped = new ArrayList<>();
-        for (RamBlock block : layout.blocks()) {
-            String object = "/objects/" + block.name();
-            if (block.name().contains("/")
-                    || !property(qmp, object, "mem-path")
-                            .filter(value -> value.asText().equals(path))
-                            .isPresent()) {
-                continue;
-            }
-            boolean right = property(qmp, object, "offset")
+        return of(Answers.to(qmp, questions(layout)), layout, path);
+    }
+
+    /** What QEMU is asked for {@link #of(Answers, ImageLayout, String)}. */
+    static List<QmpCommand> questions(ImageLayout layout) {
+        List<QmpCommand> questions = new ArrayList<>(List.of(BACKENDS));
+        layout.blocks().stream()
+                .filter(MappedMemory::mayBeMapped)
+                .forEach(block -> questions.addAll(List.of(property(block, PATH), property(block, OFFSET))));
+        return questions;
+    }
+
+    static List<String> of(Answers answers, ImageLayout layout, String path) throws TorporException {
+        List<RamBlock> mapped = layout.blocks().stream()
+                .filter(MappedMemory::mayBeMapped)
+                .filter(block -> answers.ifAny(property(block, PATH)) // no such object, or not of that type
+                        .filter(value -> value.asText().equals(path))
+                        .isPresent())
+                .toList();
+        for (RamBlock block : mapped) {
+            boolean right = answers.ifAny(property(block, OFFSET))
                             .filter(value -> value.asLong() == block.pages().offsetBytes())
                             .isPresent()
-                    && property(qmp, object, "size")
-                            .filter(value -> value.asLong() == block.usedBytes())
-                            .isPresent()
-                    && property(qmp, object, "share")
-                            .filter(value -> !value.asBoolean())
-                            .isPresent();
+                    && isPrivate(block, answers.to(BACKENDS));
             if (!right) {
                 throw failed("RAM block " + block.name() + " is not mapped privately from its place in the image");
             }
-            mapped.add(block.name());
         }
-        return mapped;
+        return mapped.stream().map(RamBlock::name).toList();
     }
 
-    private static Optional<JsonNode> property(QmpClient qmp, String object, String name) throws TorporException {
-        try {
-            return Optional.of(qmp.execute("qom-get", Map.of("path", object, "property", name)));
-        } catch (QmpCommandException e) {
-            return Optional.empty(); // no such object, or not of that type
+    /** Tells whether a block can be memory that a user's command, or our words, map from a file: small ones are firmware. */
+    static boolean mayBeMapped(RamBlock block) {
+        return !block.name().contains("/") && block.usedBytes() >= RAM_BYTES_MIN;
+    }
+
+    private static boolean isPrivate(RamBlock block, JsonNode backends) {
+        for (JsonNode backend : backends) {
+            if (backend.path("id").asText().equals(block.name())) {
+                return backend.path("size").asLong() == block.usedBytes()
+                        && !backend.path("share").asBoolean(true);
+            }
+        }
+        return false;
+    }
+
+    private static QmpCommand property(RamBlock block, String name) {
+        return QmpCommand.property("/objects/" + block.name(), name);
+    }
+
+    /**
+     * Pages of an image, chosen by chance, for {@link #compare}.
+     *
+     * @param pages each with what the image has there
+     */
+    public record Samples(List<Sample> pages) {
+        public Samples {
+            pages = List.copyOf(pages);
+        }
+
+        /**
+         * Chooses and reads them; needs no QEMU.
+         *
+         * @param mapped names of the blocks that are, or will be, mapped
+         * @throws TorporException ImageDamaged, ImageTruncated if they cannot be read
+         */
+        public static Samples of(ImageLayout layout, Set<String> mapped, ByteSource image, RandomGenerator random)
+                throws TorporException {
+            List<Sample> pages = new ArrayList<>();
+            for (RamBlock block : layout.blocks()) {
+                if (mapped.contains(block.name())) {
+                    for (long page : choose(block, image, random)) {
+                        long offset = page * block.pageBytes();
+                        int bytes = (int) block.pageBytes();
+                        // Those that are zero too: in the page cache, QEMU has them at once, and not 2 MiB around them.
+                        byte[] content = MappedMemory.read(image, block.pages().offsetBytes() + offset, bytes);
+                        if (!isPresent(block, page, image) && !Arrays.equals(content, new byte[bytes])) {
+                            throw new TorporException(
+                                    FailureReason.ImageDamaged,
+                                    "the image has something at offset " + offset + " of RAM block " + block.name()
+                                            + ", where its bitmap says that there is nothing");
+                        }
+                        pages.add(new Sample(block.name(), offset, ByteBuffer.wrap(content)));
+                    }
+                }
+            }
+            return new Samples(pages);
         }
     }
 
     /**
-     * Compares samples of a paused guest's memory with the image.
+     * A page.
      *
-     * @param mapped names of the blocks
-     * @param image read from
+     * @param block the RAM block's name
+     * @param offset in the block
+     * @param content what the guest is to see there
+     */
+    record Sample(String block, long offset, ByteBuffer content) {
+        /** Compares with words in the byte order of a guest that we do not know: all of them in the one, or in the other. */
+        boolean is(long[] words) {
+            return is(words, ByteOrder.LITTLE_ENDIAN) || is(words, ByteOrder.BIG_ENDIAN);
+        }
+
+        private boolean is(long[] words, ByteOrder order) {
+            return content.duplicate().order(order).asLongBuffer().equals(LongBuffer.wrap(words));
+        }
+    }
+
+    /**
+     * Compares samples with a paused guest's memory.
+     *
      * @throws TorporException LoadFailed if a page differs, or if the memory cannot be found in the guest
      */
-    public static void compare(
-            QmpClient qmp, ImageLayout layout, List<String> mapped, ByteSource image, RandomGenerator random)
-            throws TorporException {
-        GuestMemory guest = GuestMemory.of(qmp);
-        for (RamBlock block : layout.blocks()) {
-            if (mapped.contains(block.name())) {
-                for (long page : samples(block, image, random)) {
-                    compare(guest, block, page, image);
-                }
+    public static void compare(QmpClient qmp, Samples samples) throws TorporException {
+        List<Optional<long[]>> seen = GuestMemory.of(qmp)
+                .read(samples.pages().stream()
+                        .map(page -> new GuestMemory.Place(
+                                page.block(), page.offset(), page.content().remaining()))
+                        .toList());
+        for (int i = 0; i < seen.size(); i++) {
+            Sample page = samples.pages().get(i);
+            // What something else is in front of, as a PC's video memory is, cannot be seen.
+            if (seen.get(i).filter(words -> !page.is(words)).isPresent()) {
+                throw failed("the guest's page at offset " + page.offset() + " of RAM block " + page.block()
+                        + " is not what the image has there");
             }
         }
     }
 
-    private static void compare(GuestMemory guest, RamBlock block, long page, ByteSource image) throws TorporException {
-        long offset = page * block.pageBytes();
-        Optional<byte[]> seen = guest.read(block.name(), offset, (int) block.pageBytes());
-        byte[] saved = isPresent(block, page, image)
-                ? read(image, block.pages().offsetBytes() + offset, (int) block.pageBytes())
-                : new byte[(int) block.pageBytes()];
-        if (seen.isPresent() && ByteBuffer.wrap(seen.get()).mismatch(ByteBuffer.wrap(saved)) >= 0) {
-            throw failed("the guest's page at offset " + offset + " of RAM block " + block.name()
-                    + " is not what the image has there");
-        }
-    }
-
-    private static List<Long> samples(RamBlock block, ByteSource image, RandomGenerator random) throws TorporException {
+    private static List<Long> choose(RamBlock block, ByteSource image, RandomGenerator random) throws TorporException {
         List<Long> pages = new ArrayList<>();
         int present = 0;
         int absent = 0;

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.failure.TorporException;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -23,6 +24,8 @@ final class MigrationSettings {
             Set.of("multifd-channels", "direct-io", "max-bandwidth", "zero-page-detection");
 
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final QmpCommand QUERY_CAPABILITIES = QmpCommand.of("query-migrate-capabilities");
+    private static final QmpCommand QUERY_PARAMETERS = QmpCommand.of("query-migrate-parameters");
 
     private final Map<String, Boolean> capabilities = new LinkedHashMap<>();
     private final Map<String, Object> parameters = new LinkedHashMap<>();
@@ -32,11 +35,12 @@ final class MigrationSettings {
     /** Reads the settings in force. */
     static MigrationSettings read(QmpClient qmp) throws TorporException {
         MigrationSettings settings = new MigrationSettings();
-        for (JsonNode entry : qmp.execute("query-migrate-capabilities")) {
+        Answers answers = Answers.to(qmp, List.of(QUERY_CAPABILITIES, QUERY_PARAMETERS));
+        for (JsonNode entry : answers.to(QUERY_CAPABILITIES)) {
             settings.capabilities.put(
                     entry.path("capability").asText(), entry.path("state").asBoolean());
         }
-        JsonNode parameters = qmp.execute("query-migrate-parameters");
+        JsonNode parameters = answers.to(QUERY_PARAMETERS);
         for (String name : PARAMETERS) {
             if (parameters.has(name)) {
                 settings.parameters.put(name, parameters.get(name));
@@ -48,7 +52,13 @@ final class MigrationSettings {
     /** Returns the settings as a text for {@link #fromNote}. */
     String note() {
         ObjectNode note = JSON.createObjectNode();
-        note.set("capabilities", JSON.valueToTree(capabilities));
+        // Those that are on, as all others are off: QEMU reads its monitor byte by byte, so words cost time.
+        ObjectNode on = note.putObject("capabilities");
+        capabilities.forEach((name, state) -> {
+            if (state) {
+                on.put(name, true);
+            }
+        });
         note.set("parameters", JSON.valueToTree(parameters));
         return note.toString();
     }
@@ -78,6 +88,10 @@ final class MigrationSettings {
 
     boolean hasParameter(String name) {
         return parameters.containsKey(name);
+    }
+
+    boolean hasCapability(String name) {
+        return capabilities.containsKey(name);
     }
 
     /** Turns on exactly these capabilities and turns off every other that is on. */

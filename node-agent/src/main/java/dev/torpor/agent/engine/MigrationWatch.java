@@ -2,19 +2,29 @@ package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpEvent;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.time.Duration;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 
-/** Waits for a migration to end, by asking: events can be lost, the answer to query-migrate cannot. */
+/**
+ * Waits for a migration to end, by asking: events can be lost, the answer to query-migrate cannot. An event is a reason to
+ * ask at once.
+ */
 final class MigrationWatch {
-    // A load of 4 GiB takes two seconds: fifty looks a second cost nothing and delay its end by 10 ms on average.
-    private static final long POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(20);
-    // The first second is looked at more often, for small VMs.
-    private static final long EAGER_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(5);
-    private static final long EAGER_NANOS = TimeUnit.SECONDS.toNanos(1);
+    // A load of 4 GiB takes two seconds: fifty looks a second cost nothing. The shorter one is, the more a pause
+    // counts.
+    private static final long PAUSE_NANOS_MAX = TimeUnit.MILLISECONDS.toNanos(20);
+    private static final long PAUSE_NANOS_MIN = TimeUnit.MILLISECONDS.toNanos(2);
+    private static final int PART = 16;
+
+    /** Capability that has QEMU announce each change of a migration's status. */
+    static final String EVENTS = "events";
+
+    private static final Set<String> ENDS = Set.of("completed", "failed", "cancelled");
 
     private MigrationWatch() {}
 
@@ -62,11 +72,17 @@ final class MigrationWatch {
                 qmp.execute("migrate-set-parameters", Map.of("max-bandwidth", 0));
                 lifted = true;
             }
-            LockSupport.parkNanos(System.nanoTime() - began < EAGER_NANOS ? EAGER_POLL_NANOS : POLL_NANOS);
+            long pause = Math.clamp((System.nanoTime() - began) / PART, PAUSE_NANOS_MIN, PAUSE_NANOS_MAX);
+            var _ = qmp.awaitEvent(MigrationWatch::isEnd, Duration.ofNanos(pause));
             if (Thread.currentThread().isInterrupted()) {
                 throw new TorporException(
                         FailureReason.AgentRestarted, "the agent was asked to stop while QEMU was at work");
             }
         }
+    }
+
+    private static boolean isEnd(QmpEvent event) {
+        return event.name().equals("MIGRATION")
+                && ENDS.contains(event.data().path("status").asText());
     }
 }

@@ -6,12 +6,15 @@ import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Has QEMU itself write and read the image, several channels at a time: migration to a file with {@code mapped-ram} (QEMU
@@ -34,7 +37,11 @@ public final class QemuDirectEngine {
     private static final long SPACE_BESIDE_MEMORY_BYTES = 64L << 20;
     // Beside the channels' descriptors QEMU opens a few for itself; out of descriptors it crashes.
     private static final int DESCRIPTORS_SPARE = 16;
-    private static final Set<String> CAPABILITIES = Set.of("mapped-ram", "multifd");
+    private static final String MAPPED_RAM = "mapped-ram";
+    private static final Set<String> CAPABILITIES = Set.of(MAPPED_RAM, "multifd");
+    // Long past what a busy machine needs; if it is over, the check for writers before the commit has the last word.
+    private static final long LET_GO_NANOS_MAX = TimeUnit.SECONDS.toNanos(5);
+    private static final long LET_GO_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
     private static final String DIRECT_IO = "direct-io";
 
     private QemuDirectEngine() {}
@@ -126,6 +133,7 @@ public final class QemuDirectEngine {
             throw e;
         }
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
+        awaitLetGo(qmp, end);
         putBack(qmp, settings, fdSet);
         cancellation.check();
         return switch (end) {
@@ -162,9 +170,47 @@ public final class QemuDirectEngine {
             Cancellation cancellation,
             ProgressListener listener)
             throws TorporException {
+        LoadReport report = feed(qmp, target, files, streamOffsetBytes, cancellation, listener);
+        settle(qmp);
+        return report;
+    }
+
+    /**
+     * Loads like {@link #load}, but leaves our settings and descriptors with QEMU, so that its guest need not wait for
+     * that: {@link #settle} takes them back, once it runs.
+     */
+    public static LoadReport feed(
+            QmpClient qmp,
+            VmFacts target,
+            List<Descriptor> files,
+            long streamOffsetBytes,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        return feed(qmp, target, files, channels(SaveOptions.DEFAULT), streamOffsetBytes, cancellation, listener);
+    }
+
+    /**
+     * Feeds the shadow of an image that QEMU has mapped: little enough for the main channel alone. Like {@link #feed}
+     * otherwise.
+     */
+    public static LoadReport feedShadow(
+            QmpClient qmp, VmFacts target, Descriptor shadow, long streamOffsetBytes, Cancellation cancellation)
+            throws TorporException {
+        return feed(qmp, target, List.of(shadow), 0, streamOffsetBytes, cancellation, (_, _) -> {});
+    }
+
+    private static LoadReport feed(
+            QmpClient qmp,
+            VmFacts target,
+            List<Descriptor> files,
+            int channels,
+            long streamOffsetBytes,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
         requireCapabilities(target);
         boolean directIO = files.size() == 2;
-        int channels = channels(SaveOptions.DEFAULT);
         requireDescriptors(target, channels);
         MigrationSettings settings = MigrationSettings.read(qmp);
         long began = System.nanoTime();
@@ -187,10 +233,7 @@ public final class QemuDirectEngine {
         }
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
         return switch (end) {
-            case MigrationWatch.End.Completed(JsonNode _) -> {
-                putBack(qmp, settings, fdSet);
-                yield new LoadReport(channels, directIO, duration);
-            }
+            case MigrationWatch.End.Completed(JsonNode _) -> new LoadReport(channels, directIO, duration);
             case MigrationWatch.End.Failed(String description) ->
                 throw new TorporException(
                         FailureReason.LoadFailed,
@@ -201,8 +244,8 @@ public final class QemuDirectEngine {
     }
 
     /**
-     * After a crash of ours: waits for a save that may still be running to end, at full speed, and takes our descriptors
-     * back, and puts the settings back that we had found. Does nothing to a QEMU that is at rest. The guest stays as it is.
+     * After a crash of ours, or after {@link #feed}: waits for a save that may still be running to end, at full speed, and
+     * takes our descriptors back, and puts the settings back that we had found. Does nothing to a QEMU that is at rest. The guest stays as it is.
      */
     public static void settle(QmpClient qmp) throws TorporException {
         Cancellation liftsTheLimit = new Cancellation();
@@ -268,7 +311,14 @@ public final class QemuDirectEngine {
     private static void set(
             QmpClient qmp, MigrationSettings settings, int channels, boolean directIO, long bandwidthBytesPerSecond)
             throws TorporException {
-        settings.enableOnly(qmp, CAPABILITIES);
+        Set<String> wanted = new HashSet<>(channels == 0 ? Set.of(MAPPED_RAM) : CAPABILITIES);
+        if (settings.hasCapability(MigrationWatch.EVENTS)) {
+            wanted.add(MigrationWatch.EVENTS);
+        }
+        settings.enableOnly(qmp, wanted);
+        if (channels == 0) {
+            return; // all that can be set is of the other channels
+        }
         Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("multifd-channels", channels);
         // Without this, defaults of old times throttle to 128 MiB/s.
@@ -280,6 +330,24 @@ public final class QemuDirectEngine {
             parameters.put("zero-page-detection", "multifd");
         }
         qmp.execute("migrate-set-parameters", parameters);
+    }
+
+    /**
+     * Waits until QEMU has let go of a save that it says is complete: it says so before it closes its channels, and keeps
+     * them open for ever if multifd is turned off in between (multifd_send_shutdown of 10.0). The run state changes, and the
+     * closing is due, in one step of its main loop; the question after that is answered by a later one.
+     */
+    private static void awaitLetGo(QmpClient qmp, MigrationWatch.End end) throws TorporException {
+        if (!(end instanceof MigrationWatch.End.Completed)) {
+            return;
+        }
+        long until = System.nanoTime() + LET_GO_NANOS_MAX;
+        RunState state = Guest.runState(qmp);
+        while (!state.savedAndNotRunSince() && !state.running() && System.nanoTime() < until) {
+            LockSupport.parkNanos(LET_GO_LOOK_NANOS);
+            state = Guest.runState(qmp);
+        }
+        var _ = Guest.runState(qmp);
     }
 
     // The settings first: as long as the set is there, settle() can put them back.

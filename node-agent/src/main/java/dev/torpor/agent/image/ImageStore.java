@@ -36,6 +36,8 @@ public final class ImageStore implements AutoCloseable {
     private final StoreRoot root;
     private final Step.Observer observer;
     private Optional<Boolean> directIO = Optional.empty();
+    /** What is on the disk beside the record in force; the last one only. */
+    private Optional<ImageRecord> prepared = Optional.empty();
 
     private ImageStore(StoreRoot root, Step.Observer observer) {
         this.root = root;
@@ -290,13 +292,38 @@ public final class ImageStore implements AutoCloseable {
         }
         try (Directory folder = folder(id)) {
             if (!record.state().equals(next)) {
-                folder.replaceFile(id.recordName(), RecordJson.encode(record.with(next)));
+                replace(folder, record.with(next));
             }
             if (next instanceof ImageState.Consumed) {
                 removeFiles(folder, id);
             }
         } catch (IOException e) {
             throw StoreTrouble.of("image " + id + " cannot be recorded as " + next.word(), e);
+        }
+    }
+
+    /**
+     * Does what can be done ahead of a {@link #transition} that is likely to come, so that it is quick. Changes nothing; for
+     * the transition it does not matter whether this was done, or for something else.
+     */
+    public synchronized void prepareTransition(ImageId id, ImageState next) throws TorporException {
+        requireOwner();
+        ImageRecord record = record(id).orElseThrow(() -> missing(id)).with(next);
+        try (Directory folder = folder(id)) {
+            folder.prepareFile(id.recordName(), RecordJson.encode(record));
+            prepared = Optional.of(record);
+        } catch (IOException e) {
+            throw StoreTrouble.of("image " + id + " cannot be recorded", e);
+        }
+    }
+
+    private void replace(Directory folder, ImageRecord record) throws IOException {
+        boolean ready = prepared.equals(Optional.of(record));
+        prepared = Optional.empty();
+        if (ready) {
+            folder.replaceWithPrepared(record.id().recordName());
+        } else {
+            folder.replaceFile(record.id().recordName(), RecordJson.encode(record));
         }
     }
 
@@ -318,6 +345,7 @@ public final class ImageStore implements AutoCloseable {
         try (Directory folder = folder(id)) {
             // The record goes last: after a crash in between the image is still listed, and deleted again.
             removeFiles(folder, id);
+            folder.forgetPrepared(id.recordName());
             if (folder.unlink(id.recordName())) {
                 folder.sync();
             }

@@ -157,14 +157,40 @@ public final class Directory implements AutoCloseable {
      * at any point the old or the new content is there.
      */
     public void replaceFile(String name, byte[] content) throws IOException {
-        String temporary = "." + name + ".new";
+        prepareFile(name, content);
+        replaceWithPrepared(name);
+    }
+
+    /**
+     * Does the first and longer half of {@link #replaceFile}: the new content is on the disk, beside the old one and of no
+     * effect. {@link #replaceWithPrepared} does the rest.
+     */
+    public void prepareFile(String name, byte[] content) throws IOException {
+        String temporary = temporary(name);
         unlink(temporary);
         try (Descriptor file = createFile(temporary)) {
             file.write(ByteBuffer.wrap(content), 0);
             file.flush();
         }
-        rename(temporary, name);
+    }
+
+    /**
+     * Replaces a file with what {@link #prepareFile} wrote last, durably.
+     *
+     * @throws ErrnoException ENOENT if nothing is prepared
+     */
+    public void replaceWithPrepared(String name) throws IOException {
+        rename(temporary(name), name);
         sync();
+    }
+
+    /** Removes what {@link #prepareFile} wrote, if it was not used. */
+    public void forgetPrepared(String name) throws IOException {
+        var _ = unlink(temporary(name));
+    }
+
+    private static String temporary(String name) {
+        return "." + name + ".new";
     }
 
     /**

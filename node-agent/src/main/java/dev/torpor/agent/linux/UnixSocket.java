@@ -176,7 +176,8 @@ public final class UnixSocket implements AutoCloseable {
     }
 
     private boolean poll(short events, long end) throws IOException {
-        long leftMillis = Math.max(0, (end - System.nanoTime()) / 1_000_000);
+        // Rounded up: less than a millisecond is no reason to spin.
+        long leftMillis = Math.max(0, (end - System.nanoTime() + 999_999) / 1_000_000);
         try (Arena arena = Arena.ofConfined()) {
             // struct pollfd: i32 fd, i16 events, i16 revents
             MemorySegment pollfd = arena.allocate(8, 4);

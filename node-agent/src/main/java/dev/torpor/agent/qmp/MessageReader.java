@@ -10,6 +10,7 @@ import dev.torpor.failure.TorporException;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Takes bytes from a peer's socket and makes messages of them: one JSON object a line, within the limits. */
@@ -54,23 +55,34 @@ final class MessageReader {
      * @throws TorporException what the peer's failure is
      */
     JsonNode next(long endNanos, String waitingFor) throws TorporException {
+        return nextUntil(endNanos, waitingFor)
+                .orElseThrow(() -> peer.silent(waitingFor));
+    }
+
+    /** The same, empty if none comes by then. */
+    Optional<JsonNode> nextUntil(long endNanos, String waitingFor) throws TorporException {
         while (true) {
-            while (chunkUsed < chunkFilled) {
-                byte b = chunk[chunkUsed++];
-                if (b == '\n') {
-                    JsonNode message = parse(line.toByteArray());
-                    line.reset();
-                    if (message.isObject()) {
-                        return message;
-                    }
-                    throw peer.broken("it sent a message that is not an object", null);
-                }
-                if (line.size() >= limits.lineBytesMax()) {
-                    throw peer.broken("it sent a message of more than " + limits.lineBytesMax() + " bytes", null);
-                }
-                line.write(b);
+            int end = chunkUsed;
+            while (end < chunkFilled && chunk[end] != '\n') {
+                end++;
             }
-            fill(endNanos, waitingFor);
+            if (line.size() + end - chunkUsed > limits.lineBytesMax()) {
+                throw peer.broken("it sent a message of more than " + limits.lineBytesMax() + " bytes", null);
+            }
+            line.write(chunk, chunkUsed, end - chunkUsed);
+            chunkUsed = end;
+            if (end < chunkFilled) {
+                chunkUsed++;
+                JsonNode message = parse(line.toByteArray());
+                line.reset();
+                if (message.isObject()) {
+                    return Optional.of(message);
+                }
+                throw peer.broken("it sent a message that is not an object", null);
+            }
+            if (!fill(endNanos, waitingFor)) {
+                return Optional.empty();
+            }
         }
     }
 
@@ -78,8 +90,8 @@ final class MessageReader {
     void skipPast(byte mark, long endNanos, String waitingFor) throws TorporException {
         line.reset();
         for (long dropped = 0; dropped <= limits.lineBytesMax(); dropped++) {
-            if (chunkUsed == chunkFilled) {
-                fill(endNanos, waitingFor);
+            if (chunkUsed == chunkFilled && !fill(endNanos, waitingFor)) {
+                throw peer.silent(waitingFor);
             }
             if (chunkUsed < chunkFilled && chunk[chunkUsed++] == mark) {
                 return;
@@ -88,7 +100,7 @@ final class MessageReader {
         throw peer.broken("it sent more than " + limits.lineBytesMax() + " bytes before its answer", null);
     }
 
-    private void fill(long endNanos, String waitingFor) throws TorporException {
+    private boolean fill(long endNanos, String waitingFor) throws TorporException {
         long left = endNanos - System.nanoTime();
         int n;
         try {
@@ -99,11 +111,9 @@ final class MessageReader {
         if (n < 0) {
             throw peer.gone(waitingFor, null);
         }
-        if (n == 0 && endNanos - System.nanoTime() <= 0) {
-            throw peer.silent(waitingFor);
-        }
         chunkUsed = 0;
         chunkFilled = n;
+        return n > 0 || endNanos - System.nanoTime() > 0;
     }
 
     private JsonNode parse(byte[] bytes) throws TorporException {

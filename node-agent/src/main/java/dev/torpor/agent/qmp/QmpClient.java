@@ -16,15 +16,17 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.LongAdder;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One client of one QEMU monitor: greeting and negotiation done, commands one at a time. A monitor serves one client; a
+ * One client of one QEMU monitor: greeting and negotiation done, commands answered in their order. A monitor serves one client; a
  * second one hears nothing until the first leaves. Commands block the calling thread up to their deadline; one thread at
  * a time is let in. After QMPTimeout, QEMUGone or NotQEMU the connection is of no more use: close it.
  *
@@ -32,6 +34,7 @@ import org.jspecify.annotations.Nullable;
  */
 public final class QmpClient implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String OUT_OF_BAND = "oob";
     private static final LongAdder TIMEOUTS = new LongAdder();
 
     private final UnixSocket socket;
@@ -45,8 +48,14 @@ public final class QmpClient implements AutoCloseable {
         this.socket = socket;
         this.limits = limits;
         this.reader = new MessageReader(socket, limits, new Monitor());
-        this.version = greeting();
-        execute("qmp_capabilities");
+        JsonNode greeting = greeting();
+        this.version = version(greeting);
+        // With it QEMU reads the next commands while it executes one; they are executed one after another all the same.
+        boolean readsAhead = false;
+        for (JsonNode capability : greeting.path("QMP").path("capabilities")) {
+            readsAhead |= capability.asText().equals(OUT_OF_BAND);
+        }
+        execute("qmp_capabilities", readsAhead ? Map.of("enable", List.of(OUT_OF_BAND)) : Map.of());
     }
 
     /**
@@ -104,12 +113,42 @@ public final class QmpClient implements AutoCloseable {
     public synchronized JsonNode execute(String command, Map<String, ?> arguments, Descriptor... descriptors)
             throws TorporException {
         long id = ++lastId;
-        ObjectNode message = JSON.createObjectNode().put("execute", command).put("id", id);
-        if (!arguments.isEmpty()) {
-            message.set("arguments", JSON.valueToTree(arguments));
-        }
         long end = deadline(limits.command());
-        send(command, message, List.of(descriptors));
+        send(command, line(id, command, arguments), List.of(descriptors));
+        return answer(id, command, end).value();
+    }
+
+    /**
+     * Executes several commands, in their order: all are sent at once, so that their number costs QEMU's time but not also
+     * ours, once for each. One that is refused does not keep the next ones from being executed.
+     *
+     * @param meanwhile what the caller does while QEMU is at work
+     * @return as many answers, in the same order
+     * @throws TorporException QMPTimeout if not all are answered within the limit for one command, QEMUGone, NotQEMU
+     */
+    public synchronized List<QmpAnswer> executeAll(List<QmpCommand> commands, Runnable meanwhile)
+            throws TorporException {
+        if (commands.isEmpty()) {
+            meanwhile.run();
+            return List.of();
+        }
+        String about = commands.getFirst().name();
+        long end = deadline(limits.command());
+        StringBuilder lines = new StringBuilder();
+        long first = lastId + 1;
+        for (QmpCommand command : commands) {
+            lines.append(line(++lastId, command.name(), command.arguments()));
+        }
+        send(about, lines.toString(), List.of());
+        meanwhile.run();
+        List<QmpAnswer> answers = new ArrayList<>(commands.size());
+        for (int i = 0; i < commands.size(); i++) {
+            answers.add(answer(first + i, commands.get(i).name(), end));
+        }
+        return answers;
+    }
+
+    private QmpAnswer answer(long id, String command, long end) throws TorporException {
         for (int n = 0; n < limits.messagesPerCommandMax(); n++) {
             JsonNode answer = reader.next(end, command);
             if (answer.has("event")) {
@@ -118,13 +157,13 @@ public final class QmpClient implements AutoCloseable {
                     || answer.path("id").longValue() != id) {
                 throw notQemu("an answer to a command that was not asked");
             } else if (answer.has("return")) {
-                return answer.get("return");
+                return new QmpAnswer.Returned(answer.get("return"));
             } else if (answer.has("error")) {
                 JsonNode error = answer.get("error");
-                throw new QmpCommandException(
+                return new QmpAnswer.Refused(new QmpCommandException(
                         command,
                         cut(error.path("class").asText()),
-                        cut(error.path("desc").asText()));
+                        cut(error.path("desc").asText())));
             } else {
                 throw notQemu("an answer with neither return nor error");
             }
@@ -135,6 +174,28 @@ public final class QmpClient implements AutoCloseable {
     /** Takes the oldest event that was received beside the answers, if there is one. */
     public synchronized Optional<QmpEvent> pollEvent() {
         return Optional.ofNullable(events.poll());
+    }
+
+    /**
+     * Waits for a certain event, and takes it; one that was received before will do, others are kept for {@link #pollEvent}.
+     * Not a proof of anything: QEMU, or the limit of what is kept, may drop events.
+     *
+     * @return whether it came in that time
+     * @throws TorporException QEMUGone, NotQEMU
+     */
+    public synchronized boolean awaitEvent(Predicate<QmpEvent> wanted, Duration atMost) throws TorporException {
+        long end = deadline(atMost);
+        while (!events.removeIf(wanted)) {
+            Optional<JsonNode> message = reader.nextUntil(end, "an event");
+            if (message.isEmpty()) {
+                return false;
+            }
+            if (!message.get().has("event")) {
+                throw notQemu("an answer to a command that was not asked");
+            }
+            keep(message.get());
+        }
+        return true;
     }
 
     /** Returns how often a QEMU has not answered in time, since the process began. */
@@ -199,9 +260,11 @@ public final class QmpClient implements AutoCloseable {
         }
     }
 
-    private String greeting() throws TorporException {
-        JsonNode greeting =
-                reader.next(deadline(limits.greeting()), "the greeting (does another client hold the monitor?)");
+    private JsonNode greeting() throws TorporException {
+        return reader.next(deadline(limits.greeting()), "the greeting (does another client hold the monitor?)");
+    }
+
+    private static String version(JsonNode greeting) throws TorporException {
         JsonNode qemu = greeting.path("QMP").path("version").path("qemu");
         if (!qemu.isObject()) {
             throw notQemu("no QMP greeting");
@@ -210,12 +273,21 @@ public final class QmpClient implements AutoCloseable {
                 + qemu.path("micro").asInt();
     }
 
-    private void send(String command, ObjectNode message, List<Descriptor> descriptors) throws TorporException {
+    private static String line(long id, String command, Map<String, ?> arguments) {
+        ObjectNode message = JSON.createObjectNode().put("execute", command).put("id", id);
+        if (!arguments.isEmpty()) {
+            message.set("arguments", JSON.valueToTree(arguments));
+        }
         try {
-            byte[] bytes = (JSON.writeValueAsString(message) + "\n").getBytes(StandardCharsets.UTF_8);
-            socket.send(bytes, descriptors, limits.command());
+            return JSON.writeValueAsString(message) + "\n";
         } catch (JsonProcessingException e) {
             throw new IllegalArgumentException("arguments of " + command, e);
+        }
+    }
+
+    private void send(String command, String lines, List<Descriptor> descriptors) throws TorporException {
+        try {
+            socket.send(lines.getBytes(StandardCharsets.UTF_8), descriptors, limits.command());
         } catch (SocketTimeoutException e) {
             throw timeout("QEMU does not take the command " + command, e);
         } catch (IOException e) {

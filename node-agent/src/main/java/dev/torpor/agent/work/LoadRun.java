@@ -1,15 +1,18 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.LazyParts;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.agent.engine.RestoreChecks;
+import dev.torpor.agent.engine.ResumeTarget;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.launch.LazyStart;
 import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.agent.qmp.SocketWait;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
@@ -18,30 +21,41 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.List;
+import java.time.Instant;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One try at feeding an image to a QEMU that was started for it, up to the durable hand-over. A QEMU that is not fresh,
+ * One try at feeding an image to a QEMU that was started for it, up to the durable hand-over and the guest's running. A QEMU that is not fresh,
  * because an agent died while it fed it, is ended: its container starts another.
  */
 final class LoadRun {
     private static final Logger LOG = LoggerFactory.getLogger(LoadRun.class);
 
+    // A QEMU that was told to start is there in a tenth of that; one that is not is looked for again and again.
+    private static final Duration START_PATIENCE = Duration.ofSeconds(3);
+
+    // It waits for the disk, in a native call.
+    private static final Executor OWN_THREAD =
+            task -> Thread.ofPlatform().name("hand-over").start(task);
+
     private final Node node;
     private final RestoreView restore;
+    private VMRestore seen;
 
     LoadRun(Node node, RestoreView restore) {
         this.node = node;
         this.restore = restore;
+        this.seen = restore.object();
     }
 
     /** How it went. */
     sealed interface Outcome {
-        /** The image is the process's; its guest is still paused. */
+        /** The image is the process's; its guest runs, unless it is not to, or something was in the way. */
         record HandedOver(double seconds, long memoryBytes, boolean lazy) implements Outcome {}
 
         /** The process was spent and was told to end. */
@@ -56,35 +70,69 @@ final class LoadRun {
     Outcome run(String podUID) throws TorporException {
         CommittedImage image = node.store().open(restore.image());
         image.requireRestorable();
-        try (Vm vm = node.vms().connect(podUID)) {
+        VmRecord journal = node.journal().read(restore.vm());
+        Duration patience = patience(journal);
+        boolean lazy =
+                journal.resumeFor(restore.uid()).filter(VmRecord.Resume::lazy).isPresent();
+        if (!lazy || patience.isZero()) {
+            return connect(podUID, image, patience, Optional.empty());
+        }
+        // While QEMU starts: what does not need it.
+        publish(RestoreStrategy.Lazy, Optional.empty());
+        try (LazyParts parts = LazyParts.of(image, LazyParts.expected(image.layout()))) {
+            return connect(podUID, image, patience, Optional.of(parts));
+        } catch (IOException e) {
+            throw closing(e);
+        }
+    }
+
+    /** How long a QEMU is waited for: only once its launcher was answered, as before that this very worker is to do so. */
+    private Duration patience(VmRecord journal) {
+        Instant until = journal.lastRun()
+                .filter(run -> run.restoreUID().equals(Optional.of(restore.uid())))
+                .map(run -> run.time().plus(START_PATIENCE))
+                .orElse(Instant.EPOCH);
+        Instant now = node.clock().instant();
+        return now.isBefore(until) ? Duration.between(now, until) : Duration.ZERO;
+    }
+
+    private Outcome connect(String podUID, CommittedImage image, Duration patience, Optional<LazyParts> parts)
+            throws TorporException {
+        try (Vm vm = SocketWait.connect(patience, () -> node.vms().connect(podUID))) {
+            CompletableFuture<Void> ahead = CompletableFuture.runAsync(() -> prepare(vm, image), OWN_THREAD);
             try {
-                return feed(vm, image);
+                return feed(vm, image, parts, ahead);
             } catch (TorporException e) {
                 if (Trouble.of(e).isFinal() && e.reason() != FailureReason.QEMUGone) {
                     end(vm, e);
                 }
                 throw e;
+            } finally {
+                ahead.join();
             }
         }
     }
 
-    private Outcome feed(Vm vm, CommittedImage image) throws TorporException {
-        if (isSpent(vm)) {
+    private Outcome feed(Vm vm, CommittedImage image, Optional<LazyParts> parts, CompletableFuture<Void> ahead)
+            throws TorporException {
+        // What it has mapped is asked of QEMU itself: what it was told may have been another agent's word.
+        ResumeTarget found = vm.target(image.layout(), LazyStart.pathInPod(image.id()));
+        VmFacts target = found.facts();
+        Set<String> mapped = found.mapped();
+        // One try for each process: what was fed before, to whatever end, is not fed again.
+        if (!target.isFresh()) {
             LOG.info("VMRestore {}: its QEMU was fed by an agent that is gone: starting another", restore.name());
             var _ = node.journal().update(restore.vm(), r -> r.spent(restore.uid()));
             vm.quit();
             return new Outcome.Spent();
         }
-        VmFacts target = vm.probe();
         RestoreChecks.compare(image.header().vm(), target);
-        // What it has mapped is asked of QEMU itself: what it was told may have been another agent's word.
-        List<String> mapped = vm.mapped(image.layout(), LazyStart.pathInPod(image.id()));
         long began = System.nanoTime();
         if (mapped.isEmpty()) {
             loadAll(vm, target, image);
         } else {
             try {
-                loadTheRest(vm, target, image, mapped);
+                loadTheRest(vm, target, image, mapped, parts);
             } catch (TorporException e) {
                 if (!fallsBack(e)) {
                     throw e;
@@ -96,21 +144,51 @@ final class LoadRun {
                 return new Outcome.Spent();
             }
         }
+        ahead.join();
         node.step(Step.RESTORE_HAND_OVER, () -> node.store()
                 .transition(image.id(), new ImageState.HandedOver(vm.process())));
         node.step(Step.RESTORE_JOURNAL, () -> {
-            VmRecord.HandOver to = new VmRecord.HandOver(restore.uid(), image.id(), vm.process());
-            var _ = node.journal().update(restore.vm(), r -> r.handedOver(to));
+            var _ = node.journal().update(restore.vm(), r -> r.handedOver(handOver(vm, image)));
         });
         Duration whole = Duration.ofNanos(System.nanoTime() - began);
+        resume(vm, image);
         node.metrics().loaded(whole);
         return new Outcome.HandedOver(whole.toNanos() / 1e9, image.header().vm().memoryBytes(), !mapped.isEmpty());
+    }
+
+    private VmRecord.HandOver handOver(Vm vm, CommittedImage image) {
+        return new VmRecord.HandOver(restore.uid(), image.id(), vm.process());
+    }
+
+    /** Writes ahead, while QEMU is at work, what will be recorded at the hand-over: the guest waits less for the disk. */
+    private void prepare(Vm vm, CommittedImage image) {
+        try {
+            node.store().prepareTransition(image.id(), new ImageState.HandedOver(vm.process()));
+            node.journal().prepare(restore.vm(), r -> r.handedOver(handOver(vm, image)));
+        } catch (TorporException e) {
+            LOG.debug("VMRestore {}: its hand-over is recorded without preparation", restore.name(), e);
+        }
+    }
+
+    /** Lets the guest run, if it is to; whatever goes wrong, the image is this process's and the next look finishes. */
+    private void resume(Vm vm, CommittedImage image) {
+        try {
+            if (restore.runs(image.header().wasRunning())) {
+                node.step(Step.RESTORE_CONTINUE, () -> {
+                    vm.resume();
+                    vm.announce();
+                });
+            }
+        } catch (TorporException e) {
+            LOG.warn("VMRestore {}: its guest is not let run yet: {}", restore.name(), e.getMessage());
+        }
     }
 
     private void loadAll(Vm vm, VmFacts target, CommittedImage image) throws TorporException {
         Optional<String> why =
                 node.journal().read(restore.vm()).resumeFor(restore.uid()).flatMap(VmRecord.Resume::why);
-        VMRestore begun = publish(RestoreStrategy.Eager, why);
+        publish(RestoreStrategy.Eager, why);
+        VMRestore begun = seen;
         boolean directIO =
                 target.parameters().contains("direct-io") && node.store().directIO();
         try (ImageFiles files = image.openForQemu(directIO);
@@ -124,15 +202,23 @@ final class LoadRun {
     }
 
     /** Loads what QEMU has not mapped: small blocks and device state. */
-    private void loadTheRest(Vm vm, VmFacts target, CommittedImage image, List<String> mapped) throws TorporException {
-        var _ = publish(RestoreStrategy.Lazy, Optional.empty());
-        try (ImageFiles shadow = image.openShadowForQemu(Set.copyOf(mapped));
-                ImageFiles files = image.openForQemu(false)) {
-            var _ = load(vm, target, shadow, (_, _) -> {});
-            vm.compare(image.layout(), mapped, files);
+    private void loadTheRest(Vm vm, VmFacts target, CommittedImage image, Set<String> mapped, Optional<LazyParts> ready)
+            throws TorporException {
+        if (ready.filter(parts -> parts.mapped().equals(mapped)).isPresent()) {
+            loadTheRest(vm, target, ready.get());
+            return;
+        }
+        publish(RestoreStrategy.Lazy, Optional.empty());
+        try (LazyParts parts = LazyParts.of(image, mapped)) {
+            loadTheRest(vm, target, parts);
         } catch (IOException e) {
             throw closing(e);
         }
+    }
+
+    private void loadTheRest(Vm vm, VmFacts target, LazyParts parts) throws TorporException {
+        node.step(Step.RESTORE_LOAD, () -> vm.loadShadow(target, parts.shadow()));
+        vm.compare(parts.samples());
     }
 
     private LoadReport load(Vm vm, VmFacts target, ImageFiles files, ProgressListener listener) throws TorporException {
@@ -156,23 +242,19 @@ final class LoadRun {
                 && (e.reason() == FailureReason.LoadFailed || e.reason() == FailureReason.QEMUGone);
     }
 
-    // One try for each process: what was fed before, to whatever end, is not fed again.
-    private static boolean isSpent(Vm vm) throws TorporException {
-        return !vm.runState().incoming() || vm.wasFed();
-    }
-
-    private VMRestore publish(RestoreStrategy strategy, Optional<String> why) {
-        VMRestore seen = restore.object();
-        return switch (node.status()
+    private void publish(RestoreStrategy strategy, Optional<String> why) {
+        switch (node.status()
                 .transition(
                         StatusOwner.RESTORE_AGENT,
                         seen,
                         RestoreStatuses.loading(
                                 seen, strategy, why, node.clock().instant()))) {
-            case WriteResult.Written<VMRestore>(VMRestore object) -> object;
-            case WriteResult.Unchanged<VMRestore> _ -> seen;
+            case WriteResult.Written<VMRestore>(VMRestore object) -> seen = object;
+            case WriteResult.Unchanged<VMRestore> _ -> {
+                // an earlier try said the same
+            }
             case WriteResult.Stale<VMRestore> _, WriteResult.Gone<VMRestore> _ -> throw new ChangedMeanwhileException();
-        };
+        }
     }
 
     private static void end(Vm vm, TorporException because) {

@@ -7,6 +7,7 @@ import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
+import dev.torpor.agent.engine.ResumeTarget;
 import dev.torpor.agent.engine.RunState;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
@@ -93,12 +94,6 @@ record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     }
 
     @Override
-    public boolean wasFed() throws TorporException {
-        String status = monitor.qmp().execute("query-migrate").path("status").asText("none");
-        return !status.equals("none");
-    }
-
-    @Override
     public void pause() throws TorporException {
         var _ = Guest.pause(monitor.qmp());
     }
@@ -136,20 +131,26 @@ record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     }
 
     @Override
-    public List<String> mapped(ImageLayout layout, String path) throws TorporException {
-        return MappedMemory.of(monitor.qmp(), layout, path);
+    public ResumeTarget target(ImageLayout layout, String path) throws TorporException {
+        return QemuProbe.target(monitor.qmp(), layout, path);
     }
 
     @Override
-    public void compare(ImageLayout layout, List<String> mapped, ImageFiles image) throws TorporException {
-        MappedMemory.compare(monitor.qmp(), layout, mapped, image.buffered()::read, RandomGenerator.getDefault());
+    public void compare(MappedMemory.Samples samples) throws TorporException {
+        MappedMemory.compare(monitor.qmp(), samples);
     }
 
     @Override
     public LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException {
-        return QemuDirectEngine.load(
+        return QemuDirectEngine.feed(
                 monitor.qmp(), target, files.all(), ImageHeader.STREAM_OFFSET_BYTES, cancellation, listener);
+    }
+
+    @Override
+    public void loadShadow(VmFacts target, ImageFiles shadow) throws TorporException {
+        var _ = QemuDirectEngine.feedShadow(
+                monitor.qmp(), target, shadow.buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
     }
 
     @Override

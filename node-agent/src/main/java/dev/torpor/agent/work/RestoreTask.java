@@ -194,14 +194,13 @@ final class RestoreTask {
             said = new String[] {"Paused", "the guest is paused, as it was asked for or as its owner had it"};
         }
         if (isAlive(process)) {
-            if (runs) {
-                node.step(
-                        Step.RESTORE_CONTINUE,
-                        () -> continueGuest(
-                                restore,
-                                process,
-                                record.filter(r -> r.intent().frozen()).isPresent()));
-            }
+            node.step(
+                    Step.RESTORE_CONTINUE,
+                    () -> continueGuest(
+                            restore,
+                            process,
+                            runs,
+                            record.filter(r -> r.intent().frozen()).isPresent()));
             node.readiness().changed(process.podUID());
         } else {
             said = new String[] {"Ended", "the guest was given its memory, and its QEMU has ended since"};
@@ -219,17 +218,22 @@ final class RestoreTask {
         }
     }
 
-    private void continueGuest(RestoreView restore, ProcessIdentity process, boolean frozen) throws TorporException {
+    /** Lets the guest run if it does not yet, and takes back what feeding it needed. */
+    private void continueGuest(RestoreView restore, ProcessIdentity process, boolean runs, boolean frozen)
+            throws TorporException {
         try (Vm vm = node.vms().connect(process.podUID())) {
             if (!vm.process().equals(process)) {
                 return; // it ended since; the next one boots
             }
-            if (!vm.runState().running()) {
+            if (runs && !vm.runState().running()) {
                 vm.resume();
             }
-            // Also if an earlier agent let the guest go on: it may have died before these.
-            GuestCare.announce(vm);
-            GuestCare.wake(vm, node.clock(), frozen).ifPresent(guest -> guests.put(restore.uid(), guest));
+            if (runs) {
+                // Also if an earlier agent let the guest go on: it may have died before these.
+                GuestCare.announce(vm);
+                GuestCare.wake(vm, node.clock(), frozen).ifPresent(guest -> guests.put(restore.uid(), guest));
+            }
+            vm.settle();
         } catch (TorporException e) {
             if (isAlive(process)) {
                 throw e;

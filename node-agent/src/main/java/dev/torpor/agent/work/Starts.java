@@ -168,6 +168,7 @@ final class Starts {
             case ResumeDecision.Eager(VmRecord.Resume how) -> {
                 note(pod, ask, restoreUID, how);
                 start(pod, asks, Answer.resume(ask), ask.id(), "to be fed");
+                item.ifPresent(node.wake());
             }
             case ResumeDecision.Lazy(LazyStart.Possible start) -> {
                 CommittedImage image =
@@ -175,6 +176,7 @@ final class Starts {
                 note(pod, ask, restoreUID, VmRecord.Resume.LAZY);
                 node.store().lend(image, start.mapped());
                 start(pod, asks, Answer.resume(start, image.id()), ask.id(), "with its image as memory");
+                item.ifPresent(node.wake());
             }
         }
         node.metrics().answered(LauncherAnswer.RESUME);

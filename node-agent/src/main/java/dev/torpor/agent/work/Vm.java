@@ -2,7 +2,9 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.LoadReport;
+import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.ProgressListener;
+import dev.torpor.agent.engine.ResumeTarget;
 import dev.torpor.agent.engine.RunState;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
@@ -43,9 +45,6 @@ interface Vm extends AutoCloseable {
 
     RunState runState() throws TorporException;
 
-    /** Tells whether it has begun to read an image, to whatever end. */
-    boolean wasFed() throws TorporException;
-
     void pause() throws TorporException;
 
     void resume() throws TorporException;
@@ -68,14 +67,18 @@ interface Vm extends AutoCloseable {
     SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException;
 
-    /** Returns the names of the RAM blocks that it has mapped from its image, which is a file of this path for it. */
-    List<String> mapped(ImageLayout layout, String path) throws TorporException;
+    /** Probes it for a resume from an image, which is a file of this path for it. */
+    ResumeTarget target(ImageLayout layout, String path) throws TorporException;
 
-    /** Compares samples of the guest's mapped memory with the image. */
-    void compare(ImageLayout layout, List<String> mapped, ImageFiles image) throws TorporException;
+    /** Compares samples of the image with the guest's mapped memory. */
+    void compare(MappedMemory.Samples samples) throws TorporException;
 
+    /** Feeds it an image; {@link #settle} takes back what that needed, when there is time. */
     LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException;
+
+    /** Feeds it the shadow of an image that it has mapped; otherwise like {@link #load}. */
+    void loadShadow(VmFacts target, ImageFiles shadow) throws TorporException;
 
     void settle() throws TorporException;
 

@@ -49,6 +49,11 @@ final class FakeQemu implements Function<String, String> {
     volatile String migration = "none";
     volatile String runState = "paused";
 
+    /** Whether capabilities were changed between a save's "completed" and its channels' closing, which leaks them. */
+    volatile boolean settingsTooEarly;
+
+    private boolean saving;
+    private int looks;
     private final Map<String, Boolean> capabilities = new TreeMap<>();
     private final ObjectNode parameters = JSON.createObjectNode();
     private final Map<Long, List<String>> fdSets = new TreeMap<>();
@@ -149,21 +154,37 @@ final class FakeQemu implements Function<String, String> {
                 return migration();
             }
             case "query-status" -> {
+                if (saving && migration.equals("completed") && !runState.equals("running")) {
+                    // QEMU's own words are the same for a while yet.
+                    runState = looks++ == 0 ? runState : "postmigrate";
+                }
                 return JSON.createObjectNode().put("status", runState).put("running", runState.equals("running"));
             }
-            case "migrate-set-capabilities" ->
+            case "migrate-set-capabilities" -> {
+                settingsTooEarly |= saving && migration.equals("completed") && runState.equals("paused");
                 arguments
                         .path("capabilities")
                         .forEach(entry -> capabilities.put(
                                 entry.path("capability").asText(),
                                 entry.path("state").asBoolean()));
+            }
             case "migrate-set-parameters" -> parameters.setAll((ObjectNode) arguments);
-            case "add-fd" ->
-                addFdSet(
-                        arguments.path("fdset-id").asLong(),
-                        arguments.path("opaque").asText());
+            case "add-fd" -> {
+                long next = fdSets.keySet().stream()
+                                .mapToLong(Long::longValue)
+                                .max()
+                                .orElse(0)
+                        + 1;
+                long id = arguments.path("fdset-id").asLong(next);
+                addFdSet(id, arguments.path("opaque").asText());
+                return JSON.createObjectNode().put("fdset-id", id).put("fd", 20);
+            }
             case "remove-fd" -> fdSets.remove(arguments.path("fdset-id").asLong());
-            case "migrate", "migrate-incoming" -> migration = "setup";
+            case "migrate" -> {
+                migration = "setup";
+                saving = true;
+            }
+            case "migrate-incoming" -> migration = "setup";
             default -> {
                 // qmp_capabilities, and what a test should not see: it looks at the record
             }

@@ -76,6 +76,7 @@ class QemuDirectEngineTest {
         SaveReport report = save(BUFFERED, new Cancellation(), (doneBytes, _) -> done.add(doneBytes));
 
         assertThat(report.normalPages()).isEqualTo(200);
+        assertThat(qemu.settingsTooEarly).isFalse();
         assertThat(report.totalBytes()).isEqualTo(1 << 20);
         assertThat(done).first().isEqualTo(512L << 10);
         assertThat(done).last().isEqualTo(1L << 20);

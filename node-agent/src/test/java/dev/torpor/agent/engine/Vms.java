@@ -33,6 +33,7 @@ final class Vms {
                 Set.of("mapped-ram", "multifd", "x-ignore-shared"),
                 Set.of("multifd-channels", "max-bandwidth", "direct-io"),
                 new RunState(status, status.equals("running")),
+                "none",
                 List.of(),
                 OptionalLong.of(1000));
     }
@@ -43,6 +44,7 @@ final class Vms {
                 Set.of(capabilities),
                 vm.parameters(),
                 vm.runState(),
+                vm.migration(),
                 vm.blockedReasons(),
                 vm.descriptorsLeft());
     }
@@ -53,6 +55,7 @@ final class Vms {
                 vm.capabilities(),
                 Set.of(parameters),
                 vm.runState(),
+                vm.migration(),
                 vm.blockedReasons(),
                 vm.descriptorsLeft());
     }
@@ -63,12 +66,19 @@ final class Vms {
                 vm.capabilities(),
                 vm.parameters(),
                 vm.runState(),
+                vm.migration(),
                 List.of(reasons),
                 vm.descriptorsLeft());
     }
 
     static VmFacts withDescriptorsLeft(VmFacts vm, OptionalLong left) {
         return new VmFacts(
-                vm.definition(), vm.capabilities(), vm.parameters(), vm.runState(), vm.blockedReasons(), left);
+                vm.definition(),
+                vm.capabilities(),
+                vm.parameters(),
+                vm.runState(),
+                vm.migration(),
+                vm.blockedReasons(),
+                left);
     }
 }

@@ -425,6 +425,21 @@ class ImageStoreTest {
     }
 
     @Test
+    void whatWasPreparedForATransitionIsNeitherInForceNorInTheWayOfAnother() throws Exception {
+        committed();
+        store.prepareTransition(ID, HANDED_OVER);
+        assertThat(store.state(ID)).contains(new ImageState.Complete());
+        store.transition(ID, new ImageState.Verified());
+        assertThat(store.state(ID)).contains(new ImageState.Verified());
+        store.prepareTransition(ID, HANDED_OVER);
+        store.transition(ID, HANDED_OVER);
+        assertThat(store.state(ID)).contains(HANDED_OVER);
+        store.prepareTransition(ID, new ImageState.Consumed());
+        store.delete(ID);
+        assertThat(file().getParent()).isEmptyDirectory();
+    }
+
+    @Test
     void partialBecomesCompleteByCommitOnly() throws TorporException {
         store.create(ID, INTENT);
         assertThatThrownBy(() -> store.transition(ID, new ImageState.Complete()))

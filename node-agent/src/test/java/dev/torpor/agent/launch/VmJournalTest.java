@@ -59,6 +59,20 @@ class VmJournalTest {
     }
 
     @Test
+    void whatWasPreparedIsNeitherInForceNorInTheWayOfAnotherChange() throws TorporException {
+        VmJournal journal = new VmJournal(store);
+        VmRecord.HandOver to = new VmRecord.HandOver("r1", IMAGE, PROCESS);
+        journal.prepare(VM, r -> r.handedOver(to));
+        assertThat(journal.read(VM)).isEqualTo(VmRecord.NONE);
+        VmRecord retired = journal.update(VM, r -> r.retired("p0"));
+        assertThat(new VmJournal(store).read(VM)).isEqualTo(retired);
+        journal.prepare(VM, r -> r.handedOver(to));
+        VmRecord over = journal.update(VM, r -> r.handedOver(to));
+        assertThat(over.retiredPods()).containsExactly("p0");
+        assertThat(new VmJournal(store).read(VM)).isEqualTo(over);
+    }
+
+    @Test
     void recordsArePrivate() throws Exception {
         new VmJournal(store).update(VM, r -> r.retired("p0"));
         assertThat(mode("vms")).isEqualTo("rwx------");

@@ -33,6 +33,23 @@ class DirectoryTest {
     }
 
     @Test
+    void whatIsPreparedHasNoEffectUntilItIsUsed() throws IOException {
+        try (Directory directory = Directory.open(temp)) {
+            directory.replaceFile("record", "one".getBytes(UTF_8));
+            directory.prepareFile("record", "two".getBytes(UTF_8));
+            assertThat(directory.readFile("record", 16)).asString(UTF_8).isEqualTo("one");
+            directory.replaceWithPrepared("record");
+            assertThat(directory.readFile("record", 16)).asString(UTF_8).isEqualTo("two");
+            assertThatThrownBy(() -> directory.replaceWithPrepared("record"))
+                    .isInstanceOfSatisfying(
+                            ErrnoException.class, e -> assertThat(e.errno()).isEqualTo(ErrnoException.ENOENT));
+            directory.prepareFile("record", "three".getBytes(UTF_8));
+            directory.forgetPrepared("record");
+            assertThat(directory.list(10)).containsExactly("record");
+        }
+    }
+
+    @Test
     void linksAreNotFollowed() throws IOException {
         Files.writeString(temp.resolve("target"), "secret");
         Files.createSymbolicLink(temp.resolve("file-link"), Path.of("target"));

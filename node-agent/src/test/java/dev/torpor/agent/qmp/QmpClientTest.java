@@ -13,8 +13,10 @@ import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -59,6 +61,77 @@ class QmpClientTest {
             assertThat(e.commandNotFound()).isTrue();
             assertThat(e).hasMessage("QEMU refused nonsense: no");
         }
+    }
+
+    @Test
+    void severalCommandsAreSentAtOnceAndAnsweredInTheirOrder() throws Exception {
+        // Nothing is answered before the last has come: a client that waits in between never gets there.
+        String all = """
+                {"return":7,"id":2}
+                {"error":{"class":"GenericError","desc":"no"},"id":3}
+                {"return":8,"id":4}
+                """;
+        try (FakeMonitor monitor = peer(line -> line.contains("query-c") ? all : "{\"event\":\"STOP\"}\n");
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            List<QmpAnswer> answers = client.executeAll(
+                    List.of(QmpCommand.of("query-a"), QmpCommand.of("query-b"), QmpCommand.of("query-c")), () -> {});
+            assertThat(answers.getFirst().value().asInt()).isEqualTo(7);
+            assertThat(answers.get(1).ifReturned()).isEmpty();
+            assertThatThrownBy(() -> answers.get(1).value()).hasMessage("QEMU refused query-b: no");
+            assertThat(answers.getLast().value().asInt()).isEqualTo(8);
+            assertThat(monitor.received).hasSize(4);
+        }
+    }
+
+    @Test
+    void anEventIsWaitedForAndOthersAreKept() throws Exception {
+        String withEvents = """
+                {"return":{},"id":2}
+                {"event":"STOP"}
+                {"event":"MIGRATION"}
+                """;
+        try (FakeMonitor _ = peer(line -> line.contains("query-a") ? withEvents : "{\"return\":{},\"id\":3}\n");
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            var _ = client.execute("query-a");
+            assertThat(client.awaitEvent(e -> e.name().equals("MIGRATION"), Duration.ofMinutes(1)))
+                    .isTrue();
+            assertThat(client.awaitEvent(e -> e.name().equals("MIGRATION"), Duration.ZERO))
+                    .isFalse();
+            assertThat(client.pollEvent()).map(QmpEvent::name).contains("STOP");
+            // A wait in vain spoils nothing.
+            assertThat(client.execute("query-b").isEmpty()).isTrue();
+        }
+    }
+
+    @Test
+    void aMonitorThatCanIsAskedToReadAhead() throws Exception {
+        String greeting = FakeMonitor.GREETING.replace("\"capabilities\":[]", "\"capabilities\":[\"oob\"]");
+        try (FakeMonitor monitor = new FakeMonitor(socket, greeting, FakeMonitor.negotiating(line -> ""));
+                QmpClient _ = QmpClient.connect(socket, STRICT)) {
+            assertThat(monitor.received.getFirst()).contains("\"enable\":[\"oob\"]");
+        }
+    }
+
+    @Test
+    void aSocketThatComesLaterIsFound() throws Exception {
+        AtomicInteger tries = new AtomicInteger();
+        String found = SocketWait.connect(Duration.ofMinutes(1), () -> {
+            if (tries.incrementAndGet() < 3) {
+                throw new TorporException(FailureReason.SocketMissing, "not yet");
+            }
+            return "there";
+        });
+        assertThat(found).isEqualTo("there");
+        assertThatThrownBy(() -> SocketWait.connect(Duration.ZERO, () -> {
+                    tries.incrementAndGet();
+                    throw new TorporException(FailureReason.SocketMissing, "not yet");
+                }))
+                .hasMessage("not yet");
+        assertThat(tries).hasValue(4);
+        assertThatThrownBy(() -> SocketWait.connect(Duration.ofMinutes(1), () -> {
+                    throw new TorporException(FailureReason.NotQEMU, "something else");
+                }))
+                .hasMessage("something else");
     }
 
     @Test

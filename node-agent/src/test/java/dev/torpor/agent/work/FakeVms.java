@@ -2,7 +2,9 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.LoadReport;
+import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.ProgressListener;
+import dev.torpor.agent.engine.ResumeTarget;
 import dev.torpor.agent.engine.RunState;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
@@ -106,7 +108,7 @@ final class FakeVms implements Vm.Vms {
             VmDefinition vm =
                     new VmDefinition("10.0.2", "pc-q35-10.0", 1, "uuid", "qemu64", "tcg", List.of(), blocks, 1L << 20);
             return new VmFacts(
-                    vm, Set.of("mapped-ram", "multifd"), Set.of(), runState(), List.of(), OptionalLong.empty());
+                    vm, Set.of("mapped-ram", "multifd"), Set.of(), runState(), "none", List.of(), OptionalLong.empty());
         }
 
         @Override
@@ -117,11 +119,6 @@ final class FakeVms implements Vm.Vms {
         @Override
         public RunState runState() {
             return new RunState(running ? "running" : stopped, running);
-        }
-
-        @Override
-        public boolean wasFed() {
-            return false;
         }
 
         @Override
@@ -174,18 +171,23 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public List<String> mapped(ImageLayout layout, String path) {
-            return List.of();
+        public ResumeTarget target(ImageLayout layout, String path) {
+            return new ResumeTarget(probe(), Set.of());
         }
 
         @Override
-        public void compare(ImageLayout layout, List<String> mapped, ImageFiles image) {
+        public void compare(MappedMemory.Samples samples) {
             throw new AssertionError("nothing is mapped");
         }
 
         @Override
         public LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener) {
             throw new AssertionError("nothing is to be loaded");
+        }
+
+        @Override
+        public void loadShadow(VmFacts target, ImageFiles shadow) {
+            throw new AssertionError("nothing is mapped");
         }
 
         @Override
