@@ -5,6 +5,7 @@ import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.PageCheck;
 import dev.torpor.agent.image.RamBlock;
 import dev.torpor.agent.image.VmDefinition;
 import dev.torpor.failure.FailureReason;
@@ -70,8 +71,8 @@ final class ImageCommand implements Runnable {
             mixinStandardHelpOptions = true,
             description = {
                 "Checks an image and reads every page that is in it from the disk.",
-                "Header, stream headers, bitmaps and device state are compared with their checksums; pages have none "
-                        + "in this format version: that each can be read is what is checked."
+                "Header, stream headers, bitmaps and device state are compared with their checksums, and pages as well if "
+                        + "there is a table of theirs beside the image; if not, that each can be read is what is checked."
             })
     int verify(
             @Parameters(paramLabel = "PATH|UID", description = "File of the image, or its UID in the store.")
@@ -83,13 +84,13 @@ final class ImageCommand implements Runnable {
     }
 
     private static void verify(CommittedImage image) throws TorporException {
-        long bytes;
+        PageCheck pages;
         try (ProgressBar bar = ProgressBar.onStandardError("verifying")) {
-            bytes = image.verify(bar::progress);
+            pages = image.verify(bar::progress);
         }
         System.out.println("image " + image.id() + ": header, stream headers, bitmaps and device state match their "
-                + "checksums; all " + image.layout().presentPages() + " pages (" + Amount.bytes(bytes)
-                + ") can be read");
+                + "checksums; all " + image.layout().presentPages() + " pages (" + Amount.bytes(pages.bytes()) + ") "
+                + (pages.compared() ? "match theirs" : "can be read, and have no checksums"));
     }
 
     @FunctionalInterface

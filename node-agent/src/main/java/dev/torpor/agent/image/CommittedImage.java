@@ -214,17 +214,49 @@ public final class CommittedImage {
     }
 
     /**
-     * Reads every page that is in the file, past the page cache where that is possible.
+     * Reads every page that is in the file, past the page cache where that is possible, and compares them with the table of
+     * checksums beside it, if there is one.
      *
-     * @return bytes of pages read
-     * @throws TorporException ImageDamaged if the disk cannot read one back
+     * @throws TorporException ImageDamaged if the disk cannot read one back, or a chunk is not what was committed, or the
+     *     table is damaged
      */
-    public long verify(ImageProgress progress) throws TorporException {
+    public PageCheck verify(ImageProgress progress) throws TorporException {
         try (Directory directory = folder.open();
                 PageReader reader = PageReader.open(directory, fileName)) {
-            return reader.readAll(layout(), progress);
+            Optional<ChunkTable> table = table(directory);
+            long bytes = reader.readAll(layout(), progress, (chunk, crc32c, block, offset) -> {
+                if (table.isPresent() && table.get().get(chunk) != crc32c) {
+                    throw new TorporException(
+                            FailureReason.ImageDamaged,
+                            "the image is damaged: the checksum of RAM block '" + block.name() + "' at offset " + offset
+                                    + " is " + JsonFields.hex(crc32c) + ", and "
+                                    + JsonFields.hex(table.get().get(chunk)) + " was recorded");
+                }
+            });
+            return new PageCheck(bytes, table.isPresent());
         } catch (IOException e) {
             throw unreadable(e);
         }
+    }
+
+    /** Reads every page and returns their checksums. */
+    ChunkTable checksums(ImageProgress progress) throws TorporException {
+        try (Directory directory = folder.open();
+                PageReader reader = PageReader.open(directory, fileName)) {
+            ChunkTable.Builder table = new ChunkTable.Builder(area);
+            var _ = reader.readAll(layout(), progress, (chunk, crc32c, _, _) -> table.put(chunk, crc32c));
+            return table.build();
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    private Optional<ChunkTable> table(Directory directory) throws IOException, TorporException {
+        String name = id().checksumsName();
+        // Beside a file that was opened by its path too, unless that has another name.
+        if (!fileName.equals(id().fileName()) || directory.facts(name).isEmpty()) {
+            return Optional.empty();
+        }
+        return Optional.of(ChunkTable.decode(directory.readFile(name, ChunkTable.BYTES_MAX), area));
     }
 }

@@ -73,6 +73,10 @@ public record ImageId(String namespace, String vm, String uid) implements Compar
         return uid + ImageStore.PLAN_SUFFIX;
     }
 
+    String checksumsName() {
+        return uid + ImageStore.CHECKSUMS_SUFFIX;
+    }
+
     String shadowName() {
         return uid + ImageStore.SHADOW_SUFFIX;
     }

@@ -303,6 +303,33 @@ public final class ImageStore implements AutoCloseable {
     }
 
     /**
+     * Reads every page of an image that is Complete, puts a table of their checksums beside it, durably, and records it as
+     * Verified. What becomes of the image meanwhile counts more: one that is Complete no more is left as it is, and a table
+     * is then left out. Takes as long as the disk takes to read it; may be ended by the progress' throwing.
+     *
+     * @return whether it is Verified now
+     * @throws TorporException ImageDamaged, ImageTruncated if it cannot be read back; what {@link #open(ImageId)} throws
+     */
+    public boolean verify(ImageId id, ImageProgress progress) throws TorporException {
+        requireOwner();
+        CommittedImage image = open(id);
+        ChunkTable table = image.checksums(progress);
+        synchronized (this) {
+            ImageRecord record = record(id).orElseThrow(() -> missing(id));
+            if (!(record.state() instanceof ImageState.Complete)) {
+                return record.state() instanceof ImageState.Verified;
+            }
+            try (Directory folder = folder(id)) {
+                folder.replaceFile(id.checksumsName(), table.encode());
+            } catch (IOException e) {
+                throw StoreTrouble.of("the checksums of image " + id + " cannot be written", e);
+            }
+            transition(id, new ImageState.Verified());
+            return true;
+        }
+    }
+
+    /**
      * Does what can be done ahead of a {@link #transition} that is likely to come, so that it is quick. Changes nothing; for
      * the transition it does not matter whether this was done, or for something else.
      */
@@ -357,7 +384,7 @@ public final class ImageStore implements AutoCloseable {
     }
 
     private static void removeFiles(Directory folder, ImageId id) throws IOException {
-        boolean checksums = folder.unlink(id.uid() + CHECKSUMS_SUFFIX);
+        boolean checksums = folder.unlink(id.checksumsName());
         boolean shadow = folder.unlink(id.shadowName());
         boolean plan = folder.unlink(id.planName());
         boolean file = folder.unlink(id.fileName());

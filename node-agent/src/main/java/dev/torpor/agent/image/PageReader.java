@@ -10,13 +10,15 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.zip.CRC32C;
 
 /** Reads the pages of an image from the disk itself: what the page cache holds proves nothing. */
 final class PageReader implements AutoCloseable {
-    private static final int CHUNK_BYTES = 1 << 20;
+    static final int CHUNK_BYTES = 1 << 20;
 
     private final Descriptor pages;
     private final Descriptor bitmaps;
+    private final CRC32C crc = new CRC32C();
     private final ByteBuffer chunk = AlignedBuffer.allocate(CHUNK_BYTES);
 
     private PageReader(Descriptor pages, Descriptor bitmaps) {
@@ -45,24 +47,43 @@ final class PageReader implements AutoCloseable {
         }
     }
 
-    /** Reads each MiB that has a page in the file; returns the bytes of those pages. */
-    long readAll(ImageLayout layout, ImageProgress progress) throws IOException, TorporException {
+    /** What becomes of a chunk's checksum. */
+    @FunctionalInterface
+    interface Sink {
+        /**
+         * Takes one.
+         *
+         * @param chunk number of the chunk ({@link ChunkTable})
+         * @param block that it is of
+         * @param offset where it begins in the file
+         */
+        void chunk(int chunk, int crc32c, RamBlock block, long offset) throws TorporException;
+    }
+
+    /** Reads each chunk that has a page in the file; returns the bytes of those pages. */
+    long readAll(ImageLayout layout, ImageProgress progress, Sink sink) throws IOException, TorporException {
         long total = 0;
         for (RamBlock block : layout.blocks()) {
             total += block.pages().lengthBytes();
         }
         long done = 0;
         long present = 0;
+        int number = 0;
         progress.progress(0, total);
         for (RamBlock block : layout.blocks()) {
-            long pagesPerChunk = Math.max(1, CHUNK_BYTES / block.pageBytes());
-            long step = pagesPerChunk * block.pageBytes();
+            long step = ChunkTable.chunkBytes(block);
+            long pagesPerChunk = step / block.pageBytes();
             for (long at = 0; at < block.pages().lengthBytes(); at += step) {
                 long length = Math.min(step, block.pages().lengthBytes() - at);
                 long n = presentPages(block, at / block.pageBytes(), pagesPerChunk);
                 if (n > 0) {
-                    read(block, at, length);
+                    sink.chunk(
+                            number,
+                            read(block, at, length),
+                            block,
+                            block.pages().offsetBytes() + at);
                 }
+                number++;
                 present += n * block.pageBytes();
                 done += length;
                 progress.progress(done, total);
@@ -82,7 +103,8 @@ final class PageReader implements AutoCloseable {
         return n;
     }
 
-    private void read(RamBlock block, long at, long length) throws IOException, TorporException {
+    private int read(RamBlock block, long at, long length) throws IOException, TorporException {
+        crc.reset();
         for (long done = 0; done < length; done += CHUNK_BYTES) {
             long offset = block.pages().offsetBytes() + at + done;
             chunk.clear().limit((int) Math.min(CHUNK_BYTES, length - done));
@@ -98,7 +120,9 @@ final class PageReader implements AutoCloseable {
                         "the disk cannot read RAM block '" + block.name() + "' at offset " + offset,
                         e);
             }
+            crc.update(chunk.flip());
         }
+        return (int) crc.getValue();
     }
 
     @Override

@@ -15,6 +15,7 @@ import java.nio.file.StandardOpenOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -102,7 +103,7 @@ class ImageStoreTest {
         assertThat(image.allocatedBytes()).isBetween(1L, image.sizeBytes());
         assertThat(store.state(ID)).contains(new ImageState.Complete());
         assertThat(store.record(ID).orElseThrow().intent()).isEqualTo(INTENT);
-        assertThat(image.verify((_, _) -> {})).isEqualTo(4 * SampleStream.PAGE);
+        assertThat(image.verify((_, _) -> {})).isEqualTo(new PageCheck(4 * SampleStream.PAGE, false));
     }
 
     @Test
@@ -437,6 +438,62 @@ class ImageStoreTest {
         store.prepareTransition(ID, new ImageState.Consumed());
         store.delete(ID);
         assertThat(file().getParent()).isEmptyDirectory();
+    }
+
+    @Test
+    void aScanPutsChecksumsBesideTheImageThatFindEachDamagedPage() throws Exception {
+        committed();
+        assertThat(store.verify(ID, (_, _) -> {})).isTrue();
+        assertThat(store.state(ID)).contains(new ImageState.Verified());
+        CommittedImage image = store.open(ID);
+        assertThat(image.verify((_, _) -> {})).isEqualTo(new PageCheck(4 * SampleStream.PAGE, true));
+        RamBlock block = image.layout().blocks().getFirst();
+        patch(block.pages().offsetBytes() + 5, (byte) 0x55);
+        assertThat(store.open(ID).header()).isEqualTo(image.header());
+        assertThatThrownBy(() -> image.verify((_, _) -> {}))
+                .isInstanceOfSatisfying(
+                        TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged))
+                .hasMessageStartingWith("the image is damaged: the checksum of RAM block '" + block.name()
+                        + "' at offset " + block.pages().offsetBytes() + " is ");
+    }
+
+    @Test
+    void aScanLeavesAnImageAloneThatWasHandedOverMeanwhile() throws Exception {
+        committed();
+        boolean verified = store.verify(ID, (_, _) -> {
+            try {
+                store.transition(ID, HANDED_OVER);
+            } catch (TorporException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        assertThat(verified).isFalse();
+        assertThat(store.state(ID)).contains(HANDED_OVER);
+        assertThat(file().resolveSibling(ID.checksumsName())).doesNotExist();
+    }
+
+    @Test
+    void aTornOrDamagedTableIsToldAndIsNoImageDamageInSilence() throws Exception {
+        committed();
+        store.verify(ID, (_, _) -> {});
+        Path table = file().resolveSibling(ID.checksumsName());
+        byte[] whole = Files.readAllBytes(table);
+        CommittedImage image = store.open(ID);
+        for (int length = 0; length < whole.length; length++) {
+            Files.write(table, Arrays.copyOf(whole, length));
+            assertThatThrownBy(() -> image.verify((_, _) -> {}))
+                    .hasMessageStartingWith("the table of page checksums is damaged: ");
+        }
+        for (int i = 0; i < whole.length; i++) {
+            byte[] flipped = whole.clone();
+            flipped[i] ^= 1;
+            Files.write(table, flipped);
+            assertThatThrownBy(() -> image.verify((_, _) -> {}))
+                    .isInstanceOf(TorporException.class)
+                    .hasMessageStartingWith("the table of page checksums ");
+        }
+        store.delete(ID);
+        assertThat(table).doesNotExist();
     }
 
     @Test
