@@ -59,7 +59,11 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "pausedSeconds",
                     "quiesced",
                     "failure"),
-            Set.of(ConditionType.SAVED, ConditionType.IMAGE_AVAILABLE, ConditionType.SHUT_DOWN));
+            Set.of(
+                    ConditionType.SAVED,
+                    ConditionType.IMAGE_AVAILABLE,
+                    ConditionType.VERIFIED,
+                    ConditionType.SHUT_DOWN));
 
     /** The operator's part of a VMRestore. */
     public static final StatusOwner<VMRestore, VMRestoreStatus> RESTORE_OPERATOR = new StatusOwner<>(

@@ -17,6 +17,8 @@ public final class ConditionType {
     public static final String IMAGE_AVAILABLE = "ImageAvailable";
     /** Agent, of a VMSnapshot that failed. The VM was shut down, as the operator asked; else why not (yet). */
     public static final String SHUT_DOWN = "ShutDown";
+    /** Agent, of a VMSnapshot. Every page of the image was read back since the commit, and has a checksum beside it. */
+    public static final String VERIFIED = "Verified";
     /** Agent, of a VMRestore. The guest was handed over and is in the run state that was asked for. */
     public static final String RESUMED = "Resumed";
 

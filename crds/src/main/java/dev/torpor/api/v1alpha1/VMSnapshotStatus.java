@@ -23,7 +23,7 @@ public final class VMSnapshotStatus {
     private @Nullable SnapshotPhase phase;
 
     @JsonPropertyDescription(
-            "What is known, one entry for each type. Ready: the image can be restored; Stalled: the save failed for good; Reconciling: work is under way; Saved: the image is committed on the node's disk; ImageAvailable: its file is there and its checksums hold.")
+            "What is known, one entry for each type. Ready: the image can be restored; Stalled: the save failed for good; Reconciling: work is under way; Saved: the image is committed on the node's disk; ImageAvailable: its file is there and its checksums hold; Verified: all of its pages were read back since and have checksums.")
     private @Nullable List<Condition> conditions;
 
     @JsonPropertyDescription("Name of the VMSnapshotClass that was used.")

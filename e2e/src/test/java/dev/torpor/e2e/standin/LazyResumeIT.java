@@ -4,6 +4,8 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.e2e.cluster.StandInPod;
@@ -73,6 +75,8 @@ class LazyResumeIT {
         tick = StandInCluster.awaitGoingOn(cluster.pod("db"), tick);
         cluster.snapshot("db-checkpoint", "db", "mode: Checkpoint");
         cluster.awaitReady("db-checkpoint");
+        cluster.awaitSnapshot(
+                "db-checkpoint", status -> Conditions.isTrue(status.getConditions(), ConditionType.VERIFIED));
         Tick after = StandInCluster.awaitGoingOn(cluster.pod("db"), tick);
         assertThat(after.number()).isGreaterThan(tick.number());
 

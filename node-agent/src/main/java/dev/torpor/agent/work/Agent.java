@@ -243,5 +243,6 @@ final class Agent implements AutoCloseable {
     @Override
     public void close() {
         workers.close();
+        snapshots.close();
     }
 }

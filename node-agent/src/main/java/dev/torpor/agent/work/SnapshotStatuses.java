@@ -99,6 +99,20 @@ final class SnapshotStatuses {
         return own;
     }
 
+    /** The image is there, and every page of it was read back. */
+    static VMSnapshotStatus verified(VMSnapshot seen, Instant now) {
+        VMSnapshotStatus own = image(seen, true, "Committed", "lengths and checksums hold", now);
+        put(own, seen, ConditionType.VERIFIED, true, "ReadBack", "all pages were read back and have checksums", now);
+        return own;
+    }
+
+    /** Its pages cannot be read back. */
+    static VMSnapshotStatus damaged(VMSnapshot seen, String reason, String message, Instant now) {
+        VMSnapshotStatus own = image(seen, false, reason, message, now);
+        put(own, seen, ConditionType.VERIFIED, false, reason, message, now);
+        return own;
+    }
+
     /** It failed for good. */
     static VMSnapshotStatus failed(VMSnapshot seen, String reason, String message, Instant now) {
         VMSnapshotStatus own = ours(seen);
@@ -150,6 +164,7 @@ final class SnapshotStatuses {
         keep(before(seen), ConditionType.SAVED).ifPresent(conditions::add);
         keep(before(seen), ConditionType.IMAGE_AVAILABLE).ifPresent(conditions::add);
         keep(before(seen), ConditionType.SHUT_DOWN).ifPresent(conditions::add);
+        keep(before(seen), ConditionType.VERIFIED).ifPresent(conditions::add);
         own.setConditions(conditions);
         return own;
     }

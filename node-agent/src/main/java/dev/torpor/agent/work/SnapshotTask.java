@@ -1,6 +1,7 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
@@ -29,7 +30,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Looks at one VMSnapshot: observes, decides ({@link SaveDecision}), acts, says. */
-final class SnapshotTask {
+final class SnapshotTask implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(SnapshotTask.class);
     private static final Duration TURN_POLL = Duration.ofMillis(500);
     private static final Duration RESTORE_POLL = Duration.ofSeconds(1);
@@ -42,6 +43,7 @@ final class SnapshotTask {
     private final StoreNews news;
     private final Source source;
     private final Shutdowns shutdowns;
+    private final PageScans scans;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, SaveRun.Saved> saves = new ConcurrentHashMap<>();
@@ -53,6 +55,19 @@ final class SnapshotTask {
         this.news = news;
         this.source = new Source(node);
         this.shutdowns = new Shutdowns(node);
+        this.scans = new PageScans(node.store(), node.underWay()::any, this::wake);
+    }
+
+    private void wake(ImageId image) {
+        node.cluster().snapshotOf(image).ifPresent(object -> node.wake()
+                .accept(new WorkItem.Snapshot(
+                        object.getMetadata().getNamespace(),
+                        object.getMetadata().getName())));
+    }
+
+    @Override
+    public void close() {
+        scans.close();
     }
 
     Next look(WorkItem.Snapshot item) {
@@ -224,12 +239,14 @@ final class SnapshotTask {
 
     /** Says whether the file is what was committed, and goes on looking while it is not. */
     private Next available(SnapshotView snapshot) throws TorporException {
+        Optional<ImageState> state;
         try {
-            var _ = node.store().open(snapshot.image());
+            state = node.store().open(snapshot.image()).record().map(ImageRecord::state);
         } catch (TorporException e) {
             if (!e.reason().isOfImage()) {
                 throw e;
             }
+            scans.forget(snapshot.image()); // a file that is put back is read again
             Next next = image(
                     snapshot,
                     false,
@@ -237,6 +254,24 @@ final class SnapshotTask {
                     e.getMessage() + ". The image cannot be restored while this is so.");
             return next instanceof Next.OnChange ? Next.after(UNUSABLE_POLL) : next;
         }
+        ImageId id = snapshot.image();
+        Optional<TorporException> damage = scans.damage(id);
+        if (damage.isPresent()) {
+            String message = damage.get().getMessage() + ". The image cannot be restored.";
+            return say(
+                    snapshot,
+                    SnapshotStatuses.damaged(
+                            snapshot.object(),
+                            damage.get().reason().name(),
+                            message,
+                            node.clock().instant()));
+        }
+        if (state.filter(ImageState.Verified.class::isInstance).isPresent()) {
+            return say(
+                    snapshot,
+                    SnapshotStatuses.verified(snapshot.object(), node.clock().instant()));
+        }
+        scans.submit(id);
         return image(snapshot, true, "Committed", "lengths and checksums hold");
     }
 
@@ -286,6 +321,7 @@ final class SnapshotTask {
             paused.ifPresent(seconds -> node.metrics().paused(Duration.ofNanos((long) (seconds * NANOS_PER_SECOND))));
         }
         LOG.info("VMSnapshot {}: saved", snapshot.name());
+        scans.submit(snapshot.image());
         return next;
     }
 
@@ -356,6 +392,7 @@ final class SnapshotTask {
             return Next.now();
         }
         LOG.info("VMSnapshot {}: let go", snapshot.name());
+        scans.forget(snapshot.image());
         troubles.remove(snapshot.image().uid());
         saves.remove(snapshot.image().uid());
         return Next.onChange();

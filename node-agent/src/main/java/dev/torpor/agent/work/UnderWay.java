@@ -29,6 +29,11 @@ final class UnderWay {
         return items.contains(item);
     }
 
+    /** Tells whether anything is being saved or restored. */
+    synchronized boolean any() {
+        return !items.isEmpty();
+    }
+
     /** From now on nothing begins. */
     synchronized void end() {
         ending = true;
