@@ -55,8 +55,7 @@ final class MessageReader {
      * @throws TorporException what the peer's failure is
      */
     JsonNode next(long endNanos, String waitingFor) throws TorporException {
-        return nextUntil(endNanos, waitingFor)
-                .orElseThrow(() -> peer.silent(waitingFor));
+        return nextUntil(endNanos, waitingFor).orElseThrow(() -> peer.silent(waitingFor));
     }
 
     /** The same, empty if none comes by then. */

@@ -29,7 +29,6 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
-import java.util.random.RandomGenerator;
 
 /** A real QEMU, by the monitor in its pod's volume. */
 record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
