@@ -13,6 +13,8 @@ import java.util.List;
  */
 record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec, List<String> containerSpec) {
 
+    private static final String GRACE = "terminationGracePeriodSeconds: ";
+
     /** A small VM. */
     static VmManifest of(String name) {
         return new VmManifest(name, 192, 0, List.of(), List.of());
@@ -24,6 +26,11 @@ record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec,
 
     VmManifest podSpec(String... lines) {
         return new VmManifest(name, memoryMiB, fillMiB, List.of(lines), containerSpec);
+    }
+
+    /** Leaves the pod the time to be saved in when it is terminated. */
+    VmManifest grace(int seconds) {
+        return podSpec(GRACE + seconds);
     }
 
     VmManifest containerSpec(String... lines) {
@@ -65,7 +72,7 @@ record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec,
     private String spec() {
         String append = "console=ttyS0 quiet" + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "");
         return """
-                terminationGracePeriodSeconds: 2
+                %s
                 automountServiceAccountToken: false
                 %s
                 containers:
@@ -77,6 +84,7 @@ record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec,
                          -serial, stdio, -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, %s]
                 %s
                 """.formatted(
+                        podSpec.stream().anyMatch(line -> line.startsWith(GRACE)) ? "" : GRACE + "2",
                         String.join("\n", podSpec),
                         memoryMiB,
                         append,

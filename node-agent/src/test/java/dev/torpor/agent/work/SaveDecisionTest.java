@@ -194,7 +194,6 @@ class SaveDecisionTest {
 
     private SaveDecision decide() {
         PartialIntent intent = new PartialIntent(mode, 1, true, Optional.of(PROCESS), Instant.EPOCH);
-        VMSnapshot object = new VMSnapshot();
         object.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null));
         SnapshotView snapshot = new SnapshotView(
                 object,
