@@ -430,6 +430,7 @@ class AgentRightsIT {
         own.setPhase(RestorePhase.Starting);
         own.setNodeName(InstalledChart.NODE_1);
         own.setSnapshotUID("uid");
+        own.setImageUID("image");
         own.setVmName("web");
         own.setPod(new ObjectName("web", "uid"));
         own.setPodIP("192.0.2.1");

@@ -1,6 +1,7 @@
 package dev.torpor.e2e.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.cluster.ContainerCgroup;
 import dev.torpor.e2e.install.InstalledTorpor;
@@ -9,7 +10,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 
-/** The bytes of a VM's memory pass by the agent: it saves a VM that is bigger than what it may use itself. */
+/**
+ * The bytes of a VM's memory pass by the agent: it saves a VM that is bigger than what it may use itself. The VM's memory in
+ * MiB can be set by TORPOR_BIG_VM_MIB (448); nearly half of it is filled.
+ */
 @Tag("node")
 @ExtendWith(InstalledTorporExtension.class)
 class AgentMemoryIT {
@@ -21,13 +25,17 @@ class AgentMemoryIT {
         String agent = scene.torpor.pods("agent").getFirst();
         String uid = scene.kubectl.run(
                 "get", "pod", agent, "-n", InstalledTorpor.NAMESPACE, "-o", "jsonpath={.metadata.uid}");
-        scene.start(VmManifest.of("big").memory(448, 208));
+        int memoryMiB = Integer.parseInt(System.getenv().getOrDefault("TORPOR_BIG_VM_MIB", "448"));
+        scene.start(VmManifest.of("big").memory(memoryMiB, memoryMiB / 2 - 16));
         ContainerCgroup memory = scene.cluster.node().cgroupOf(uid);
         memory.resetPeak();
         long restBytes = memory.anonymousBytes();
 
         scene.snapshot("big-saved", "big");
         scene.awaitReady("vmsnap/big-saved");
+        await("all pages are read back").atMost(Scene.PATIENCE).until(() -> scene.field(
+                        "vmsnap/big-saved", ".status.conditions[?(@.type=='Verified')].status")
+                .equals("True"));
 
         long peakBytes = memory.peakBytes();
         long imageBytes = Long.parseLong(scene.field("vmsnap/big-saved", ".status.image.allocatedBytes"));

@@ -34,8 +34,7 @@ class TerminationIT {
             scene.kubectl("taint", "node", node, "example.com/repair-");
         }
         scene.awaitGoingOn("db-0", before);
-        scene.kubectl.run(
-                "rollout", "status", "deployment/torpor-operator", "-n", "torpor-system", "--timeout=180s");
+        scene.kubectl.run("rollout", "status", "deployment/torpor-operator", "-n", "torpor-system", "--timeout=180s");
     }
 
     @Test
