@@ -135,7 +135,7 @@ class AgentEndIT {
                         get(port, "/metrics").body())
                 .contains("torpor_agent_saves_total{outcome=\"done\",reason=\"none\"} 1.0")
                 .contains("torpor_agent_save_paused_seconds_count 1")
-                .contains("torpor_agent_images{state=\"complete\"} 1.0")
+                .contains("torpor_agent_images{state=\"verified\"} 1.0")
                 .containsPattern("torpor_agent_save_written_bytes_total [1-9]"));
         List<JsonNode> lines = new ArrayList<>();
         for (String line : cluster.agentLog()) {
