@@ -85,7 +85,6 @@ class AgentPodRightsIT {
                 "phase|\"Failed\"",
                 "message|\"lost\"",
                 "reason|\"Evicted\"",
-                "nominatedNodeName|\"n2\"",
                 "hostIP|\"192.0.2.7\"",
                 "podIP|\"192.0.2.7\"",
                 "startTime|\"2020-01-01T00:00:00Z\"",

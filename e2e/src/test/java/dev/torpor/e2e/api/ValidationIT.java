@@ -44,7 +44,7 @@ class ValidationIT {
         Kubectl.Result result = cluster.kubectl().tryRun("create", "-n", namespace, "-f", Fixtures.manifest(fixture));
 
         assertThat(result.code()).isNotZero();
-        assertThat(result.output()).contains(Fixtures.message(fixture));
+        assertThat(withoutValue(result.output())).contains(withoutValue(Fixtures.message(fixture)));
     }
 
     @ParameterizedTest
@@ -73,6 +73,11 @@ class ValidationIT {
                 cluster.kubectl().tryRun("apply", "-n", namespace, "-f", Fixtures.manifest(fixture + ".post"));
 
         assertThat(result.code()).isNotZero();
-        assertThat(result.output()).contains(Fixtures.message(fixture));
+        assertThat(withoutValue(result.output())).contains(withoutValue(Fixtures.message(fixture)));
+    }
+
+    /** What is shown of the value differs between versions of the API server: its type, itself, or nothing. */
+    private static String withoutValue(String message) {
+        return message.replaceAll("Invalid value: \"[^\"]*\": ", "Invalid value: ");
     }
 }
