@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.model.annotation.ShortNames;
 import io.fabric8.kubernetes.model.annotation.Singular;
 import io.fabric8.kubernetes.model.annotation.Version;
 import java.io.Serial;
+import java.util.Optional;
 
 /** Saves the memory of one running VM to an image on its node. */
 @JsonClassDescription("Saves the memory of one running VM to an image on its node.")
@@ -54,5 +55,10 @@ public class VMSnapshot extends CustomResource<VMSnapshotSpec, VMSnapshotStatus>
     @SuppressWarnings("NullAway")
     protected VMSnapshotSpec initSpec() {
         return null;
+    }
+
+    /** Returns the image that it stands for, if an agent made that by itself: then there is nothing to save. */
+    public Optional<String> adoptedImage() {
+        return Optional.ofNullable(getSpec().source()).map(SourceSpec::imageUID);
     }
 }

@@ -214,6 +214,10 @@ final class StandInCluster implements AutoCloseable {
                 name,
                 List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"),
                 arguments(memoryMiB, fillMiB, more));
+        return ticking(name);
+    }
+
+    private StandInPod ticking(String name) throws IOException {
         StandInPod pod = pod(name);
         pod.awaitTick(tick -> tick.number() >= 2);
         return pod;
@@ -227,9 +231,7 @@ final class StandInCluster implements AutoCloseable {
                         .endSpec()
                         .build())
                 .create();
-        StandInPod pod = pod(name);
-        pod.awaitTick(tick -> tick.number() >= 2);
-        return pod;
+        return ticking(name);
     }
 
     /** Makes a VM's pod with this grace period, and waits until its guest has ticked. Only where the webhook is. */
@@ -240,9 +242,7 @@ final class StandInCluster implements AutoCloseable {
                         .endSpec()
                         .build())
                 .create();
-        StandInPod pod = pod(name);
-        pod.awaitTick(tick -> tick.number() >= 2);
-        return pod;
+        return ticking(name);
     }
 
     /** Makes a VM's pod that sees the images of its VM, as the webhook would, and waits until its guest has ticked. */
@@ -273,18 +273,14 @@ final class StandInCluster implements AutoCloseable {
                         .endSpec()
                         .build())
                 .create();
-        StandInPod started = pod(name);
-        started.awaitTick(tick -> tick.number() >= 2);
-        return started;
+        return ticking(name);
     }
 
     /** Makes a VM's pod with the hook that the webhook would add, and waits until its guest has ticked. */
     StandInPod startVmWithHook(String name, int memoryMiB, int fillMiB, Optional<OnTermination> policy)
             throws IOException {
         client.resource(withHook(name, memoryMiB, fillMiB, policy)).create();
-        StandInPod started = pod(name);
-        started.awaitTick(tick -> tick.number() >= 2);
-        return started;
+        return ticking(name);
     }
 
     /** Makes a VM's pod with the readiness gate, as the webhook would, and waits until its guest has ticked. */
@@ -297,9 +293,7 @@ final class StandInCluster implements AutoCloseable {
                         .endSpec()
                         .build())
                 .create();
-        StandInPod started = pod(name);
-        started.awaitTick(tick -> tick.number() >= 2);
-        return started;
+        return ticking(name);
     }
 
     /** Returns a VM's pod with the hook that the webhook would add. */

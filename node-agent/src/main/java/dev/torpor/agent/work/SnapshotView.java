@@ -8,7 +8,6 @@ import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
-import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
@@ -63,7 +62,10 @@ record SnapshotView(
         return new SnapshotView(
                 object,
                 meta.getNamespace() + "/" + meta.getName(),
-                new ImageId(meta.getNamespace(), spec.vmName(), adopted(object).orElse(meta.getUid())),
+                new ImageId(
+                        meta.getNamespace(),
+                        spec.vmName(),
+                        object.adoptedImage().orElse(meta.getUid())),
                 mode(spec.mode() == null ? SaveMode.Save : spec.mode()),
                 Optional.ofNullable(status.getPod()).map(ObjectName::uid),
                 Optional.ofNullable(status.getStoreID()),
@@ -78,11 +80,7 @@ record SnapshotView(
 
     /** Tells whether it stands for an image that the agent made by itself, so that there is nothing to save. */
     boolean adopts() {
-        return adopted(object).isPresent();
-    }
-
-    private static Optional<String> adopted(VMSnapshot object) {
-        return Optional.ofNullable(object.getSpec().source()).map(SourceSpec::imageUID);
+        return object.adoptedImage().isPresent();
     }
 
     /** Its status was brought back by a backup tool and speaks of another object: nothing of it was asked of us. */

@@ -1,7 +1,6 @@
 package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.NodeStore;
-import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -35,7 +34,7 @@ public final class Terminations {
 
     /** Returns whether a snapshot stands for an image that an agent made by itself. */
     public static boolean isAdopting(VMSnapshot snapshot) {
-        return imageOf(snapshot).isPresent();
+        return snapshot.adoptedImage().isPresent();
     }
 
     /** Returns whether a snapshot stands for this save. */
@@ -43,15 +42,11 @@ public final class Terminations {
         return save.isOf(
                         snapshot.getMetadata().getNamespace(),
                         snapshot.getSpec().vmName())
-                && imageOf(snapshot).equals(Optional.ofNullable(save.podUID()));
+                && snapshot.adoptedImage().equals(Optional.ofNullable(save.podUID()));
     }
 
     /** Returns the UID of a snapshot's image. */
     public static String imageUid(VMSnapshot snapshot) {
-        return imageOf(snapshot).orElse(snapshot.getMetadata().getUid());
-    }
-
-    private static Optional<String> imageOf(VMSnapshot snapshot) {
-        return Optional.ofNullable(snapshot.getSpec().source()).map(SourceSpec::imageUID);
+        return snapshot.adoptedImage().orElse(snapshot.getMetadata().getUid());
     }
 }
