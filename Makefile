@@ -93,6 +93,10 @@ bench-lazy: jdk packages ## from the launch of QEMU to a running guest: lazy res
 bench-images: jdk kubernetes images ## start-up and memory of operator and agent from their images; about 5 minutes, as root
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.ImageBench
 
+.PHONY: bench-memory
+bench-memory: jdk packages kubernetes images ## the agent's memory while it saves a VM of 4 GiB, on a real kubelet; about 4 minutes, as root
+	@TORPOR_BIG_VM_MIB=4096 $(MVN) -q verify -pl e2e -am -DskipUTs -Dit.test=AgentMemoryIT -Dfailsafe.failIfNoSpecifiedTests=false
+
 .PHONY: clean
 clean: jdk ## delete what was built here (not the cache of Kubernetes binaries)
 	@$(MVN) -q clean

@@ -18,6 +18,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(InstalledTorporExtension.class)
 class AgentMemoryIT {
     private static final int MIB = 1 << 20;
+    private static final long WANTED_ANONYMOUS_BYTES = 128L * MIB;
 
     @Test
     @SuppressWarnings("SystemOut") // The figure is of use to people.
@@ -38,16 +39,14 @@ class AgentMemoryIT {
                 .equals("True"));
 
         long peakBytes = memory.peakBytes();
+        long anonymousBytes = memory.anonymousBytes();
         long imageBytes = Long.parseLong(scene.field("vmsnap/big-saved", ".status.image.allocatedBytes"));
         System.out.printf(
                 "agent's cgroup: limit %d MiB, anonymous at rest %d MiB, after the save %d MiB, most of all kinds %d MiB;"
                         + " image %d MiB%n",
-                memory.limitBytes() / MIB,
-                restBytes / MIB,
-                memory.anonymousBytes() / MIB,
-                peakBytes / MIB,
-                imageBytes / MIB);
+                memory.limitBytes() / MIB, restBytes / MIB, anonymousBytes / MIB, peakBytes / MIB, imageBytes / MIB);
         assertThat(imageBytes).isGreaterThan(memory.limitBytes());
+        assertThat(anonymousBytes).isLessThanOrEqualTo(WANTED_ANONYMOUS_BYTES);
         assertThat(peakBytes).isLessThanOrEqualTo(memory.limitBytes());
         assertThat(memory.limitHits())
                 .as("times that the kernel had to make room")
