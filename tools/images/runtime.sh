@@ -8,9 +8,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$here/pack.sh"
 JAVA_HOME=$("$here/../jdk.sh")
 
-# What the classes of ours and of the libraries use at run time. Left out on purpose: java.desktop, java.sql and
+# What the classes of ours and of the libraries use at run time; jdk.security.auth is for dbus-java alone, which asks it
+# for the user's number. Left out on purpose: java.desktop, java.sql and
 # java.xml, for which Jackson and SnakeYAML look and do without; java.compiler, for generators of the framework.
-modules=java.base,java.logging,java.management,java.naming,java.net.http,jdk.httpserver,jdk.management,jdk.unsupported
+modules=java.base,java.logging,java.management,java.naming,java.net.http,jdk.httpserver,jdk.management,jdk.security.auth,jdk.unsupported
 loader=/lib64/ld-linux-x86-64.so.2
 # Those that the runtime's libraries are linked with; the resolver of libc 2.34 and later is in libc itself.
 libraries=(/lib/x86_64-linux-gnu/lib{c,m,dl,pthread,rt}.so.{6,2,0,1})

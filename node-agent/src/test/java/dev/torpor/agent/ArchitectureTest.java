@@ -40,12 +40,24 @@ class ArchitectureTest {
     static final ArchRule nodeLooksAtPods = mayUse("node", "linux", "qmp", "image", "launch");
 
     @ArchTest
+    static final ArchRule logindKnowsNoVms = mayUse("logind", "linux");
+
+    @ArchTest
+    static final ArchRule onlyLogindSpeaksDBus = noClasses()
+            .that()
+            .resideOutsideOfPackage(AGENT + "logind..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("org.freedesktop.dbus..")
+            .because("the library is loaded where logind is asked, and nowhere else");
+
+    @ArchTest
     static final ArchRule metricsAreTold = mayUse("metrics");
 
     @ArchTest
     static final ArchRule onlyTheTopMeasures = noClasses()
             .that()
-            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch", "node"))
+            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch", "node", "logind"))
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage("io.micrometer..", "dev.torpor.telemetry..")
@@ -54,7 +66,7 @@ class ArchitectureTest {
     @ArchTest
     static final ArchRule onlyTheTopKnowsKubernetes = noClasses()
             .that()
-            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch", "metrics"))
+            .resideInAnyPackage(trees("linux", "qmp", "image", "engine", "launch", "metrics", "logind"))
             .should()
             .dependOnClassesThat()
             .resideInAnyPackage("io.fabric8..", "dev.torpor.api..")

@@ -20,6 +20,8 @@ public final class UnixSocket implements AutoCloseable {
     // struct msghdr of x86-64: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48
     private static final long MSGHDR_BYTES = 56;
     private static final long CMSG_HEADER_BYTES = 16;
+    // What one message may bring; more of them the kernel closes by itself (MSG_CTRUNC of recvmsg(2)).
+    private static final int TAKEN_MAX = 16;
 
     private final Descriptor descriptor;
 
@@ -128,6 +130,53 @@ public final class UnixSocket implements AutoCloseable {
         }
     }
 
+    /**
+     * Waits for bytes and the descriptors that come with them (SCM_RIGHTS of unix(7)), which are the caller's to close.
+     *
+     * @param taken where they are added
+     * @return how many bytes were put into the array; 0 when none came within the deadline, -1 when the peer has closed
+     */
+    public int receive(byte[] into, List<Descriptor> taken, Duration deadline) throws IOException {
+        if (!poll(Libc.POLLIN, System.nanoTime() + deadline.toNanos())) {
+            return 0;
+        }
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment data = arena.allocate(into.length);
+            MemorySegment vector = arena.allocate(16, Long.BYTES);
+            vector.set(ValueLayout.ADDRESS, 0, data);
+            vector.set(ValueLayout.JAVA_LONG, 8, into.length);
+            MemorySegment control = arena.allocate(CMSG_HEADER_BYTES + 4L * TAKEN_MAX, Long.BYTES);
+            MemorySegment message = arena.allocate(MSGHDR_BYTES, Long.BYTES);
+            message.set(ValueLayout.ADDRESS, 16, vector);
+            message.set(ValueLayout.JAVA_LONG, 24, 1);
+            message.set(ValueLayout.ADDRESS, 32, control);
+            message.set(ValueLayout.JAVA_LONG, 40, control.byteSize());
+            long n = Libc.call(
+                    Libc.RECVMSG,
+                    "recvmsg",
+                    descriptor.toString(),
+                    descriptor.number(),
+                    message,
+                    Libc.MSG_DONTWAIT | Libc.MSG_CMSG_CLOEXEC);
+            take(control.asSlice(0, message.get(ValueLayout.JAVA_LONG, 40)), taken);
+            MemorySegment.copy(data, ValueLayout.JAVA_BYTE, 0, into, 0, (int) n);
+            return n == 0 ? -1 : (int) n;
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.EAGAIN) {
+                return 0;
+            }
+            if (e.errno() == ErrnoException.ECONNRESET) {
+                return -1;
+            }
+            throw e;
+        }
+    }
+
+    /** Ends both directions (shutdown(2)): a thread that waits for bytes sees the end of them. The socket stays open. */
+    public void shutDown() throws IOException {
+        Libc.call(Libc.SHUTDOWN, "shutdown", descriptor.toString(), descriptor.number(), Libc.SHUT_RDWR);
+    }
+
     /** Returns who listens on the other end. */
     public PeerCredentials peer() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
@@ -167,6 +216,24 @@ public final class UnixSocket implements AutoCloseable {
                     descriptors.get(i).number());
         }
         return control;
+    }
+
+    private void take(MemorySegment control, List<Descriptor> taken) {
+        long at = 0;
+        while (at + CMSG_HEADER_BYTES <= control.byteSize()) {
+            long length = control.get(ValueLayout.JAVA_LONG, at);
+            if (length < CMSG_HEADER_BYTES || length > control.byteSize() - at) {
+                return;
+            }
+            if (control.get(ValueLayout.JAVA_INT, at + 8) == Libc.SOL_SOCKET
+                    && control.get(ValueLayout.JAVA_INT, at + 12) == Libc.SCM_RIGHTS) {
+                for (long fd = at + CMSG_HEADER_BYTES; fd + 4 <= at + length; fd += 4) {
+                    taken.add(new Descriptor(
+                            control.get(ValueLayout.JAVA_INT, fd), "what " + descriptor + " has brought"));
+                }
+            }
+            at += (length + 7) / 8 * 8;
+        }
     }
 
     private void await(short events, long end) throws IOException {

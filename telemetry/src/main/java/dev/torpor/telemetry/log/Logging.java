@@ -14,6 +14,8 @@ public final class Logging {
     private static final String OURS = "dev.torpor";
     // Warns once of each API version that is not stable: of ours, in every log.
     private static final String VERSION_WARNINGS = "io.fabric8.kubernetes.client.dsl.internal.VersionUsageUtils";
+    // Calls each end of a bus an error, with a stack; who uses it says what that means.
+    private static final String DBUS = "org.freedesktop.dbus";
 
     private Logging() {}
 
@@ -49,6 +51,7 @@ public final class Logging {
         root.setLevel(ours.isGreaterOrEqual(Level.INFO) ? ours : Level.INFO);
         context.getLogger(OURS).setLevel(ours);
         context.getLogger(VERSION_WARNINGS).setLevel(Level.ERROR);
+        context.getLogger(DBUS).setLevel(Level.OFF);
     }
 
     /** Standard error belongs to the process, not to an appender that is replaced. */
