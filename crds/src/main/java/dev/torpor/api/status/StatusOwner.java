@@ -101,7 +101,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
     public static final StatusOwner<NodeStore, NodeStoreStatus> NODE_STORE_AGENT = new StatusOwner<>(
             NodeStore.class,
             Torpor.AGENT_MANAGER,
-            Set.of("storeID", "nodeUID", "freeBytes", "images", "agentVersion", "terminationSaves"),
+            Set.of("storeID", "nodeUID", "freeBytes", "images", "agentVersion", "terminationSaves", "lastShutdown"),
             Set.of());
 
     public StatusOwner {

@@ -30,7 +30,12 @@ public record NodeStoreStatus(
         @JsonPropertyDescription(
                 "VMs that the agent saved by itself, because their pods were terminated, and that nobody has started since. The operator makes a VMSnapshot for each.")
         @Nullable
-        List<TerminationSave> terminationSaves) {
+        List<TerminationSave> terminationSaves,
+
+        @JsonPropertyDescription(
+                "What became of the node's VMs when it was last shut down without a drain, where the agent is told of shutdowns.")
+        @Nullable
+        NodeShutdownStatus lastShutdown) {
 
     /** Returns the VMs that the agent saved by itself. */
     public List<TerminationSave> saves() {

@@ -11,10 +11,13 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.Optional;
 
 /**
  * The agent as a process that writes down its steps, and may die by SIGKILL at one of them. Arguments: node, store,
- * kubelet root, file for the steps, where to die ({@code before SAVE_PAUSE}; {@code never}), seconds of grace, HTTP port.
+ * kubelet root, file for the steps, where to die ({@code before SAVE_PAUSE}; {@code never}) or to wait ({@code wait before
+ * SAVE_COMMIT}, until the file of that name beside that of the steps is gone), seconds of grace, HTTP port,
+ * socket of the system bus (empty: none).
  */
 final class AgentUnderTest {
     private AgentUnderTest() {}
@@ -32,6 +35,7 @@ final class AgentUnderTest {
                 2,
                 Integer.parseInt(args[6]),
                 Duration.ofSeconds(Long.parseLong(args[5])),
+                args[7].isEmpty() ? Optional.empty() : Optional.of(Path.of(args[7])),
                 logs);
         AgentProcess.run(config, new Dying(Path.of(args[3]), args[4]));
     }
@@ -50,6 +54,13 @@ final class AgentUnderTest {
         private void reached(String place) {
             try {
                 Files.writeString(steps, place + "\n", StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+                if (("wait " + place).equals(where)) {
+                    Path waiting = steps.resolveSibling("wait");
+                    Files.writeString(waiting, place);
+                    while (Files.exists(waiting)) {
+                        Thread.sleep(50);
+                    }
+                }
                 if (place.equals(where)) {
                     new ProcessBuilder(
                                     "kill",

@@ -53,6 +53,8 @@ final class StandInCluster implements AutoCloseable {
     private int operators;
     /** What the agent takes for the identity of the kernel's boot; empty: the machine's. */
     private Optional<Path> bootId = Optional.empty();
+    /** Socket of the bus of the node's host, over which it is told of shutdowns. */
+    private Optional<Path> systemBus = Optional.empty();
 
     StandInCluster() throws IOException {
         this(Optional.empty(), false);
@@ -124,6 +126,25 @@ final class StandInCluster implements AutoCloseable {
     void restartAgent(AgentOptions options) throws IOException {
         agent.kill();
         agent = startAgent(options);
+    }
+
+    /** Has agents that are started from now on ask a host's logind. */
+    void useSystemBus(Path socket) {
+        systemBus = Optional.of(socket);
+    }
+
+    /** Waits until the agent waits at the step that it was told to. */
+    void awaitAgentWaiting() {
+        await("an agent that waits").atMost(PATIENCE).until(() -> Files.exists(waiting()));
+    }
+
+    /** Has the agent go on from the step at which it waits. */
+    void letAgentGoOn() throws IOException {
+        Files.delete(waiting());
+    }
+
+    private Path waiting() {
+        return controlPlane.directory().resolve("wait");
     }
 
     /** Ends the operator by SIGKILL. */
@@ -506,7 +527,8 @@ final class StandInCluster implements AutoCloseable {
                         controlPlane.directory().resolve("steps").toString(),
                         options.diesAt(),
                         Integer.toString(options.graceSeconds()),
-                        Integer.toString(options.httpPort())),
+                        Integer.toString(options.httpPort()),
+                        systemBus.map(Path::toString).orElse("")),
                 options.environment());
     }
 

@@ -8,7 +8,9 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -81,6 +83,14 @@ final class RunCommand implements Callable<Integer> {
                     + " (else TORPOR_GRACE_SECONDS; default: 60)")
     private int graceSeconds;
 
+    @Option(
+            names = "--system-bus",
+            paramLabel = "SOCKET",
+            description =
+                    "socket of the host's D-Bus, usually /run/dbus/system_bus_socket: have logind's shutdowns of this"
+                            + " node wait until its VMs are saved, as far as logind's time suffices (default: none)")
+    private @Nullable Path systemBus;
+
     @Override
     public Integer call() throws Exception {
         List<String> problems = new ArrayList<>();
@@ -99,6 +109,7 @@ final class RunCommand implements Callable<Integer> {
                     savesAtOnce,
                     httpPort,
                     Duration.ofSeconds(graceSeconds),
+                    Optional.ofNullable(systemBus),
                     logs);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);

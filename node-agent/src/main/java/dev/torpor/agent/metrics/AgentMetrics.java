@@ -21,6 +21,8 @@ public final class AgentMetrics {
     private static final double[] RATE_BUCKETS = {1e8, 2.5e8, 5e8, 1e9, 2e9, 4e9, 8e9, 16e9};
     private static final String NO_REASON = "none";
     private static final double NANOS_PER_SECOND = 1e9;
+    // A smaller save tells what a save costs anyway, not how fast memory is written.
+    private static final long TELLING_BYTES = 32L << 20;
 
     private final MeterRegistry registry;
     private final Timer saveDuration;
@@ -28,6 +30,7 @@ public final class AgentMetrics {
     private final Counter writtenBytes;
     private final DistributionSummary saveThroughput;
     private final AtomicLong lastSaveThroughput = new AtomicLong();
+    private final AtomicLong lastTellingRate = new AtomicLong();
     private final Timer restoreDuration;
     private final Counter readBytes;
     private final DistributionSummary restoreThroughput;
@@ -118,6 +121,14 @@ public final class AgentMetrics {
         double rate = rate(bytes, writing);
         saveThroughput.record(rate);
         lastSaveThroughput.set(Math.round(rate));
+        if (bytes >= TELLING_BYTES) {
+            lastTellingRate.set(Math.round(rate));
+        }
+    }
+
+    /** Returns bytes per second of the last save that was large enough to tell; 0 if there was none. */
+    public long lastSaveRate() {
+        return lastTellingRate.get();
     }
 
     /** Takes note of how long a guest was paused for a save. */

@@ -29,7 +29,8 @@ final class Agent implements AutoCloseable {
     private final SnapshotTask snapshots;
     private final RestoreTask restores;
     private final Starts starts;
-    private final Terminations terminations;
+    private final PodSaves podSaves;
+    private final Optional<NodeShutdown> nodeShutdown;
     private final Workers workers;
     private final Node node;
     private final SaveWishes wishes;
@@ -42,14 +43,22 @@ final class Agent implements AutoCloseable {
     /** Pods that are being answered, so that a scan does not answer them again. */
     private final Set<WorkItem> asking = ConcurrentHashMap.newKeySet();
 
-    Agent(Node node, PodDirectories directories, SaveWishes wishes, StoreNews news) {
+    /** @param shutdown how VMs are saved at a shutdown of the node; empty if nobody tells of one */
+    Agent(
+            Node node,
+            PodDirectories directories,
+            SaveWishes wishes,
+            StoreNews news,
+            Optional<NodeShutdown.Setup> shutdown) {
         this.node = node;
         this.wishes = wishes;
         snapshots = new SnapshotTask(node, wishes, news);
         restores = new RestoreTask(node);
-        terminations = new Terminations(node, wishes, news);
-        starts = new Starts(node, directories, terminations, restores::refuse);
+        podSaves = new PodSaves(node, wishes, news);
+        starts = new Starts(node, directories, new Terminations(node, podSaves), restores::refuse);
         workers = new Workers(this::look, node.timer());
+        nodeShutdown = shutdown.map(
+                setup -> new NodeShutdown(node, podSaves, setup, news, item -> workers.submit(item.vm(), item)));
     }
 
     void snapshot(VMSnapshot object) {
@@ -84,16 +93,19 @@ final class Agent implements AutoCloseable {
     }
 
     void pod(Pod pod) {
-        String vm = pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
-        if (vm != null) {
-            pods.put(pod.getMetadata().getUid(), new VmName(pod.getMetadata().getNamespace(), vm));
+        String name = pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
+        if (name != null) {
+            VmName vm = new VmName(pod.getMetadata().getNamespace(), name);
+            pods.put(pod.getMetadata().getUid(), vm);
             node.readiness().seen(pod);
+            nodeShutdown.ifPresent(shutdown -> shutdown.seen(vm, pod));
         }
     }
 
     void gone(Pod pod) {
         pods.remove(pod.getMetadata().getUid());
         node.readiness().gone(pod.getMetadata().getUid());
+        nodeShutdown.ifPresent(shutdown -> shutdown.gone(pod.getMetadata().getUid()));
     }
 
     /** A pod that the journal remembers; what an informer says of it counts more. */
@@ -101,7 +113,7 @@ final class Agent implements AutoCloseable {
         pods.putIfAbsent(podUID, vm);
     }
 
-    /** Has the saves at pods' terminations undone that an earlier agent left unfinished. */
+    /** Has the saves of pods' VMs undone that an earlier agent left unfinished. */
     void undoUnfinished() throws TorporException {
         for (ImageRecord record : node.store().list()) {
             if (record.isOfTermination() && record.state() instanceof ImageState.Partial) {
@@ -130,6 +142,12 @@ final class Agent implements AutoCloseable {
                 workers.submit(vm, new WorkItem.Guest(vm, uid));
             }
         }
+        nodeShutdown.ifPresent(shutdown -> shutdown.due().forEach(item -> workers.submit(item.vm(), item)));
+    }
+
+    /** Returns who saves VMs at a shutdown of the node, if anybody does. */
+    Optional<NodeShutdown> nodeShutdown() {
+        return nodeShutdown;
     }
 
     /** Has an object looked at again. */
@@ -207,6 +225,8 @@ final class Agent implements AutoCloseable {
             case WorkItem.Pod pod -> vm(vm, pod.podUID());
             case WorkItem.UnfinishedSave save -> vm(vm, save.podUID());
             case WorkItem.Guest guest -> vm(vm, guest.podUID());
+            case WorkItem.NodeEnd end -> vm(vm, end.podUID());
+            case WorkItem.Measure measure -> vm(vm, measure.podUID());
         };
     }
 
@@ -227,8 +247,10 @@ final class Agent implements AutoCloseable {
                     yield next;
                 }
                 case WorkItem.UnfinishedSave save ->
-                    terminations.undone(new WorkItem.Pod(save.vm(), save.podUID())) ? Next.onChange() : Next.backOff();
+                    podSaves.undone(new WorkItem.Pod(save.vm(), save.podUID())) ? Next.onChange() : Next.backOff();
                 case WorkItem.Guest guest -> node.readiness().look(guest.podUID());
+                case WorkItem.NodeEnd end -> nodeShutdown.orElseThrow().look(end);
+                case WorkItem.Measure measure -> nodeShutdown.orElseThrow().measure(measure);
             };
         } catch (TorporException e) {
             LOG.warn("{} of VM {}: {}: {}", item, vm, e.reason(), e.getMessage());

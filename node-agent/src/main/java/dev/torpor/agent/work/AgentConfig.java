@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.telemetry.log.LogSettings;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Optional;
 
 /**
  * How an agent is set up.
@@ -15,6 +16,8 @@ import java.time.Duration;
  * @param savesAtOnceMax how many VMs are saved at the same time; more only share the disk
  * @param httpPort where health and metrics are served; 0 for nowhere
  * @param grace how long saves and loads under way are waited for when the agent is told to end
+ * @param systemBus path of the socket of the host's D-Bus, over which logind tells of shutdowns; empty if it is not to be
+ *     asked
  * @param logs how it logs
  */
 public record AgentConfig(
@@ -26,6 +29,7 @@ public record AgentConfig(
         int savesAtOnceMax,
         int httpPort,
         Duration grace,
+        Optional<Path> systemBus,
         LogSettings logs) {
     private static final int PORT_MAX = 65_535;
 

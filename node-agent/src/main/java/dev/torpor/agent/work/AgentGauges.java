@@ -2,11 +2,13 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.logind.ShutdownInhibitor;
 import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.qmp.QmpClient;
 import java.time.Duration;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 
 /** The metrics that show how things are, beside those that count what happened. */
 final class AgentGauges {
@@ -22,7 +24,27 @@ final class AgentGauges {
 
     private AgentGauges() {}
 
-    static void register(AgentMetrics metrics, Agent agent, StoreWatch store, StoreLease lease) {
+    static void register(
+            AgentMetrics metrics,
+            Agent agent,
+            StoreWatch store,
+            StoreLease lease,
+            Optional<ShutdownInhibitor> inhibitor) {
+        metrics.gauge(
+                "torpor.agent.node.shutdown.held",
+                "1 if a shutdown of the node would wait for its VMs to be saved, 0 if not",
+                "",
+                () -> inhibitor.filter(ShutdownInhibitor::held).isPresent() ? 1 : 0);
+        metrics.gauge(
+                "torpor.agent.node.shutdown.wait",
+                "Time that a shutdown of the node would wait for its VMs to be saved, as logind says",
+                "seconds",
+                () -> seconds(inhibitor.map(ShutdownInhibitor::delayMax).orElse(Duration.ZERO)));
+        metrics.gauge(
+                "torpor.agent.node.shutdown.needed",
+                "Time that saving the VMs of the node would take, at the rate of the last save; NaN if that is not known",
+                "seconds",
+                () -> agent.nodeShutdown().map(NodeShutdown::neededSeconds).orElse(Double.NaN));
         metrics.gauge("torpor.agent.saves.in.progress", "Saves that are under way", "", agent::savesInProgress);
         metrics.gauge("torpor.agent.saves.queued", "Saves that wait for others of this node", "", agent::savesQueued);
         metrics.gauge(

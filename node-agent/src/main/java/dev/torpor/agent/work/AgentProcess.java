@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.logind.ShutdownInhibitor;
 import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.status.ApplyStatusWriter;
@@ -26,6 +27,7 @@ import java.io.IOException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -128,12 +130,17 @@ public final class AgentProcess {
         StoreLease lease = new StoreLease(client, config, store.storeID(), clock, metrics::leaseNotRenewed);
         StoreWatch watch = new StoreWatch(store);
         AgentHealth health = new AgentHealth();
+        ShutdownReports shutdowns = new ShutdownReports(store.directory());
         StorePublisher publisher =
-                new StorePublisher(client, node.status(), config.node(), config.version(), store, timer);
-        try (Agent agent = new Agent(node, pods, new SaveWishes(), publisher);
+                new StorePublisher(client, node.status(), config.node(), config.version(), store, shutdowns, timer);
+        Optional<NodeShutdown.Setup> shutdown = config.systemBus()
+                .map(_ -> new NodeShutdown.Setup(
+                        shutdowns, new SaveRate(store.directory(), metrics::lastSaveRate), config.savesAtOnceMax()));
+        try (Agent agent = new Agent(node, pods, new SaveWishes(), publisher, shutdown);
+                ShutdownInhibitor inhibitor = inhibitor(config, agent);
                 HttpEndpoint _ =
                         endpoint(config, health.live(agent), health.ready(agent, watch, lease), registry::scrape)) {
-            AgentGauges.register(metrics, agent, watch, lease);
+            AgentGauges.register(metrics, agent, watch, lease, Optional.ofNullable(inhibitor));
             wake.set(agent::wake);
             journal.podsOfLastRuns().forEach(agent::remembered);
             agent.undoUnfinished();
@@ -154,8 +161,15 @@ public final class AgentProcess {
                     TimeUnit.MILLISECONDS);
             var _ = timer.scheduleWithFixedDelay(
                     guarded("store", watch::look), 0, StoreWatch.INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
-            List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster);
+            SharedIndexInformer<Pod> ofPods = pods(config, client, agent);
+            List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster, ofPods);
             health.watching(informers);
+            agent.nodeShutdown()
+                    .ifPresent(saver -> saver.start(() ->
+                            ofPods.hasSynced() ? Optional.of(ofPods.getStore().list()) : Optional.empty()));
+            if (inhibitor != null) {
+                inhibitor.start();
+            }
             LOG.info("agent of node {} with store {} serves", config.node(), store.storeID());
             told.await();
             LOG.info("told to end: nothing is begun any more");
@@ -164,6 +178,13 @@ public final class AgentProcess {
         } finally {
             timer.shutdownNow();
         }
+    }
+
+    // The library for D-Bus is not even loaded where nobody wants it.
+    private static @Nullable ShutdownInhibitor inhibitor(AgentConfig config, Agent agent) {
+        return config.systemBus()
+                .map(bus -> new ShutdownInhibitor(bus, agent.nodeShutdown().orElseThrow()))
+                .orElse(null);
     }
 
     private static @Nullable HttpEndpoint endpoint(
@@ -178,14 +199,22 @@ public final class AgentProcess {
         }
     }
 
-    private static List<SharedIndexInformer<?>> informers(
-            AgentConfig config, KubernetesClient client, Agent agent, ApiCluster cluster) {
+    private static SharedIndexInformer<Pod> pods(AgentConfig config, KubernetesClient client, Agent agent) {
         SharedIndexInformer<Pod> pods = client.pods()
                 .inAnyNamespace()
                 .withLabel(Torpor.VM_LABEL)
                 .withField("spec.nodeName", config.node())
                 .runnableInformer(0);
         pods.addEventHandler(handler(agent::pod, agent::gone));
+        return pods;
+    }
+
+    private static List<SharedIndexInformer<?>> informers(
+            AgentConfig config,
+            KubernetesClient client,
+            Agent agent,
+            ApiCluster cluster,
+            SharedIndexInformer<Pod> pods) {
         SharedIndexInformer<VMSnapshot> snapshots = client.resources(VMSnapshot.class)
                 .inAnyNamespace()
                 .withField("status.nodeName", config.node())

@@ -38,11 +38,13 @@ final class StorePublisher implements StoreNews {
     private final String nodeName;
     private final String agentVersion;
     private final ImageStore store;
+    private final ShutdownReports shutdowns;
     private final Executor executor;
     private @Nullable NodeStoreStatus told;
 
     /**
      * @param agentVersion what people see
+     * @param shutdowns what became of VMs at the node's last shutdown
      * @param executor for telling in the background
      */
     StorePublisher(
@@ -51,12 +53,14 @@ final class StorePublisher implements StoreNews {
             String nodeName,
             String agentVersion,
             ImageStore store,
+            ShutdownReports shutdowns,
             Executor executor) {
         this.client = client;
         this.status = status;
         this.nodeName = nodeName;
         this.agentVersion = agentVersion;
         this.store = store;
+        this.shutdowns = shutdowns;
         this.executor = executor;
     }
 
@@ -122,7 +126,13 @@ final class StorePublisher implements StoreNews {
 
     private static NodeStoreStatus without(NodeStoreStatus status) {
         return new NodeStoreStatus(
-                status.storeID(), status.nodeUID(), null, status.images(), status.agentVersion(), status.saves());
+                status.storeID(),
+                status.nodeUID(),
+                null,
+                status.images(),
+                status.agentVersion(),
+                status.saves(),
+                status.lastShutdown());
     }
 
     private NodeStoreStatus status(String nodeUID) throws TorporException {
@@ -141,7 +151,8 @@ final class StorePublisher implements StoreNews {
                                 record.id().vm(),
                                 record.id().uid(),
                                 !(record.state() instanceof ImageState.Partial)))
-                        .toList());
+                        .toList(),
+                shutdowns.last().orElse(null));
     }
 
     private static boolean isOver(ImageState state) {

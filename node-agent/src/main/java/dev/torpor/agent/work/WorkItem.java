@@ -18,4 +18,10 @@ sealed interface WorkItem {
 
     /** A pod whose readiness gate asks whether its guest runs. */
     record Guest(VmName vm, String podUID) implements WorkItem {}
+
+    /** A VM that may have to be saved, as its node goes down. */
+    record NodeEnd(VmName vm, String podUID) implements WorkItem {}
+
+    /** A pod whose QEMU is asked how much memory its VM has. */
+    record Measure(VmName vm, String podUID) implements WorkItem {}
 }

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -67,7 +68,7 @@ class AgentEndTest {
                 new AgentMetrics(registry),
                 StepHook.NONE,
                 item -> {});
-        agent = new Agent(node, pods, new SaveWishes(), new FakeNews());
+        agent = new Agent(node, pods, new SaveWishes(), new FakeNews(), Optional.empty());
     }
 
     @AfterEach

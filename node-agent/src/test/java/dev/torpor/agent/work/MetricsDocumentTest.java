@@ -45,7 +45,16 @@ class MetricsDocumentTest {
         ScheduledExecutorService timer = Executors.newSingleThreadScheduledExecutor();
         FakeCluster cluster = new FakeCluster(new VMSnapshot());
         AgentConfig config = new AgentConfig(
-                "n", "1", temp, temp, "torpor-system", 2, 0, Duration.ofSeconds(60), LogSettings.DEFAULT);
+                "n",
+                "1",
+                temp,
+                temp,
+                "torpor-system",
+                2,
+                0,
+                Duration.ofSeconds(60),
+                Optional.empty(),
+                LogSettings.DEFAULT);
         try (ImageStore store = ImageStore.open(temp.resolve("store"));
                 KubernetesClient client = new KubernetesClientBuilder()
                         .withConfig(new ConfigBuilder()
@@ -69,8 +78,9 @@ class MetricsDocumentTest {
             StoreWatch watch = new StoreWatch(store);
             StoreLease lease =
                     new StoreLease(client, config, store.storeID(), Clock.systemUTC(), metrics::leaseNotRenewed);
-            try (Agent agent = new Agent(node, new PodDirectories(temp), new SaveWishes(), new FakeNews())) {
-                AgentGauges.register(metrics, agent, watch, lease);
+            try (Agent agent =
+                    new Agent(node, new PodDirectories(temp), new SaveWishes(), new FakeNews(), Optional.empty())) {
+                AgentGauges.register(metrics, agent, watch, lease, Optional.empty());
                 assertThat(watch.problem()).contains("not looked at yet");
                 var _ = store.create(
                         new ImageId("vms", "web", "u1"),
@@ -82,7 +92,9 @@ class MetricsDocumentTest {
                 assertThat(scrape)
                         .contains("torpor_agent_images{state=\"partial\"} 1.0")
                         .contains("torpor_agent_images{state=\"complete\"} 0.0")
-                        .contains("torpor_agent_saves_in_progress 0.0");
+                        .contains("torpor_agent_saves_in_progress 0.0")
+                        .contains("torpor_agent_node_shutdown_held 0.0")
+                        .contains("torpor_agent_node_shutdown_needed_seconds NaN");
                 assertThat(scrape).containsPattern("torpor_agent_store_free_bytes [1-9]");
                 assertThat(DocumentedMetrics.exposed(scrape, "torpor_agent_"))
                         .containsExactlyElementsOf(DocumentedMetrics.documented("torpor_agent_"));

@@ -144,7 +144,7 @@ class TerminationReconcilerTest {
         client.resources(NodeStore.class).withName("n1").delete();
         NodeStore store = new NodeStore();
         store.setMetadata(new ObjectMetaBuilder().withName("n1").build());
-        store.setStatus(new NodeStoreStatus("store", "node-uid", 1L, 1, "1", saves));
+        store.setStatus(new NodeStoreStatus("store", "node-uid", 1L, 1, "1", saves, null));
         client.resource(store).create();
     }
 }

@@ -1,0 +1,278 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.agent.logind.ShutdownListener;
+import dev.torpor.api.v1alpha1.NodeShutdownStatus;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.log.LogScope;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Saves this node's VMs when the machine is shut down without a drain, in the time that logind gives: the most important
+ * first ({@link NodeShutdownPlan}), a few at a time, each by its VM's worker. What was left out is kept and told
+ * ({@link ShutdownReports}). Thread-safe.
+ */
+final class NodeShutdown implements ShutdownListener {
+    private static final Logger LOG = LoggerFactory.getLogger(NodeShutdown.class);
+    private static final double MILLIS_PER_SECOND = 1000;
+    private static final Duration LOOK = Duration.ofMillis(250);
+    private static final Duration TURN_POLL = Duration.ofMillis(100);
+    private static final Duration KEEP_INTERVAL = Duration.ofSeconds(10);
+    private static final String CAUSE = "its node is being shut down";
+    private static final String TOO_SHORT =
+            "not done in the time that logind gave: raise InhibitDelayMaxSec in logind.conf, or drain before a shutdown";
+
+    private static final String POLICY_SAYS_NEVER = "its policy (" + Torpor.ON_TERMINATION_ANNOTATION + ") says Never";
+
+    private final Node node;
+    private final PodSaves saves;
+    private final ShutdownReports reports;
+    private final SaveRate rate;
+    private final int atOnceMax;
+    private final StoreNews news;
+    private final Consumer<WorkItem.NodeEnd> submit;
+    private final NodeVms vms;
+    private Supplier<Optional<List<Pod>>> listed = Optional::empty;
+    private Optional<ShutdownRun> run = Optional.empty();
+    private Optional<Future<?>> ticks = Optional.empty();
+
+    /** @param submit has the worker of a VM look at it */
+    NodeShutdown(Node node, PodSaves saves, Setup setup, StoreNews news, Consumer<WorkItem.NodeEnd> submit) {
+        this.node = node;
+        this.saves = saves;
+        this.reports = setup.reports();
+        this.rate = setup.rate();
+        this.atOnceMax = setup.savesAtOnceMax();
+        this.news = news;
+        this.submit = submit;
+        this.vms = new NodeVms(node.vms());
+    }
+
+    /**
+     * What is given from outside.
+     *
+     * @param reports what became of the VMs at the last shutdown
+     * @param rate how fast VMs are saved
+     * @param savesAtOnceMax how many at a time
+     */
+    record Setup(ShutdownReports reports, SaveRate rate, int savesAtOnceMax) {}
+
+    /** A VM's pod of this node, as an informer saw it. */
+    void seen(VmName vm, Pod pod) {
+        vms.seen(vm, pod);
+    }
+
+    void gone(String podUID) {
+        vms.gone(podUID);
+    }
+
+    /**
+     * Begins.
+     *
+     * @param podsOfNode the VM pods of this node; empty while they are not known: then a shutdown waits for them
+     */
+    void start(Supplier<Optional<List<Pod>>> podsOfNode) {
+        synchronized (this) {
+            listed = podsOfNode;
+        }
+        var _ = node.timer()
+                .scheduleWithFixedDelay(
+                        rate::keep, KEEP_INTERVAL.toMillis(), KEEP_INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
+    }
+
+    /** Returns the pods whose QEMU is to be asked for its memory now. */
+    List<WorkItem.Measure> due() {
+        return vms.due();
+    }
+
+    Next measure(WorkItem.Measure item) {
+        return vms.measure(item.podUID());
+    }
+
+    /** Returns the seconds that saving all VMs would take now; NaN if that cannot be told. */
+    double neededSeconds() {
+        List<NodeVm> all = vms.wanted();
+        OptionalLong bytesPerSecond = rate.bytesPerSecond();
+        boolean known = bytesPerSecond.isPresent()
+                && all.stream().allMatch(vm -> vm.memoryBytes().isPresent());
+        if (!known && !all.isEmpty()) {
+            return Double.NaN;
+        }
+        return all.stream()
+                        .map(vm -> NodeShutdownPlan.takes(vm, bytesPerSecond))
+                        .reduce(Duration.ZERO, Duration::plus)
+                        .toMillis()
+                / MILLIS_PER_SECOND;
+    }
+
+    @Override
+    public void begins(Duration wait, Runnable done) {
+        synchronized (this) {
+            if (run.isPresent()) {
+                LOG.warn("another shutdown of this node begins before the last has ended");
+                return;
+            }
+            run = Optional.of(new ShutdownRun(node.clock().instant(), wait, done));
+            ticks = Optional.of(node.timer()
+                    .scheduleWithFixedDelay(
+                            LogScope.carry(this::step), LOOK.toMillis(), LOOK.toMillis(), TimeUnit.MILLISECONDS));
+        }
+        step();
+    }
+
+    @Override
+    public void cancelled() {
+        synchronized (this) {
+            if (run.isEmpty()) {
+                return;
+            }
+            run.get().cancel();
+            run.get().active().forEach(saves::cancel);
+        }
+        step();
+    }
+
+    /** Begins what may begin now; ends the run when nothing is left to do. Called again until then. */
+    private void step() {
+        Optional<ShutdownRun> ended = Optional.empty();
+        synchronized (this) {
+            if (run.isEmpty()) {
+                return;
+            }
+            ShutdownRun its = run.get();
+            if (!its.hasVms()) {
+                listed.get().ifPresent(pods -> takeVms(its, pods));
+            }
+            its.choose(rate.bytesPerSecond(), atOnceMax, node.clock().instant())
+                    .forEach(vm -> submit.accept(vm.item()));
+            if (its.isOver(node.clock().instant())) {
+                ended = run;
+                run = Optional.empty();
+                ticks.ifPresent(tick -> tick.cancel(false));
+            }
+        }
+        ended.ifPresent(this::end);
+    }
+
+    private void takeVms(ShutdownRun its, List<Pod> pods) {
+        for (Pod pod : pods) {
+            String name = pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
+            if (name != null) {
+                vms.seen(new VmName(pod.getMetadata().getNamespace(), name), pod);
+            }
+        }
+        its.take(vms.wanted());
+        vms.unwanted().forEach(vm -> its.leaveOut(vm, ShutdownRun.NOT_WANTED, POLICY_SAYS_NEVER));
+    }
+
+    private void end(ShutdownRun its) {
+        NodeShutdownStatus report = its.report();
+        reports.keep(report);
+        news.soon();
+        LOG.info(
+                "shutdown of this node: {} VMs were saved, {} were not{}",
+                report.savedVMs(),
+                report.unsaved().size(),
+                its.cancelled() ? "; it was cancelled" : "");
+        its.done().run();
+    }
+
+    /** Saves a VM, if that still is to be. */
+    Next look(WorkItem.NodeEnd item) throws TorporException {
+        WorkItem.Pod pod = new WorkItem.Pod(item.vm(), item.podUID());
+        Optional<ShutdownRun> its;
+        synchronized (this) {
+            its = run.filter(now -> now.active().contains(item.podUID()));
+        }
+        if (its.isEmpty()) {
+            return saves.undone(pod) ? Next.onChange() : Next.backOff();
+        }
+        Next next = look(its.get(), item, pod);
+        if (next instanceof Next.OnChange) {
+            step();
+        }
+        return next;
+    }
+
+    private Next look(ShutdownRun its, WorkItem.NodeEnd item, WorkItem.Pod pod) throws TorporException {
+        String uid = item.podUID();
+        if (!saves.undone(pod)) {
+            return Next.backOff();
+        }
+        if (node.journal().read(item.vm()).retiredPods().contains(uid)) {
+            return its.saved(uid);
+        }
+        if (node.vms().isAsking(uid)) {
+            return its.notThere(uid); // no QEMU runs: nothing can be lost
+        }
+        Optional<Next> refused = refused(its, item);
+        if (refused.isPresent()) {
+            return refused.get();
+        }
+        its.measured(uid, vms.memoryBytes(uid));
+        if (!its.fits(uid, rate.bytesPerSecond(), node.clock().instant())) {
+            return its.noTime(uid, rate.bytesPerSecond());
+        }
+        if (!node.saves().take(uid, 0)) {
+            return Next.after(TURN_POLL);
+        }
+        try {
+            its.begun(uid);
+            PodSaves.Result result = saves.save(
+                    item,
+                    pod,
+                    new PodSaves.Why(CAUSE, TOO_SHORT),
+                    its.until(),
+                    why -> its.failed(uid, why.reason().name(), String.valueOf(why.getMessage())));
+            return switch (result) {
+                case SAVED -> its.saved(uid);
+                case FAILED -> Next.onChange();
+                case LATER -> Next.backOff();
+            };
+        } finally {
+            node.saves().giveBack();
+        }
+    }
+
+    /** Asks the API server whether the VM may be saved: what cannot be told there must not be, and a pod may be gone. */
+    private Optional<Next> refused(ShutdownRun its, WorkItem.NodeEnd item) {
+        String uid = item.podUID();
+        if (its.cancelled()) {
+            return Optional.of(its.failed(uid, FailureReason.Cancelled.name(), ShutdownRun.CANCELLED_BEFORE));
+        }
+        Optional<TerminationDecision.PodEnd> pod;
+        try {
+            pod = node.cluster().podEnd(item.vm(), uid);
+        } catch (KubernetesClientException e) {
+            return Optional.of(its.failed(
+                    uid,
+                    FailureReason.StoreUnavailable.name(),
+                    "the API server cannot be told of the image: " + e.getMessage()));
+        }
+        if (pod.isEmpty()) {
+            return Optional.of(its.notThere(uid));
+        }
+        boolean deleted = pod.get().killAt().isPresent() && !pod.get().disrupted();
+        return switch (pod.get().policy()) {
+            case ManagedSave -> Optional.empty();
+            case OnDisruption ->
+                deleted
+                        ? Optional.of(its.failed(uid, ShutdownRun.NOT_WANTED, "its pod was deleted before"))
+                        : Optional.empty();
+            case Never -> Optional.of(its.failed(uid, ShutdownRun.NOT_WANTED, POLICY_SAYS_NEVER));
+        };
+    }
+}

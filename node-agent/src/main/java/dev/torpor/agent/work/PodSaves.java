@@ -1,0 +1,175 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.SaveOptions;
+import dev.torpor.agent.engine.SavePlan;
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.PartialImage;
+import dev.torpor.agent.metrics.AgentMetrics.Outcome;
+import dev.torpor.api.v1alpha1.Progress;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.log.LogScope;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Saves VMs for which nobody made a VMSnapshot, as the operator may be away: the image is named by the pod's UID and told in
+ * the NodeStore, before the VM is paused, so that no other node boots the VM; the operator makes a VMSnapshot of it. An
+ * image that cannot be told there is not made.
+ */
+final class PodSaves {
+    private static final Logger LOG = LoggerFactory.getLogger(PodSaves.class);
+
+    private final Node node;
+    private final SaveWishes wishes;
+    private final StoreNews news;
+    private final Source source;
+
+    PodSaves(Node node, SaveWishes wishes, StoreNews news) {
+        this.node = node;
+        this.wishes = wishes;
+        this.news = news;
+        this.source = new Source(node);
+    }
+
+    /**
+     * Why a VM is saved, in words.
+     *
+     * @param cause what happens to it
+     * @param tooShort what is to be said when there was too little time
+     */
+    record Why(String cause, String tooShort) {}
+
+    /** How a save came out. */
+    enum Result {
+        /** The image is committed, and the pod retired. */
+        SAVED,
+        /** The VM runs on, and no image is left; why is in the log and told to {@link Failures}. */
+        FAILED,
+        /** Nothing was begun, or undoing it is to be tried again. */
+        LATER
+    }
+
+    /** Hears why a save failed. */
+    interface Failures {
+        void failed(TorporException why);
+    }
+
+    /** The same with nobody who wants to know why it failed. */
+    Result save(WorkItem.Pod pod, Why why, Instant until) throws TorporException {
+        return save(pod, pod, why, until, _ -> {});
+    }
+
+    /**
+     * Saves a VM, as fast as it goes. The caller has a turn ({@link SaveTurns}).
+     *
+     * @param item for which this is done: it is looked at again after {@link Result#LATER}
+     * @param until when it is given up and undone
+     */
+    Result save(WorkItem item, WorkItem.Pod pod, Why why, Instant until, Failures failures) throws TorporException {
+        if (!node.underWay().begin(item)) {
+            return Result.LATER; // for the next agent
+        }
+        ImageId image = imageOf(pod);
+        SaveWishes.Save save = wishes.begin(image.uid());
+        Future<?> deadline = node.timer()
+                .schedule(
+                        LogScope.carry(
+                                () -> save.cancellation().request(FailureReason.DeadlineExceeded, why.tooShort())),
+                        Math.max(
+                                0,
+                                Duration.between(node.clock().instant(), until).toMillis()),
+                        TimeUnit.MILLISECONDS);
+        try {
+            LOG.info("VM {}: {}: saving it from pod {}", pod.vm(), why.cause(), pod.podUID());
+            var _ = new SaveRun(node, new Order(image), save.cancellation(), save.pace()).run(pod.podUID());
+            node.step(Step.SAVE_RETIRE, () -> {
+                var _ = node.journal().update(pod.vm(), vm -> vm.retired(pod.podUID()));
+            });
+            node.metrics().saveEnded(Outcome.DONE, Optional.empty());
+            LOG.info("VM {}: saved from pod {}", pod.vm(), pod.podUID());
+            news.soon();
+            return Result.SAVED;
+        } catch (TorporException e) {
+            node.metrics().saveEnded(Outcome.FAILED, Optional.of(e.reason()));
+            LOG.error(
+                    "VM {}: {}, and it could not be saved from pod {}: {}: {}",
+                    pod.vm(),
+                    why.cause(),
+                    pod.podUID(),
+                    e.reason(),
+                    e.getMessage());
+            failures.failed(e);
+            // It runs on for as long as it is let.
+            return undone(pod) ? Result.FAILED : Result.LATER;
+        } finally {
+            deadline.cancel(false);
+            wishes.end(image.uid());
+        }
+    }
+
+    /** Passes on that the save of a pod's VM is not wanted any more, if one is under way. */
+    void cancel(String podUID) {
+        wishes.cancelled(podUID);
+    }
+
+    /** Takes back what was begun for a pod and not ended, if anything was. Returns false if that is to be tried again. */
+    boolean undone(WorkItem.Pod pod) throws TorporException {
+        Optional<PartialImage> partial = node.store().partial(imageOf(pod));
+        if (partial.isEmpty()) {
+            return true;
+        }
+        boolean done = source.undo("VM " + pod.vm(), partial.get());
+        if (done) {
+            news.soon();
+        }
+        return done;
+    }
+
+    private static ImageId imageOf(WorkItem.Pod pod) {
+        return new ImageId(pod.vm().namespace(), pod.vm().name(), pod.podUID());
+    }
+
+    /** A save that the agent wants by itself. */
+    private final class Order implements SaveOrder {
+        private final ImageId image;
+
+        Order(ImageId image) {
+            this.image = image;
+        }
+
+        @Override
+        public ImageId image() {
+            return image;
+        }
+
+        @Override
+        public ImageMode mode() {
+            return ImageMode.MANAGED_SAVE;
+        }
+
+        @Override
+        public SaveOptions options() {
+            return new SaveOptions(OptionalInt.empty(), DirectIO.AUTO, 0);
+        }
+
+        @Override
+        public void planned(SavePlan plan, Instant startedAt) {}
+
+        @Override
+        public void recorded() throws TorporException {
+            news.publish();
+        }
+
+        @Override
+        public void progress(Progress progress) {}
+    }
+}
