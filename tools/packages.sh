@@ -7,7 +7,8 @@ set -euo pipefail
 say() { printf 'torpor: %s\n' "$*" >&2; }
 
 backported=(qemu-system-x86 qemu-utils)
-plain=(busybox-static containerd containernetworking-plugins cpio fio iptables iproute2 make runc strace xz-utils gcc libc6-dev)
+plain=(busybox-static containerd containernetworking-plugins cpio dbus-daemon fio iptables iproute2 make runc strace systemd
+  xz-utils gcc libc6-dev)
 
 missing=()
 for p in "${plain[@]}"; do
