@@ -68,6 +68,15 @@ public enum FailureReason {
     /** The VM has run since the image was made, and {@code disks} does not say that this is fine. */
     VMRanSince(Kind.TERMINAL),
 
+    /** A disk of the VM was written to, cut or replaced since the image was made, and {@code disks} does not say that this is fine. */
+    DisksMovedOn(Kind.TERMINAL),
+
+    /** A PersistentVolumeClaim of the VM was deleted since the image was made; one of its name that is there is another one. */
+    ClaimReplaced(Kind.TERMINAL),
+
+    /** Another process has a disk of the VM open, and QEMU's lock on it. */
+    DiskLocked(Kind.RETRYABLE),
+
     /** The {@code ControllerRevision} with the pod's recorded manifest is gone. */
     RecordedManifestMissing(Kind.TERMINAL),
 

@@ -39,6 +39,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "pod",
                     "podIP",
                     "manifestRevision",
+                    "claims",
                     "cancelRequested",
                     "consumedBy"),
             Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.RESUMABLE));

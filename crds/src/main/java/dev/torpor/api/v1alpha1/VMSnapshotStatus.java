@@ -47,6 +47,10 @@ public final class VMSnapshotStatus {
     @JsonPropertyDescription("Name of the ControllerRevision with the pod's recorded manifest.")
     private @Nullable String manifestRevision;
 
+    @JsonPropertyDescription(
+            "PersistentVolumeClaims of that pod. The image belongs to these, and not to others of the same names.")
+    private @Nullable List<ObjectName> claims;
+
     @JsonPropertyDescription("A cancel was seen; it cannot be taken back.")
     private @Nullable Boolean cancelRequested;
 
@@ -165,6 +169,14 @@ public final class VMSnapshotStatus {
 
     public void setManifestRevision(@Nullable String manifestRevision) {
         this.manifestRevision = manifestRevision;
+    }
+
+    public @Nullable List<ObjectName> getClaims() {
+        return claims;
+    }
+
+    public void setClaims(@Nullable List<ObjectName> claims) {
+        this.claims = claims;
     }
 
     public @Nullable Boolean getCancelRequested() {

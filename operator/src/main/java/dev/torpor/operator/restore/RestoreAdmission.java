@@ -11,6 +11,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.Claims;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StartChecks;
@@ -35,6 +36,7 @@ final class RestoreAdmission {
     private final VmUse use;
     private final Stores stores;
     private final StartChecks checks;
+    private final Claims claims;
 
     RestoreAdmission(KubernetesClient client, VmPods pods, RecordedManifests manifests, VmUse use, Stores stores) {
         this.client = client;
@@ -43,6 +45,7 @@ final class RestoreAdmission {
         this.use = use;
         this.stores = stores;
         this.checks = new StartChecks(client, manifests, stores);
+        this.claims = new Claims(client);
     }
 
     /**
@@ -68,7 +71,7 @@ final class RestoreAdmission {
             throw RecordedManifests.missing(snapshot);
         }
         if (snapshot.getSpec().mode() == SaveMode.ManagedSave) {
-            checks.require(snapshot, heldPod(vm));
+            checks.require(snapshot, heldPod(vm), disks(restore));
         } else {
             requireStopped(vm, snapshot);
         }
@@ -161,8 +164,16 @@ final class RestoreAdmission {
         return live.stream().findFirst();
     }
 
-    private static void requireDisks(VMRestore restore, VMSnapshot snapshot) throws TorporException {
-        DisksPolicy disks = Objects.requireNonNullElse(restore.getSpec().disks(), DisksPolicy.Unchanged);
+    /** Returns what the user says of the VM's disks. */
+    static DisksPolicy disks(VMRestore restore) {
+        return Objects.requireNonNullElse(restore.getSpec().disks(), DisksPolicy.Unchanged);
+    }
+
+    private void requireDisks(VMRestore restore, VMSnapshot snapshot) throws TorporException {
+        DisksPolicy disks = disks(restore);
+        if (disks == DisksPolicy.Unchanged) {
+            claims.requireSame(snapshot);
+        }
         if (snapshot.getSpec().mode() == SaveMode.Checkpoint && disks == DisksPolicy.Unchanged) {
             throw new TorporException(
                     FailureReason.VMRanSince,

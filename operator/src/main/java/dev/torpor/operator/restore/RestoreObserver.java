@@ -146,7 +146,7 @@ final class RestoreObserver {
         if (managed && !others.isEmpty()) {
             return others.size() > 1 || VmPods.isTerminating(others.getFirst())
                     ? new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null))
-                    : held(snapshot, others.getFirst());
+                    : held(restore, snapshot, others.getFirst());
         }
         if (!others.isEmpty()) {
             return new RestoreSituation.Failed(
@@ -172,9 +172,9 @@ final class RestoreObserver {
     }
 
     // It may have been replaced by another definition since the restore was admitted.
-    private RestoreSituation held(VMSnapshot snapshot, Pod pod) {
+    private RestoreSituation held(VMRestore restore, VMSnapshot snapshot, Pod pod) {
         try {
-            checks.require(snapshot, Optional.of(pod));
+            checks.require(snapshot, Optional.of(pod), RestoreAdmission.disks(restore));
         } catch (TorporException e) {
             return failed(e);
         }

@@ -2,6 +2,7 @@ package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
@@ -99,7 +100,7 @@ final class ManagedStart {
                     LOOK_AGAIN);
         }
         try {
-            checks.require(snapshot, Optional.of(pod));
+            checks.require(snapshot, Optional.of(pod), DisksPolicy.Unchanged);
         } catch (TorporException e) {
             return held(
                     e.reason().name(),

@@ -47,6 +47,7 @@ final class OwnSnapshotStatus {
         own.setPod(pod);
         own.setPodIP(binding.manifest().flatMap(VmPods::addressOf).orElse(null));
         own.setManifestRevision(revision);
+        own.setClaims(binding.claims().isEmpty() ? null : binding.claims());
         return own;
     }
 
@@ -102,6 +103,7 @@ final class OwnSnapshotStatus {
             own.setPod(before.getPod());
             own.setPodIP(before.getPodIP());
             own.setManifestRevision(before.getManifestRevision());
+            own.setClaims(before.getClaims());
             own.setCancelRequested(before.getCancelRequested());
             own.setConsumedBy(before.getConsumedBy());
         }

@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.Claims;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.SnapshotClasses;
@@ -33,6 +34,7 @@ final class SnapshotAdmission {
     private final Stores stores;
     private final ManagedImages managed;
     private final Terminations terminations;
+    private final Claims claims;
 
     SnapshotAdmission(
             VmPods pods,
@@ -40,13 +42,15 @@ final class SnapshotAdmission {
             VmUse use,
             Stores stores,
             ManagedImages managed,
-            Terminations terminations) {
+            Terminations terminations,
+            Claims claims) {
         this.pods = pods;
         this.classes = classes;
         this.use = use;
         this.stores = stores;
         this.managed = managed;
         this.terminations = terminations;
+        this.claims = claims;
     }
 
     /**
@@ -75,7 +79,8 @@ final class SnapshotAdmission {
                 Optional.of(pod),
                 nodeName,
                 store.nodeUid(),
-                store.storeId());
+                store.storeId(),
+                claims.of(pod));
     }
 
     /** Binds to an image that an agent made by itself. The pod is recorded if it is still there, being terminated. */
@@ -106,7 +111,8 @@ final class SnapshotAdmission {
                 pod,
                 found.nodeName(),
                 store.nodeUid(),
-                store.storeId());
+                store.storeId(),
+                pod.map(claims::of).orElseGet(List::of));
     }
 
     private void requireNotSaved(VmName vm) throws TorporException {

@@ -9,6 +9,7 @@ import dev.torpor.failure.TorporException;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Publisher;
 import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.Claims;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.SnapshotClasses;
@@ -77,7 +78,8 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
                         new VmUse(client),
                         stores,
                         new ManagedImages(client),
-                        new Terminations(client)),
+                        new Terminations(client),
+                        new Claims(client)),
                 pods,
                 stores,
                 new ManagedStart(

@@ -83,6 +83,7 @@ sealed interface SnapshotSituation {
      *
      * @param pod the VM's; without a name if it is gone
      * @param manifest the same as it is, to be recorded; empty if it is gone
+     * @param claims its PersistentVolumeClaims
      */
     record Binding(
             @Nullable String className,
@@ -90,5 +91,6 @@ sealed interface SnapshotSituation {
             Optional<Pod> manifest,
             String nodeName,
             String nodeUid,
-            String storeId) {}
+            String storeId,
+            List<ObjectName> claims) {}
 }

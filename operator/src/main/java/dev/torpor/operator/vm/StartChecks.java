@@ -1,5 +1,6 @@
 package dev.torpor.operator.vm;
 
+import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -22,25 +23,31 @@ public final class StartChecks {
     private final KubernetesClient client;
     private final RecordedManifests manifests;
     private final Stores stores;
+    private final Claims claims;
 
     public StartChecks(KubernetesClient client, RecordedManifests manifests, Stores stores) {
         this.client = client;
         this.manifests = manifests;
         this.stores = stores;
+        this.claims = new Claims(client);
     }
 
     /**
      * Checks.
      *
      * @param pod the pod that is to be fed; empty if it is still to be created
+     * @param disks what is known of the VM's disks
      * @throws TorporException with the reason for which it cannot start, or not yet; the image is safe
      */
-    public void require(VMSnapshot snapshot, Optional<Pod> pod) throws TorporException {
+    public void require(VMSnapshot snapshot, Optional<Pod> pod, DisksPolicy disks) throws TorporException {
         String nodeName = Objects.requireNonNull(snapshot.getStatus().getNodeName(), "a saved VM has a node");
         if (pod.isPresent()) {
             requireHere(snapshot, pod.get(), nodeName);
             requireNoRollout(snapshot, pod.get());
             requireSameDefinition(snapshot, pod.get());
+        }
+        if (disks == DisksPolicy.Unchanged) {
+            claims.requireSame(snapshot);
         }
         requireStore(snapshot, nodeName);
         requireSchedulable(snapshot, nodeName);

@@ -6,6 +6,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.MergeStatusWriter;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
@@ -24,6 +25,7 @@ import dev.torpor.operator.vm.TestPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
@@ -128,6 +130,68 @@ class ManagedSaveTest {
         cluster.cordon(false);
         step();
         assertThat(reason()).isEqualTo("Queued");
+    }
+
+    @Test
+    void claimThatIsAnotherHoldsTheStart() {
+        String before = claim("disk");
+        claim("web-0-scratch");
+        String device = claim("web-0-device");
+        saved(withClaims("u1"), null);
+        assertThat(status().getClaims())
+                .containsExactly(new ObjectName("disk", before), new ObjectName("web-0-device", device));
+
+        client.persistentVolumeClaims().inNamespace("vms").withName("disk").delete();
+        client.resource(TestPods.held(withClaims("u2"))).create();
+        step();
+        assertThat(reason()).isEqualTo("ClaimReplaced");
+        String now = claim("disk");
+        step();
+        assertHeld(
+                "ClaimReplaced",
+                "PersistentVolumeClaim disk of VM web was deleted since the save, and the one of that name is another (UID %s, and was %s); the memory belongs to the disk that was there. Put the disk back and make a VMRestore of web-1 with spec.disks: Restored, or Ephemeral if it does not matter. The image is safe."
+                        .formatted(now, before));
+        assertThat(restores()).isEmpty();
+    }
+
+    private static PodBuilder withClaims(String uid) {
+        return TestPods.ofStatefulSet("web-0", uid)
+                .editSpec()
+                .addNewVolume()
+                .withName("data")
+                .withNewPersistentVolumeClaim()
+                .withClaimName("disk")
+                .endPersistentVolumeClaim()
+                .endVolume()
+                .addNewVolume()
+                .withName("scratch")
+                .withNewEphemeral()
+                .endEphemeral()
+                .endVolume()
+                .addNewVolume()
+                .withName("device")
+                .withNewEphemeral()
+                .endEphemeral()
+                .endVolume()
+                .editFirstContainer()
+                .addNewVolumeDevice()
+                .withName("device")
+                .withDevicePath("/dev/device")
+                .endVolumeDevice()
+                .endContainer()
+                .endSpec();
+    }
+
+    private String claim(String name) {
+        return client.resource(new PersistentVolumeClaimBuilder()
+                        .withNewMetadata()
+                        .withNamespace("vms")
+                        .withName(name)
+                        .endMetadata()
+                        .build())
+                .create()
+                .getMetadata()
+                .getUid();
     }
 
     @Test

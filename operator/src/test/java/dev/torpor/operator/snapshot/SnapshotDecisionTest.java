@@ -37,8 +37,15 @@ class SnapshotDecisionTest {
     private static final ObjectName SOURCE = new ObjectName("web-pod", "u1");
     private static final StoreState ALIVE = new StoreState.Alive("node-uid", "store");
     private static final Pod POD = TestPods.running("web-pod", "u1").build();
-    private static final SnapshotSituation.Admissible ADMISSIBLE = new SnapshotSituation.Admissible(
-            new SnapshotSituation.Binding("fast", VmPods.nameOf(POD), Optional.of(POD), "n1", "node-uid", "store"));
+    private static final SnapshotSituation.Admissible ADMISSIBLE =
+            new SnapshotSituation.Admissible(new SnapshotSituation.Binding(
+                    "fast",
+                    VmPods.nameOf(POD),
+                    Optional.of(POD),
+                    "n1",
+                    "node-uid",
+                    "store",
+                    List.of(new ObjectName("data", "c1"))));
 
     /** Each situation but those that write no status: phase, Ready, its reason, Reconciling, Stalled. */
     static Stream<Arguments> statusOfEachSituation() {
