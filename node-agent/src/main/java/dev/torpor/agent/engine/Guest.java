@@ -2,6 +2,7 @@ package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommandException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.util.Map;
@@ -41,11 +42,15 @@ public final class Guest {
     /**
      * Lets the guest run.
      *
-     * @throws TorporException QMPCommandFailed if it does not run afterwards (after a failed load, QEMU answers
+     * @throws TorporException DiskLocked if another process has one of its disks; QMPCommandFailed if it does not run afterwards (after a failed load, QEMU answers
      *     {@code cont} with success and does nothing)
      */
     public static void resume(QmpClient qmp) throws TorporException {
-        qmp.execute("cont");
+        try {
+            qmp.execute("cont");
+        } catch (QmpCommandException e) {
+            throw Disks.orLocked(e);
+        }
         RunState now = runState(qmp);
         if (!now.running()) {
             throw new TorporException(

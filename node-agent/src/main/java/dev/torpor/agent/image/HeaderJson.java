@@ -5,15 +5,17 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
-/** The JSON of an image's header: {@code image}, {@code definition}, {@code save}, {@code layout}. */
+/** The JSON of an image's header: {@code image}, {@code definition}, {@code disks}, {@code save}, {@code layout}. */
 final class HeaderJson {
     private static final int TEXT_MAX = 1024;
     private static final int CPU_MODEL_LENGTH_MAX = 64 * 1024; // with every feature by name
     private static final int ENTRIES_MAX = 4096;
     private static final long BYTES_MAX = 1L << 56;
+    private static final int DISKS_MAX = 256;
     private static final int CHANNELS_MAX = 255;
     private static final int VCPUS_MAX = 4096;
     private static final long WORD_MAX = 0xffff_ffffL;
@@ -32,6 +34,9 @@ final class HeaderJson {
                 .put("uid", header.id().uid())
                 .put("mode", header.mode().word());
         root.set("definition", definition(header.vm()));
+        if (!header.disks().equals(VmDisks.UNKNOWN)) {
+            root.set("disks", disks(header.disks()));
+        }
         root.putObject("save")
                 .put("engine", header.engine())
                 .put("channels", header.channels())
@@ -59,6 +64,23 @@ final class HeaderJson {
         if (!vm.cpuFeatures().isEmpty()) {
             ObjectNode features = node.putObject("cpuFeatures");
             vm.cpuFeatures().forEach(features::put);
+        }
+        return node;
+    }
+
+    private static ObjectNode disks(VmDisks disks) {
+        ObjectNode node = JsonFields.newObject();
+        ArrayNode claims = node.putArray("claims");
+        for (VmDisks.Claim claim : disks.claims()) {
+            claims.addObject().put("name", claim.name()).put("uid", claim.uid());
+        }
+        ArrayNode files = node.putArray("files");
+        for (VmDisks.DiskFile file : disks.files()) {
+            ObjectNode one = files.addObject()
+                    .put("file", file.file())
+                    .put("driver", file.driver())
+                    .put("sizeBytes", file.sizeBytes());
+            file.modifiedAt().ifPresent(time -> one.put("modifiedAt", time.toString()));
         }
         return node;
     }
@@ -100,7 +122,8 @@ final class HeaderJson {
                 save.number("runNumber", 0, Long.MAX_VALUE),
                 save.flag("wasRunning"),
                 save.instant("startedAt"),
-                save.instant("completedAt"));
+                save.instant("completedAt"),
+                root.has("disks") ? decodeDisks(root.object("disks")) : VmDisks.UNKNOWN);
         return new Decoded(header, decodeLayout(root.object("layout")));
     }
 
@@ -144,6 +167,22 @@ final class HeaderJson {
                 blocks,
                 vm.number("memoryBytes", 1, BYTES_MAX),
                 cpuFeatures);
+    }
+
+    private static VmDisks decodeDisks(JsonFields disks) throws IOException {
+        List<VmDisks.Claim> claims = new ArrayList<>();
+        for (JsonFields claim : disks.objects("claims", DISKS_MAX)) {
+            claims.add(new VmDisks.Claim(claim.text("name", TEXT_MAX), claim.text("uid", TEXT_MAX)));
+        }
+        List<VmDisks.DiskFile> files = new ArrayList<>();
+        for (JsonFields file : disks.objects("files", DISKS_MAX)) {
+            files.add(new VmDisks.DiskFile(
+                    file.text("file", TEXT_MAX),
+                    file.text("driver", TEXT_MAX),
+                    file.number("sizeBytes", 0, Long.MAX_VALUE),
+                    file.has("modifiedAt") ? Optional.of(file.instant("modifiedAt")) : Optional.empty()));
+        }
+        return new VmDisks(claims, files);
     }
 
     private static ImageLayout decodeLayout(JsonFields layout) throws IOException {

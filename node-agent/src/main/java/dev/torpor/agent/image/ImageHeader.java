@@ -15,6 +15,7 @@ import java.time.Instant;
  * @param wasRunning whether the guest ran before it was paused for the save
  * @param startedAt when the save was begun
  * @param completedAt when QEMU had written everything
+ * @param disks the VM's disks at that time
  */
 public record ImageHeader(
         ImageId id,
@@ -26,7 +27,8 @@ public record ImageHeader(
         long runNumber,
         boolean wasRunning,
         Instant startedAt,
-        Instant completedAt) {
+        Instant completedAt,
+        VmDisks disks) {
     /** Version of the image format that this release writes; it reads every older one. */
     public static final int FORMAT_VERSION = 1;
 
@@ -35,4 +37,19 @@ public record ImageHeader(
      * boundary, so this puts the first block's at 2 MiB, where they can be mapped as huge pages.
      */
     public static final long STREAM_OFFSET_BYTES = 0x10_1000;
+
+    /** Of a VM whose disks are not known. */
+    public ImageHeader(
+            ImageId id,
+            ImageMode mode,
+            VmDefinition vm,
+            String engine,
+            int channels,
+            boolean directIO,
+            long runNumber,
+            boolean wasRunning,
+            Instant startedAt,
+            Instant completedAt) {
+        this(id, mode, vm, engine, channels, directIO, runNumber, wasRunning, startedAt, completedAt, VmDisks.UNKNOWN);
+    }
 }

@@ -5,7 +5,10 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.BasicFileAttributes;
+import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalLong;
 
 /** Facts of processes and of this boot, from proc(5). */
@@ -60,6 +63,38 @@ public final class Proc {
             }
         }
         return n;
+    }
+
+    /**
+     * What stat(2) tells of a file that a process has open.
+     *
+     * @param regular whether it is a regular file
+     * @param sizeBytes its length; of a device not its size
+     * @param modifiedAt when it was last written to
+     */
+    public record OpenFile(boolean regular, long sizeBytes, Instant modifiedAt) {}
+
+    /**
+     * Finds an open file of a process by the name under which the process sees it now (proc(5), /proc/PID/fd). It is the very file
+     * that is open: no path is walked, nothing is opened, and a name that has become another file's does not count.
+     */
+    public static Optional<OpenFile> openFile(int pid, String name) throws IOException {
+        try (DirectoryStream<Path> entries = Files.newDirectoryStream(of(pid, "fd"))) {
+            for (Path entry : entries) {
+                try {
+                    if (Files.readSymbolicLink(entry).toString().equals(name)) {
+                        BasicFileAttributes facts = Files.readAttributes(entry, BasicFileAttributes.class);
+                        return Optional.of(new OpenFile(
+                                facts.isRegularFile(),
+                                facts.size(),
+                                facts.lastModifiedTime().toInstant()));
+                    }
+                } catch (NoSuchFileException e) {
+                    // closed meanwhile
+                }
+            }
+        }
+        return Optional.empty();
     }
 
     private static Path of(int pid, String name) {

@@ -1,6 +1,7 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.Disks;
 import dev.torpor.agent.engine.LazyParts;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.ProgressListener;
@@ -10,11 +11,13 @@ import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.launch.LazyStart;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.qmp.SocketWait;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.failure.FailureReason;
@@ -22,6 +25,7 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -127,6 +131,7 @@ final class LoadRun {
             return new Outcome.Spent();
         }
         RestoreChecks.compare(image.header().vm(), target);
+        requireSameDisks(vm, image);
         long began = System.nanoTime();
         if (mapped.isEmpty()) {
             loadAll(vm, target, image);
@@ -144,6 +149,8 @@ final class LoadRun {
                 return new Outcome.Spent();
             }
         }
+        // Before the image is spent on it: a QEMU that cannot have its disks is started anew.
+        vm.activateDisks();
         ahead.join();
         node.step(Step.RESTORE_HAND_OVER, () -> node.store()
                 .transition(image.id(), new ImageState.HandedOver(vm.process())));
@@ -154,6 +161,13 @@ final class LoadRun {
         resume(vm, image);
         node.metrics().loaded(whole);
         return new Outcome.HandedOver(whole.toNanos() / 1e9, image.header().vm().memoryBytes(), !mapped.isEmpty());
+    }
+
+    private void requireSameDisks(Vm vm, CommittedImage image) throws TorporException {
+        List<VmDisks.DiskFile> saved = image.header().disks().files();
+        if (restore.disks() == DisksPolicy.Unchanged && !saved.isEmpty()) {
+            Disks.compare(saved, vm.disks());
+        }
     }
 
     private VmRecord.HandOver handOver(Vm vm, CommittedImage image) {

@@ -6,6 +6,7 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.PartialImage;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.failure.FailureReason;
@@ -13,6 +14,7 @@ import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.Future;
@@ -154,6 +156,12 @@ final class PodSaves {
         @Override
         public ImageMode mode() {
             return ImageMode.MANAGED_SAVE;
+        }
+
+        /** The operator reads them when it adopts the image: agents may not. */
+        @Override
+        public List<VmDisks.Claim> claims() {
+            return List.of();
         }
 
         @Override

@@ -1,6 +1,7 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.Disks;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.MappedMemory;
@@ -16,6 +17,7 @@ import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.launch.AskDirectory;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.node.GuestChannel;
@@ -120,6 +122,16 @@ record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     @Override
     public Optional<GuestAgentClient> guestAgent(Duration deadline) throws GuestAgentException {
         return GuestChannel.connect(pods, monitor.process(), deadline);
+    }
+
+    @Override
+    public List<VmDisks.DiskFile> disks() throws TorporException {
+        return Disks.writable(monitor.qmp());
+    }
+
+    @Override
+    public void activateDisks() throws TorporException {
+        Disks.activate(monitor.qmp());
     }
 
     @Override

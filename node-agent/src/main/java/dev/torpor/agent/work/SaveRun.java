@@ -10,6 +10,7 @@ import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -84,9 +85,10 @@ final class SaveRun {
             node.step(Step.SAVE_PAUSE, vm::pause);
             QemuDirectEngine.requireMigratable(vm.blockedReasons());
             SaveReport report = write(vm, plan, partial);
+            VmDisks disks = new VmDisks(order.claims(), vm.disks());
             cancellation.check();
             node.step(Step.SAVE_COMMIT, () -> {
-                var _ = partial.commit(header(facts, plan, intent), report.normalPages());
+                var _ = partial.commit(header(facts, plan, intent, disks), report.normalPages());
             });
             node.metrics()
                     .saved(
@@ -116,7 +118,7 @@ final class SaveRun {
         }
     }
 
-    private ImageHeader header(VmFacts facts, SavePlan plan, PartialIntent intent) {
+    private ImageHeader header(VmFacts facts, SavePlan plan, PartialIntent intent, VmDisks disks) {
         return new ImageHeader(
                 order.image(),
                 order.mode(),
@@ -127,6 +129,7 @@ final class SaveRun {
                 intent.runNumber(),
                 intent.wasRunning(),
                 intent.startedAt(),
-                node.clock().instant());
+                node.clock().instant(),
+                disks);
     }
 }

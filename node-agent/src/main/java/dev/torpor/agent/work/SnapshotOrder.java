@@ -5,14 +5,18 @@ import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.ParallelSpec;
 import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.failure.TorporException;
 import java.time.Instant;
+import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.slf4j.Logger;
@@ -40,6 +44,18 @@ final class SnapshotOrder implements SaveOrder {
     @Override
     public ImageMode mode() {
         return snapshot.mode();
+    }
+
+    @Override
+    public List<VmDisks.Claim> claims() {
+        List<ObjectName> claims = snapshot.object().getStatus().getClaims();
+        return claims == null
+                ? List.of()
+                : claims.stream()
+                        .map(claim -> new VmDisks.Claim(
+                                Objects.requireNonNullElse(claim.name(), ""),
+                                Objects.requireNonNullElse(claim.uid(), "")))
+                        .toList();
     }
 
     @Override

@@ -12,6 +12,7 @@ import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.qmp.GuestAgentClient;
 import dev.torpor.agent.qmp.GuestAgentException;
 import dev.torpor.failure.TorporException;
@@ -63,6 +64,12 @@ interface Vm extends AutoCloseable {
      * @throws GuestAgentException if it has, and nobody answers
      */
     Optional<GuestAgentClient> guestAgent(Duration deadline) throws GuestAgentException;
+
+    /** What it has open to write to. */
+    List<VmDisks.DiskFile> disks() throws TorporException;
+
+    /** Has it take its disks for itself: DiskLocked if it cannot. */
+    void activateDisks() throws TorporException;
 
     SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException;

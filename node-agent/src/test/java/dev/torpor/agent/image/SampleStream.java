@@ -15,6 +15,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /** Composes a small mapped-ram stream as QEMU 10.0 writes it: two blocks, device state with its description. */
@@ -163,7 +164,16 @@ final class SampleStream {
                 7,
                 true,
                 Instant.parse("2026-01-02T03:04:05Z"),
-                Instant.parse("2026-01-02T03:04:06.789Z"));
+                Instant.parse("2026-01-02T03:04:06.789Z"),
+                new VmDisks(
+                        List.of(new VmDisks.Claim("data", "c1")),
+                        List.of(
+                                new VmDisks.DiskFile(
+                                        "/disks/a",
+                                        "file",
+                                        512,
+                                        Optional.of(Instant.parse("2026-01-02T03:04:05.123456789Z"))),
+                                new VmDisks.DiskFile("/dev/sdx", "host_device", 1024, Optional.empty()))));
     }
 
     /** Big-endian bytes, as QEMU writes them. */

@@ -13,6 +13,7 @@ import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.qmp.GuestAgentClient;
 import dev.torpor.agent.qmp.GuestAgentException;
 import dev.torpor.failure.FailureReason;
@@ -149,6 +150,14 @@ final class FakeVms implements Vm.Vms {
             Path agent = guestAgent;
             return agent == null ? Optional.empty() : Optional.of(GuestAgentClient.connect(agent, deadline));
         }
+
+        @Override
+        public List<VmDisks.DiskFile> disks() {
+            return List.of();
+        }
+
+        @Override
+        public void activateDisks() {}
 
         @Override
         public SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
