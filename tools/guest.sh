@@ -4,6 +4,7 @@
 # made at boot and lives only in RAM, so a guest that was booted anew cannot pass for one that was restored.
 #
 # Kernel command line: torpor.fill=MIB has the guest keep that much random data and check it at each tick ("md5 ok").
+# torpor.disk=1 has it keep a line on its virtio disk and read it back at each tick ("disk ok").
 # Kept in $TORPOR_CACHE (default ~/.cache/torpor), one folder for each version of this script.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -33,7 +34,10 @@ apt-get download -qq "$package" >&2
 dpkg -x "$package"*.deb kernel
 cp kernel/boot/vmlinuz-* "$out/.vmlinuz.new"
 
-mkdir -p root/{bin,dev,proc,sys,data}
+mkdir -p root/{bin,dev,proc,sys,data,lib}
+for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+  find kernel/lib/modules -name "$module.ko" -exec cp {} root/lib/ \;
+done
 cp /bin/busybox root/bin/busybox
 cat >root/init <<'INIT'
 #!/bin/busybox sh
@@ -46,19 +50,37 @@ exec >/dev/ttyS0 2>&1
 read -r nonce </proc/sys/kernel/random/uuid
 read -r line </proc/cmdline
 fill=0
+disk=0
 for word in $line; do
-  case $word in torpor.fill=*) fill=${word#torpor.fill=} ;; esac
+  case $word in torpor.fill=*) fill=${word#torpor.fill=} ;; torpor.disk=1) disk=1 ;; esac
 done
 if [ "$fill" -gt 0 ]; then
   $B dd if=/dev/urandom of=/data/random bs=1M count="$fill" 2>/dev/null
   sum=$($B md5sum /data/random)
 fi
+keep() {
+  kept="$nonce $n"
+  echo "$kept" | $B dd of=/dev/vda bs=512 count=1 conv=sync,fsync,notrunc 2>/dev/null
+}
 n=0
+if [ "$disk" -gt 0 ]; then
+  for module in virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk; do
+    $B insmod "/lib/$module.ko"
+  done
+  until [ -b /dev/vda ]; do $B sleep 0.1; done
+  keep
+fi
 while :; do
   n=$((n + 1))
   check=
   if [ "$fill" -gt 0 ]; then
     [ "$($B md5sum /data/random)" = "$sum" ] && check=' md5 ok' || check=' md5 WRONG'
+  fi
+  if [ "$disk" -gt 0 ]; then
+    echo 3 >/proc/sys/vm/drop_caches
+    read -r found </dev/vda
+    [ "$found" = "$kept" ] && check="$check disk ok" || check="$check disk WRONG"
+    keep
   fi
   echo "tick $n nonce $nonce$check"
   $B sleep 1

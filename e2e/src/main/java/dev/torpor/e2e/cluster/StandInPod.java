@@ -4,6 +4,7 @@ import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.tree.WorkTree;
 import io.fabric8.kubernetes.api.model.Container;
 import io.fabric8.kubernetes.api.model.ContainerStatusBuilder;
+import io.fabric8.kubernetes.api.model.HostPathVolumeSource;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.Volume;
@@ -29,8 +30,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One VM pod on a {@link StandInNode}: its first container as a process, restarted when it ends (restartPolicy Always), in
- * a mount namespace with a {@code /run} of its own, where {@code torpor} is the pod's volume and folders of the node are mounted read-only as the pod
- * says, and in a cgroup {@code …/pod<uid>/<container id>}.
+ * a mount namespace with a {@code /run} of its own, where {@code torpor} is the pod's volume and folders of the node and of
+ * claims are mounted as the pod says, and in a cgroup {@code …/pod<uid>/<container id>}.
  */
 public final class StandInPod implements AutoCloseable {
     private static final Path CGROUPS = cgroupHierarchy();
@@ -280,8 +281,8 @@ public final class StandInPod implements AutoCloseable {
                 while [ "$1" != -- ]; do
                     mkdir -p "$2"
                     mount --bind "$1" "$2"
-                    mount -o remount,bind,ro "$2"
-                    shift 2
+                    mount -o "remount,bind,$3" "$2"
+                    shift 3
                 done
                 shift
                 exec "$@"
@@ -293,18 +294,41 @@ public final class StandInPod implements AutoCloseable {
         return command;
     }
 
-    /** Returns folder and mount point of each folder of the node, made as the kubelet makes them. */
+    /** Returns folder, mount point, and ro or rw of each folder of the node or of a claim, made as the kubelet makes them. */
     private List<String> hostPaths(Container container) throws IOException {
         List<String> mounts = new ArrayList<>();
         for (Volume each : pod.getSpec().getVolumes()) {
             for (VolumeMount mount : container.getVolumeMounts()) {
-                if (each.getHostPath() != null && mount.getName().equals(each.getName())) {
-                    Files.createDirectories(Path.of(each.getHostPath().getPath()));
-                    mounts.addAll(List.of(each.getHostPath().getPath(), mount.getMountPath()));
+                Optional<String> folder = mount.getName().equals(each.getName()) ? folder(each) : Optional.empty();
+                if (folder.isPresent()) {
+                    Files.createDirectories(Path.of(folder.get()));
+                    mounts.addAll(List.of(
+                            folder.get(),
+                            mount.getMountPath(),
+                            Boolean.TRUE.equals(mount.getReadOnly()) ? "ro" : "rw"));
                 }
             }
         }
         return mounts;
+    }
+
+    /** A claim is one of a volume that is a folder of the node: it was bound before its pod was scheduled. */
+    private Optional<String> folder(Volume volume) {
+        if (volume.getPersistentVolumeClaim() == null) {
+            return Optional.ofNullable(volume.getHostPath()).map(HostPathVolumeSource::getPath);
+        }
+        String bound = client.persistentVolumeClaims()
+                .inNamespace(pod.getMetadata().getNamespace())
+                .withName(volume.getPersistentVolumeClaim().getClaimName())
+                .get()
+                .getSpec()
+                .getVolumeName();
+        return Optional.of(client.persistentVolumes()
+                .withName(bound)
+                .get()
+                .getSpec()
+                .getHostPath()
+                .getPath());
     }
 
     /** As the kubelet does: a pod is ready when its container is and all its readiness gates are answered with True. */

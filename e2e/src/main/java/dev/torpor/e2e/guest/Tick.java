@@ -10,15 +10,21 @@ import java.util.regex.Pattern;
  * @param number counted from 1 at boot, one a second
  * @param nonce made at boot, kept in RAM only
  * @param memoryWrong whether the guest found its own random data changed
+ * @param disk what it found on its disk: {@code ok} if it is what it wrote there last, {@code WRONG}; empty if it has none
  */
-public record Tick(long number, String nonce, boolean memoryWrong) {
-    private static final Pattern LINE = Pattern.compile("tick (\\d+) nonce ([0-9a-f-]{36})( md5 (?:ok|WRONG))?\\s*");
+public record Tick(long number, String nonce, boolean memoryWrong, String disk) {
+    private static final Pattern LINE =
+            Pattern.compile("tick (\\d+) nonce ([0-9a-f-]{36})( md5 (?:ok|WRONG))?(?: disk (ok|WRONG))?\\s*");
 
     /** Reads a line of the serial console; empty if it is none of the guest's, or not whole. */
     public static Optional<Tick> parse(String line) {
         Matcher m = LINE.matcher(line);
         return m.matches()
-                ? Optional.of(new Tick(Long.parseLong(m.group(1)), m.group(2), " md5 WRONG".equals(m.group(3))))
+                ? Optional.of(new Tick(
+                        Long.parseLong(m.group(1)),
+                        m.group(2),
+                        " md5 WRONG".equals(m.group(3)),
+                        m.group(4) == null ? "" : m.group(4)))
                 : Optional.empty();
     }
 }

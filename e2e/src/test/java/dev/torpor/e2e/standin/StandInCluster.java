@@ -19,8 +19,11 @@ import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.GuestImage;
 import dev.torpor.e2e.guest.Tick;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
+import io.fabric8.kubernetes.api.model.PersistentVolumeBuilder;
+import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -301,6 +304,76 @@ final class StandInCluster implements AutoCloseable {
     StandInPod startVmWithHook(String name, int memoryMiB, int fillMiB, Optional<OnTermination> policy)
             throws IOException {
         client.resource(withHook(name, memoryMiB, fillMiB, policy)).create();
+        return ticking(name);
+    }
+
+    /** Makes a claim of a volume that is a folder of the node. */
+    void createClaim(String name, Path folder) {
+        String volume = "volume-" + UUID.randomUUID();
+        client.resource(new PersistentVolumeBuilder()
+                        .withNewMetadata()
+                        .withName(volume)
+                        .endMetadata()
+                        .withNewSpec()
+                        .withAccessModes("ReadWriteOnce")
+                        .addToCapacity("storage", new Quantity("1Gi"))
+                        .withStorageClassName("")
+                        .withPersistentVolumeReclaimPolicy("Retain")
+                        .withNewHostPath()
+                        .withPath(folder.toString())
+                        .endHostPath()
+                        .endSpec()
+                        .build())
+                .create();
+        client.resource(new PersistentVolumeClaimBuilder()
+                        .withNewMetadata()
+                        .withName(name)
+                        .withNamespace(namespace)
+                        .endMetadata()
+                        .withNewSpec()
+                        .withAccessModes("ReadWriteOnce")
+                        .withStorageClassName("")
+                        .withVolumeName(volume)
+                        .withNewResources()
+                        .addToRequests("storage", new Quantity("1Gi"))
+                        .endResources()
+                        .endSpec()
+                        .build())
+                .create();
+    }
+
+    /** Deletes a claim, and waits until it is gone. */
+    void deleteClaim(String name) {
+        controlPlane.kubectl("delete", "pvc", name, "-n", namespace, "--timeout=60s");
+    }
+
+    /**
+     * Makes a VM's pod with a claim of its own name at {@code /run/disks}, whose guest keeps a line on its disk, and waits until
+     * it has ticked.
+     */
+    StandInPod startVmWithClaim(String name, String... more) throws IOException {
+        List<String> arguments = new ArrayList<>(arguments(160, 8, more));
+        int append = arguments.indexOf("-append") + 1;
+        arguments.set(append, arguments.get(append) + " torpor.disk=1");
+        List<String> command =
+                webhook ? List.of("qemu-system-x86_64") : List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64");
+        client.resource(new PodBuilder(vmPod(name, command, arguments))
+                        .editSpec()
+                        .addNewVolume()
+                        .withName("disks")
+                        .withNewPersistentVolumeClaim()
+                        .withClaimName(name)
+                        .endPersistentVolumeClaim()
+                        .endVolume()
+                        .editFirstContainer()
+                        .addNewVolumeMount()
+                        .withName("disks")
+                        .withMountPath("/run/disks")
+                        .endVolumeMount()
+                        .endContainer()
+                        .endSpec()
+                        .build())
+                .create();
         return ticking(name);
     }
 
