@@ -50,6 +50,12 @@ public enum FailureReason {
     /** The VM is saved already: its memory waits in another managed image. */
     AlreadySaved(Kind.TERMINAL),
 
+    /** VolumeSnapshots are wanted, and the cluster does not have them, or the pod has no claims. */
+    VolumeSnapshotsUnavailable(Kind.TERMINAL),
+
+    /** A VolumeSnapshot was refused, failed, or was not cut while the guest could be kept paused. */
+    VolumeSnapshotFailed(Kind.TERMINAL),
+
     /** The pod of the VM is not what it was when its memory was saved: another command, image, size or volume. */
     DefinitionChanged(Kind.TERMINAL),
 

@@ -40,6 +40,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "podIP",
                     "manifestRevision",
                     "claims",
+                    "volumeSnapshots",
                     "cancelRequested",
                     "consumedBy"),
             Set.of(ConditionType.READY, ConditionType.RECONCILING, ConditionType.STALLED, ConditionType.RESUMABLE));
@@ -57,6 +58,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "vm",
                     "startTime",
                     "completionTime",
+                    "pausedAt",
                     "pausedSeconds",
                     "quiesced",
                     "failure"),

@@ -29,4 +29,19 @@ public record VMSnapshotClassSpec(
         @JsonPropertyDescription(
                 "What a drain does with a VM whose node is about to be deleted, as a taint of an autoscaler says. Block: it runs on, and the drain waits until somebody helps; Save: it is saved as ever, because the disk of the store outlives the node. Absent: Block.")
         @Nullable
-        OnNodeRemoval onNodeRemoval) {}
+        OnNodeRemoval onNodeRemoval,
+
+        @JsonPropertyDescription(
+                "That CSI VolumeSnapshots are taken with Checkpoints, of the PersistentVolumeClaims of the VM's pod and in the same pause. Absent: none.")
+        @Nullable
+        VolumeSnapshotsSpec volumeSnapshots) {
+    /** Of a class without VolumeSnapshots. */
+    public VMSnapshotClassSpec(
+            @Nullable ParallelSpec parallel,
+            @Nullable Long bandwidthBytesPerSecond,
+            @Nullable DeletionPolicy deletionPolicy,
+            @Nullable OnSaveFailure onSaveFailure,
+            @Nullable OnNodeRemoval onNodeRemoval) {
+        this(parallel, bandwidthBytesPerSecond, deletionPolicy, onSaveFailure, onNodeRemoval, null);
+    }
+}

@@ -45,6 +45,15 @@ import org.jspecify.annotations.Nullable;
         fieldPath = ".resume",
         message = "resume" + VMSnapshotSpec.FROZEN)
 @ValidationRule(
+        value =
+                "has(self.volumeSnapshots) == has(oldSelf.volumeSnapshots) && (!has(self.volumeSnapshots) || self.volumeSnapshots == oldSelf.volumeSnapshots)",
+        fieldPath = ".volumeSnapshots",
+        message = "volumeSnapshots" + VMSnapshotSpec.FROZEN)
+@ValidationRule(
+        value = "!has(self.volumeSnapshots) || (has(self.mode) && self.mode == 'Checkpoint')",
+        fieldPath = ".volumeSnapshots",
+        message = "volumeSnapshots is for mode Checkpoint only: after the other modes the disks stay as they are")
+@ValidationRule(
         value = "!has(self.resume) || (has(self.mode) && self.mode == 'ManagedSave')",
         fieldPath = ".resume",
         message = "resume is for mode ManagedSave only: what starts the VM again after the other modes is up to you")
@@ -98,6 +107,25 @@ public record VMSnapshotSpec(
         @JsonPropertyDescription(
                 "Of a ManagedSave: what starts the VM again. WhenReady: the operator, as soon as the node takes pods and its store answers; Manual: a VMRestore. Absent: WhenReady.")
         @Nullable
-        ResumePolicy resume) {
+        ResumePolicy resume,
+
+        @JsonPropertyDescription(
+                "Of a Checkpoint: that CSI VolumeSnapshots of the PersistentVolumeClaims of the VM's pod are taken in the same pause. Absent: as the class says, else none.")
+        @Nullable
+        VolumeSnapshotsSpec volumeSnapshots) {
     static final String FROZEN = " cannot be changed: a VMSnapshot is one save; create another VMSnapshot instead";
+
+    /** Of a save without VolumeSnapshots. */
+    public VMSnapshotSpec(
+            String vmName,
+            @Nullable SaveMode mode,
+            @Nullable String className,
+            @Nullable SourceSpec source,
+            @Nullable ParallelSpec parallel,
+            @Nullable Integer deadlineSeconds,
+            @Nullable Boolean cancel,
+            @Nullable DeletionPolicy deletionPolicy,
+            @Nullable ResumePolicy resume) {
+        this(vmName, mode, className, source, parallel, deadlineSeconds, cancel, deletionPolicy, resume, null);
+    }
 }

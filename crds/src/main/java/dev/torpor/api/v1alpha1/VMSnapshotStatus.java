@@ -51,6 +51,10 @@ public final class VMSnapshotStatus {
             "PersistentVolumeClaims of that pod. The image belongs to these, and not to others of the same names.")
     private @Nullable List<ObjectName> claims;
 
+    @JsonPropertyDescription(
+            "Of a Checkpoint: the CSI VolumeSnapshots that belong to it, one for each PersistentVolumeClaim.")
+    private @Nullable List<VolumeSnapshotStatus> volumeSnapshots;
+
     @JsonPropertyDescription("A cancel was seen; it cannot be taken back.")
     private @Nullable Boolean cancelRequested;
 
@@ -77,6 +81,10 @@ public final class VMSnapshotStatus {
 
     @JsonPropertyDescription("When the image was committed, RFC 3339.")
     private @Nullable String completionTime;
+
+    @JsonPropertyDescription(
+            "Since when the guest is paused for VolumeSnapshots, RFC 3339. Absent as soon as it goes on; which pause they belong to.")
+    private @Nullable String pausedAt;
 
     @JsonPropertyDescription("Seconds for which the guest was paused.")
     private @Nullable Double pausedSeconds;
@@ -177,6 +185,22 @@ public final class VMSnapshotStatus {
 
     public void setClaims(@Nullable List<ObjectName> claims) {
         this.claims = claims;
+    }
+
+    public @Nullable List<VolumeSnapshotStatus> getVolumeSnapshots() {
+        return volumeSnapshots;
+    }
+
+    public void setVolumeSnapshots(@Nullable List<VolumeSnapshotStatus> volumeSnapshots) {
+        this.volumeSnapshots = volumeSnapshots;
+    }
+
+    public @Nullable String getPausedAt() {
+        return pausedAt;
+    }
+
+    public void setPausedAt(@Nullable String pausedAt) {
+        this.pausedAt = pausedAt;
     }
 
     public @Nullable Boolean getCancelRequested() {

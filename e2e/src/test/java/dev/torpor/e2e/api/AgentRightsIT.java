@@ -53,7 +53,7 @@ class AgentRightsIT {
     private static final String RESTORE = "vmrestore";
 
     /** Fields of the operator that the objects of these tests do not have. */
-    private static final Set<String> UNSET = Set.of("consumedBy", "cancelRequested", "claims");
+    private static final Set<String> UNSET = Set.of("consumedBy", "cancelRequested", "claims", "volumeSnapshots");
 
     /** A value for each field of status that is the operator's, as JSON; other than {@link #bind} writes. */
     private static final Map<String, String> CHANGED = Map.ofEntries(
@@ -66,6 +66,7 @@ class AgentRightsIT {
             Map.entry("pod", "{\"name\":\"other\",\"uid\":\"other\"}"),
             Map.entry("manifestRevision", "\"torpor-other\""),
             Map.entry("claims", "[{\"name\":\"data\",\"uid\":\"other\"}]"),
+            Map.entry("volumeSnapshots", "[{\"claimName\":\"data\",\"creationTime\":\"2026-01-02T03:04:05Z\"}]"),
             Map.entry("cancelRequested", "true"),
             Map.entry(
                     "consumedBy",

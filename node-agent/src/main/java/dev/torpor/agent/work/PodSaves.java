@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
@@ -176,6 +177,12 @@ final class PodSaves {
         public void recorded() throws TorporException {
             news.publish();
         }
+
+        @Override
+        public void paused(Instant at) {}
+
+        @Override
+        public void awaitDisks(Cancellation cancellation) {}
 
         @Override
         public void progress(Progress progress) {}

@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
@@ -26,6 +27,16 @@ interface SaveOrder {
 
     /** The intent is recorded durably; the VM is not paused yet. */
     void recorded() throws TorporException;
+
+    /** The guest is paused: what else is to be done in its pause can begin. */
+    void paused(Instant at);
+
+    /**
+     * Waits until that is done; the guest is still paused.
+     *
+     * @throws TorporException VolumeSnapshotFailed, or why the end was asked for
+     */
+    void awaitDisks(Cancellation cancellation) throws TorporException;
 
     /** So far; called from another thread. */
     void progress(Progress progress);

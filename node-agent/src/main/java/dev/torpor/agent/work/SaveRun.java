@@ -84,7 +84,9 @@ final class SaveRun {
             long pausedAt = System.nanoTime();
             node.step(Step.SAVE_PAUSE, vm::pause);
             QemuDirectEngine.requireMigratable(vm.blockedReasons());
+            order.paused(node.clock().instant());
             SaveReport report = write(vm, plan, partial);
+            order.awaitDisks(cancellation);
             VmDisks disks = new VmDisks(order.claims(), vm.disks());
             cancellation.check();
             node.step(Step.SAVE_COMMIT, () -> {

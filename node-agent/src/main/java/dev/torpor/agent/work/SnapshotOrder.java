@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
@@ -13,8 +14,11 @@ import dev.torpor.api.v1alpha1.ParallelSpec;
 import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import dev.torpor.api.v1alpha1.VolumeSnapshotsSpec;
 import dev.torpor.failure.TorporException;
+import java.time.Duration;
 import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -29,6 +33,7 @@ final class SnapshotOrder implements SaveOrder {
     private final Node node;
     private final SnapshotView snapshot;
     private volatile VMSnapshot begun;
+    private Optional<DiskCuts> cuts = Optional.empty();
 
     SnapshotOrder(Node node, SnapshotView snapshot) {
         this.node = node;
@@ -67,6 +72,37 @@ final class SnapshotOrder implements SaveOrder {
     public void recorded() {}
 
     @Override
+    public void paused(Instant at) {
+        if (DiskCuts.planned(begun).isEmpty()) {
+            return;
+        }
+        // To the millisecond: a save that is tried again is another pause.
+        String pausedAt = at.truncatedTo(ChronoUnit.MILLIS).toString();
+        VolumeSnapshotsSpec wanted =
+                VolumeSnapshotsSpec.of(snapshot.object().getSpec(), defaults().orElse(null));
+        cuts = Optional.of(new DiskCuts(
+                node.cluster(),
+                begun,
+                pausedAt,
+                Duration.ofSeconds(wanted == null ? 0 : wanted.timeoutSecondsOrDefault())));
+        begun = switch (node.status()
+                .news(StatusOwner.SNAPSHOT_AGENT, begun, SnapshotStatuses.paused(begun, pausedAt))) {
+            case WriteResult.Written<VMSnapshot>(VMSnapshot object) -> object;
+            case WriteResult.Unchanged<VMSnapshot> _ -> begun;
+            case WriteResult.Stale<VMSnapshot> _, WriteResult.Gone<VMSnapshot> _ ->
+                throw new ChangedMeanwhileException();
+        };
+        LOG.info("VMSnapshot {}: the guest is paused for VolumeSnapshots", snapshot.name());
+    }
+
+    @Override
+    public void awaitDisks(Cancellation cancellation) throws TorporException {
+        if (cuts.isPresent()) {
+            cuts.get().await(cancellation);
+        }
+    }
+
+    @Override
     public void progress(Progress progress) {
         var _ = node.status().news(StatusOwner.SNAPSHOT_AGENT, begun, SnapshotStatuses.progress(begun, progress));
     }
@@ -74,9 +110,7 @@ final class SnapshotOrder implements SaveOrder {
     @Override
     public SaveOptions options() {
         var spec = snapshot.object().getSpec();
-        Optional<VMSnapshotClassSpec> defaults = Optional.ofNullable(
-                        snapshot.object().getStatus().getClassName())
-                .flatMap(node.cluster()::snapshotClass);
+        Optional<VMSnapshotClassSpec> defaults = defaults();
         Optional<ParallelSpec> own = Optional.ofNullable(spec.parallel());
         Optional<ParallelSpec> general = defaults.map(VMSnapshotClassSpec::parallel);
         Optional<Integer> channels = own.map(ParallelSpec::channels).or(() -> general.map(ParallelSpec::channels));
@@ -86,6 +120,10 @@ final class SnapshotOrder implements SaveOrder {
                 directIO.map(wanted -> wanted ? DirectIO.REQUIRED : DirectIO.OFF)
                         .orElse(DirectIO.AUTO),
                 defaults.map(VMSnapshotClassSpec::bandwidthBytesPerSecond).orElse(0L));
+    }
+
+    private Optional<VMSnapshotClassSpec> defaults() {
+        return Optional.ofNullable(snapshot.object().getStatus().getClassName()).flatMap(node.cluster()::snapshotClass);
     }
 
     private VMSnapshot publish(SavePlan plan, Instant startedAt) throws TorporException {

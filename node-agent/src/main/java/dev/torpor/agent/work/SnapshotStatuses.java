@@ -28,6 +28,7 @@ final class SnapshotStatuses {
     /** The save waits for something that may pass. */
     static VMSnapshotStatus held(VMSnapshot seen, String reason, String message, Instant now) {
         VMSnapshotStatus own = ours(seen);
+        own.setPausedAt(null);
         own.setProgress(null);
         put(own, seen, ConditionType.SAVED, false, reason, message, now);
         return own;
@@ -36,6 +37,7 @@ final class SnapshotStatuses {
     /** The save began. */
     static VMSnapshotStatus saving(VMSnapshot seen, SavePlan plan, Instant startedAt, Instant now) {
         VMSnapshotStatus own = ours(seen);
+        own.setPausedAt(null);
         own.setStartTime(Conditions.time(startedAt));
         own.setEngine(QemuDirectEngine.NAME);
         own.setChannels(plan.channels());
@@ -43,6 +45,13 @@ final class SnapshotStatuses {
         String message = "memory is being written by " + plan.channels() + " channels"
                 + (plan.directIO() ? " with direct I/O" : " through the page cache");
         put(own, seen, ConditionType.SAVED, false, "Saving", message, now);
+        return own;
+    }
+
+    /** The guest is paused, and VolumeSnapshots can be taken. */
+    static VMSnapshotStatus paused(VMSnapshot seen, String pausedAt) {
+        VMSnapshotStatus own = ours(seen);
+        own.setPausedAt(pausedAt);
         return own;
     }
 
@@ -64,6 +73,7 @@ final class SnapshotStatuses {
         ImageHeader header = image.header();
         VmDefinition vm = header.vm();
         VMSnapshotStatus own = ours(seen);
+        own.setPausedAt(null);
         own.setStartTime(Conditions.time(header.startedAt()));
         own.setCompletionTime(Conditions.time(header.completedAt()));
         paused.ifPresent(seconds -> own.setPausedSeconds(Math.round(seconds * 1000) / 1000.0));
@@ -116,6 +126,7 @@ final class SnapshotStatuses {
     /** It failed for good. */
     static VMSnapshotStatus failed(VMSnapshot seen, String reason, String message, Instant now) {
         VMSnapshotStatus own = ours(seen);
+        own.setPausedAt(null);
         own.setProgress(null);
         own.setCompletionTime(Conditions.time(now));
         own.setFailure(new FailureStatus(reason, message));
@@ -156,6 +167,7 @@ final class SnapshotStatuses {
             own.setVm(all.getVm());
             own.setStartTime(all.getStartTime());
             own.setCompletionTime(all.getCompletionTime());
+            own.setPausedAt(all.getPausedAt());
             own.setPausedSeconds(all.getPausedSeconds());
             own.setQuiesced(all.getQuiesced());
             own.setFailure(all.getFailure());

@@ -18,6 +18,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
@@ -208,12 +209,32 @@ final class SnapshotTask implements AutoCloseable {
                     new SaveRun(node, new SnapshotOrder(node, snapshot), save.cancellation(), save.pace())
                             .run(snapshot.podUID().orElseThrow()));
             troubles.remove(uid);
+        } catch (TorporException e) {
+            if (e.reason() != FailureReason.AgentRestarted) {
+                carryOnAtOnce(snapshot);
+            }
+            throw e;
+        } catch (KubernetesClientException | ChangedMeanwhileException e) {
+            carryOnAtOnce(snapshot);
+            throw e;
         } finally {
             deadline.cancel(false);
             wishes.end(uid);
             node.saves().giveBack();
         }
         return Next.now(); // the record says Complete now: that is said next, as after a restart
+    }
+
+    /** A guest that was paused for VolumeSnapshots in vain is not paused until the API server answers the next look. */
+    private void carryOnAtOnce(SnapshotView snapshot) {
+        if (DiskCuts.planned(snapshot.object()).isEmpty()) {
+            return;
+        }
+        try {
+            var _ = undo(snapshot);
+        } catch (TorporException e) {
+            LOG.debug("VMSnapshot {}: undone by the next look", snapshot.name(), e);
+        }
     }
 
     private Next undo(SnapshotView snapshot) throws TorporException {

@@ -48,6 +48,7 @@ final class OwnSnapshotStatus {
         own.setPodIP(binding.manifest().flatMap(VmPods::addressOf).orElse(null));
         own.setManifestRevision(revision);
         own.setClaims(binding.claims().isEmpty() ? null : binding.claims());
+        own.setVolumeSnapshots(binding.volumeSnapshots().isEmpty() ? null : binding.volumeSnapshots());
         return own;
     }
 
@@ -104,6 +105,7 @@ final class OwnSnapshotStatus {
             own.setPodIP(before.getPodIP());
             own.setManifestRevision(before.getManifestRevision());
             own.setClaims(before.getClaims());
+            own.setVolumeSnapshots(before.getVolumeSnapshots());
             own.setCancelRequested(before.getCancelRequested());
             own.setConsumedBy(before.getConsumedBy());
         }

@@ -1,6 +1,7 @@
 package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.operator.event.Notice;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.util.List;
@@ -27,6 +28,9 @@ sealed interface SnapshotAction {
 
     /** Creates a bare pod again, which admission holds. */
     record CreatePod(Pod manifest) implements SnapshotAction {}
+
+    /** Creates the VolumeSnapshots of a pause that are not there yet, and deletes those of one that came to nothing. */
+    record CutDisks(List<VolumeSnapshotStatus> create, List<String> delete) implements SnapshotAction {}
 
     /** Tells in an Event of a pod what it waits for. */
     record TellPod(Pod pod, Notice notice) implements SnapshotAction {}

@@ -24,12 +24,19 @@ final class SnapshotActions {
     private final KubernetesClient client;
     private final VmPods pods;
     private final RecordedManifests manifests;
+    private final VolumeSnapshots volumeSnapshots;
     private final EventRecorder events;
 
-    SnapshotActions(KubernetesClient client, VmPods pods, RecordedManifests manifests, EventRecorder events) {
+    SnapshotActions(
+            KubernetesClient client,
+            VmPods pods,
+            RecordedManifests manifests,
+            VolumeSnapshots volumeSnapshots,
+            EventRecorder events) {
         this.client = client;
         this.pods = pods;
         this.manifests = manifests;
+        this.volumeSnapshots = volumeSnapshots;
         this.events = events;
     }
 
@@ -37,7 +44,8 @@ final class SnapshotActions {
      * Performs an action. Done already is done; any failure but the following is the client's exception, and the step is
      * tried again.
      *
-     * @throws TorporException PodRejected if the API server or admission refuses the pod
+     * @throws TorporException PodRejected if the API server or admission refuses the pod; VolumeSnapshotFailed if it refuses a
+     *     VolumeSnapshot
      */
     void perform(VMSnapshot seen, SnapshotAction action) throws TorporException {
         switch (action) {
@@ -58,6 +66,7 @@ final class SnapshotActions {
             case SnapshotAction.Discard() ->
                 patchMetadata(seen, Map.of("annotations", Map.of(Torpor.DISCARD_ANNOTATION, "true")));
             case SnapshotAction.CreatePod(var manifest) -> pods.create(manifest);
+            case SnapshotAction.CutDisks(var create, var delete) -> volumeSnapshots.perform(seen, create, delete);
             case SnapshotAction.TellPod(var pod, var notice) -> events.recordOnce(pod, notice);
             case SnapshotAction.StartRestore(var nodeName, var name, var failedBefore) -> {
                 startRestore(seen, nodeName, name);

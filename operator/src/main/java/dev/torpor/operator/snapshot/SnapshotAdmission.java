@@ -6,6 +6,7 @@ import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.Claims;
@@ -35,6 +36,7 @@ final class SnapshotAdmission {
     private final ManagedImages managed;
     private final Terminations terminations;
     private final Claims claims;
+    private final VolumeSnapshots volumeSnapshots;
 
     SnapshotAdmission(
             VmPods pods,
@@ -43,7 +45,8 @@ final class SnapshotAdmission {
             Stores stores,
             ManagedImages managed,
             Terminations terminations,
-            Claims claims) {
+            Claims claims,
+            VolumeSnapshots volumeSnapshots) {
         this.pods = pods;
         this.classes = classes;
         this.use = use;
@@ -51,6 +54,7 @@ final class SnapshotAdmission {
         this.managed = managed;
         this.terminations = terminations;
         this.claims = claims;
+        this.volumeSnapshots = volumeSnapshots;
     }
 
     /**
@@ -71,6 +75,8 @@ final class SnapshotAdmission {
         String container = LauncherWiring.qemuContainer(pod);
         String nodeName = requireRunning(pod, container);
         Optional<String> className = classes.resolve(spec);
+        List<ObjectName> ofPod = claims.of(pod);
+        List<VolumeSnapshotStatus> cuts = volumeSnapshots.plan(snapshot, className, ofPod);
         use.requireFree(vm);
         StoreState.Alive store = requireStore(nodeName);
         return new SnapshotSituation.Binding(
@@ -80,7 +86,8 @@ final class SnapshotAdmission {
                 nodeName,
                 store.nodeUid(),
                 store.storeId(),
-                claims.of(pod));
+                ofPod,
+                cuts);
     }
 
     /** Binds to an image that an agent made by itself. The pod is recorded if it is still there, being terminated. */
@@ -112,7 +119,8 @@ final class SnapshotAdmission {
                 found.nodeName(),
                 store.nodeUid(),
                 store.storeId(),
-                pod.map(claims::of).orElseGet(List::of));
+                pod.map(claims::of).orElseGet(List::of),
+                List.of());
     }
 
     private void requireNotSaved(VmName vm) throws TorporException {

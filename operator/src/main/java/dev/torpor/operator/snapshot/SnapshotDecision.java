@@ -40,6 +40,9 @@ record SnapshotDecision(
     /** How soon a Ready snapshot whose node was deleted is noticed. */
     static final Duration NODE_INTERVAL = Duration.ofMinutes(1);
 
+    /** VolumeSnapshots are not watched, as a cluster need not have them: how often they are looked at while a guest is paused for them. */
+    static final Duration CUT_INTERVAL = Duration.ofMillis(250);
+
     private static final SnapshotAction NOTHING = new SnapshotAction.Nothing();
 
     /** Decides. Pure: reads and writes nothing, and takes the time as an argument. */
@@ -68,11 +71,13 @@ record SnapshotDecision(
             case SnapshotSituation.Refused(FailureReason reason, String message) ->
                 refused(seen, own, reason, message, now);
             case SnapshotSituation.Admissible(SnapshotSituation.Binding binding) -> admissible(seen, own, binding, now);
-            case SnapshotSituation.InWork(StoreState store) -> inWork(seen, own, store);
-            case SnapshotSituation.GaveUp(String reason, String message) ->
-                FailureReason.Cancelled.name().equals(reason)
-                        ? ended(own, SnapshotPhase.Cancelled, reason, message, EventReason.Cancelled)
-                        : ended(own, SnapshotPhase.Failed, reason, message, EventReason.SaveFailed);
+            case SnapshotSituation.InWork(StoreState store, Cuts cuts) ->
+                inWork(seen, own, store).with(cuts, CUT_INTERVAL);
+            case SnapshotSituation.GaveUp(String reason, String message, Cuts cuts) ->
+                (FailureReason.Cancelled.name().equals(reason)
+                                ? ended(own, SnapshotPhase.Cancelled, reason, message, EventReason.Cancelled)
+                                : ended(own, SnapshotPhase.Failed, reason, message, EventReason.SaveFailed))
+                        .with(cuts, STORE_INTERVAL);
             case SnapshotSituation.StoppingSource(var pod, boolean terminating) -> {
                 String message = "The memory of VM %s is saved; pod %s is being deleted. The image is safe."
                         .formatted(vm, pod.name());
@@ -82,13 +87,14 @@ record SnapshotDecision(
                         STORE_INTERVAL,
                         new Notice(EventReason.StoppingVM, message));
             }
-            case SnapshotSituation.Restorable(String nodeName) -> {
+            case SnapshotSituation.Restorable(String nodeName, Cuts cuts) -> {
                 String message = restorable(seen, nodeName);
                 yield new SnapshotDecision(
-                        NOTHING,
-                        own.ready(SnapshotReason.Restorable.name(), message),
-                        NODE_INTERVAL,
-                        new Notice(EventReason.Restorable, message));
+                                NOTHING,
+                                own.ready(SnapshotReason.Restorable.name(), message),
+                                NODE_INTERVAL,
+                                new Notice(EventReason.Restorable, message))
+                        .with(cuts, STORE_INTERVAL);
             }
             case SnapshotSituation.PodMissing(Pod manifest) ->
                 new SnapshotDecision(
@@ -168,6 +174,20 @@ record SnapshotDecision(
                         STORE_INTERVAL,
                         null);
         };
+    }
+
+    /** Returns the same with a checkpoint's VolumeSnapshots, which are looked at again after an interval if they are waited for. */
+    private SnapshotDecision with(Cuts cuts, Duration interval) {
+        if (own == null || cuts.now().isEmpty()) {
+            return this;
+        }
+        own.setVolumeSnapshots(cuts.now());
+        boolean idle = cuts.create().isEmpty() && cuts.delete().isEmpty();
+        return new SnapshotDecision(
+                idle ? action : new SnapshotAction.CutDisks(cuts.create(), cuts.delete()),
+                own,
+                cuts.awaited() ? interval : lookAgain,
+                notice);
     }
 
     /** Returns when a snapshot is given up. */

@@ -33,14 +33,21 @@ final class SnapshotObserver {
     private final SnapshotAdmission admission;
     private final VmPods pods;
     private final Stores stores;
+    private final VolumeSnapshots volumeSnapshots;
     private final ManagedStart managed;
 
     SnapshotObserver(
-            KubernetesClient client, SnapshotAdmission admission, VmPods pods, Stores stores, ManagedStart managed) {
+            KubernetesClient client,
+            SnapshotAdmission admission,
+            VmPods pods,
+            Stores stores,
+            VolumeSnapshots volumeSnapshots,
+            ManagedStart managed) {
         this.client = client;
         this.admission = admission;
         this.pods = pods;
         this.stores = stores;
+        this.volumeSnapshots = volumeSnapshots;
         this.managed = managed;
     }
 
@@ -85,9 +92,11 @@ final class SnapshotObserver {
         if (failure != null) {
             return new SnapshotSituation.GaveUp(
                     Objects.requireNonNullElse(failure.reason(), FailureReason.Internal.name()),
-                    Objects.requireNonNullElse(failure.message(), ""));
+                    Objects.requireNonNullElse(failure.message(), ""),
+                    VolumeSnapshots.ofFailure(snapshot));
         }
-        return new SnapshotSituation.InWork(stores.look(nodeName, status.getNodeUID(), status.getStoreID()));
+        return new SnapshotSituation.InWork(
+                stores.look(nodeName, status.getNodeUID(), status.getStoreID()), volumeSnapshots.ofSave(snapshot));
     }
 
     private boolean isTerminating(String name) {
@@ -184,7 +193,7 @@ final class SnapshotObserver {
         }
         return ManagedImages.waits(snapshot)
                 ? managed.observe(snapshot, nodeName, restores)
-                : new SnapshotSituation.Restorable(nodeName);
+                : new SnapshotSituation.Restorable(nodeName, volumeSnapshots.ofImage(snapshot));
     }
 
     private List<VMRestore> restoresOf(VMSnapshot snapshot) {

@@ -14,6 +14,7 @@ import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.StartChecks;
+import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.Terminations;
 import dev.torpor.operator.vm.VmPods;
@@ -61,6 +62,8 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
             InstantSource clock) {
         VmPods pods = new VmPods(client);
         RecordedManifests manifests = new RecordedManifests(client);
+        SnapshotClasses classes = new SnapshotClasses(client);
+        VolumeSnapshots volumeSnapshots = new VolumeSnapshots(client, classes);
         this.client = client;
         this.publisher = new Publisher<>(
                 writer,
@@ -74,17 +77,19 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
                 client,
                 new SnapshotAdmission(
                         pods,
-                        new SnapshotClasses(client),
+                        classes,
                         new VmUse(client),
                         stores,
                         new ManagedImages(client),
                         new Terminations(client),
-                        new Claims(client)),
+                        new Claims(client),
+                        volumeSnapshots),
                 pods,
                 stores,
+                volumeSnapshots,
                 new ManagedStart(
                         pods, manifests, new StartChecks(client, manifests, stores), new StartQueue(client), clock));
-        this.actions = new SnapshotActions(client, pods, manifests, events);
+        this.actions = new SnapshotActions(client, pods, manifests, volumeSnapshots, events);
     }
 
     @Override
@@ -114,20 +119,22 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
     }
 
     private @Nullable Duration run(VMSnapshot seen) {
-        SnapshotDecision decision = SnapshotDecision.decide(seen, observer.observe(seen), clock.instant());
+        SnapshotSituation situation = observer.observe(seen);
+        SnapshotDecision decision = SnapshotDecision.decide(seen, situation, clock.instant());
         try {
             actions.perform(seen, decision.action());
         } catch (TorporException e) {
-            decision = SnapshotDecision.decide(
-                    seen,
-                    new SnapshotSituation.Held(
-                            e.reason().name(),
-                            Objects.requireNonNullElse(e.getMessage(), ""),
-                            Optional.empty(),
-                            SnapshotDecision.NODE_INTERVAL),
-                    clock.instant());
+            decision = SnapshotDecision.decide(seen, refused(situation, e), clock.instant());
         }
         return publisher.publish(seen, decision.own(), decision.lookAgain(), decision.notice());
+    }
+
+    private static SnapshotSituation refused(SnapshotSituation situation, TorporException e) {
+        String message = Objects.requireNonNullElse(e.getMessage(), "");
+        return situation instanceof SnapshotSituation.InWork(StoreState store, Cuts cuts)
+                ? new SnapshotSituation.InWork(store, cuts.refused(message))
+                : new SnapshotSituation.Held(
+                        e.reason().name(), message, Optional.empty(), SnapshotDecision.NODE_INTERVAL);
     }
 
     private @Nullable VMSnapshot read(String namespace, String name) {

@@ -2,6 +2,7 @@ package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.v1alpha1.ConsumedBy;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.vm.StoreState;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -31,16 +32,28 @@ sealed interface SnapshotSituation {
     record Admissible(Binding binding) implements SnapshotSituation {}
 
     /** Bound, and the agent has not come to an end; {@code store} says whether there is an agent. */
-    record InWork(StoreState store) implements SnapshotSituation {}
+    record InWork(StoreState store, Cuts cuts) implements SnapshotSituation {
+        InWork(StoreState store) {
+            this(store, Cuts.NONE);
+        }
+    }
 
     /** The agent gave up, and says what became of the VM. */
-    record GaveUp(String reason, String message) implements SnapshotSituation {}
+    record GaveUp(String reason, String message, Cuts cuts) implements SnapshotSituation {
+        GaveUp(String reason, String message) {
+            this(reason, message, Cuts.NONE);
+        }
+    }
 
     /** The image is committed, and the pod that it was taken from is still there. */
     record StoppingSource(ObjectName pod, boolean terminating) implements SnapshotSituation {}
 
     /** The image can be restored. */
-    record Restorable(String nodeName) implements SnapshotSituation {}
+    record Restorable(String nodeName, Cuts cuts) implements SnapshotSituation {
+        Restorable(String nodeName) {
+            this(nodeName, Cuts.NONE);
+        }
+    }
 
     /**
      * A managed image waits, and its VM is not started yet.
@@ -84,6 +97,7 @@ sealed interface SnapshotSituation {
      * @param pod the VM's; without a name if it is gone
      * @param manifest the same as it is, to be recorded; empty if it is gone
      * @param claims its PersistentVolumeClaims
+     * @param volumeSnapshots those of them that are to be taken in the pause
      */
     record Binding(
             @Nullable String className,
@@ -92,5 +106,6 @@ sealed interface SnapshotSituation {
             String nodeName,
             String nodeUid,
             String storeId,
-            List<ObjectName> claims) {}
+            List<ObjectName> claims,
+            List<VolumeSnapshotStatus> volumeSnapshots) {}
 }

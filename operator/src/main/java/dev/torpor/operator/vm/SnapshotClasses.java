@@ -2,6 +2,7 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -35,6 +36,13 @@ public final class SnapshotClasses {
             return Optional.of(named);
         }
         return ofDefault().map(candidate -> candidate.getMetadata().getName());
+    }
+
+    /** Returns what a class says; empty if there is none of that name. */
+    public Optional<VMSnapshotClassSpec> spec(String name) {
+        return Optional.ofNullable(
+                        client.resources(VMSnapshotClass.class).withName(name).get())
+                .map(VMSnapshotClass::getSpec);
     }
 
     /** Returns the class of snapshots that name none. */

@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.RecordedManifests;
+import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
 import dev.torpor.operator.vm.VmPods;
@@ -42,7 +43,11 @@ class BorrowedMarksTest {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMRestore.class));
         TestCluster cluster = new TestCluster(client);
         actions = new SnapshotActions(
-                client, new VmPods(client), new RecordedManifests(client), new EventRecorder(client, cluster.clock()));
+                client,
+                new VmPods(client),
+                new RecordedManifests(client),
+                new VolumeSnapshots(client, new SnapshotClasses(client)),
+                new EventRecorder(client, cluster.clock()));
         snapshot = cluster.snapshot("web-1", SaveMode.ManagedSave);
         snapshot.getMetadata().setLabels(TRACKING);
         snapshot.getMetadata().setAnnotations(Map.of("argocd.argoproj.io/tracking-id", "shop"));

@@ -45,7 +45,8 @@ class SnapshotDecisionTest {
                     "n1",
                     "node-uid",
                     "store",
-                    List.of(new ObjectName("data", "c1"))));
+                    List.of(new ObjectName("data", "c1")),
+                    List.of()));
 
     /** Each situation but those that write no status: phase, Ready, its reason, Reconciling, Stalled. */
     static Stream<Arguments> statusOfEachSituation() {
