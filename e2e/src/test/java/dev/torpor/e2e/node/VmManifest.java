@@ -10,22 +10,29 @@ import java.util.List;
  * @param fillMiB how much of it the guest fills with random data, which it checks at each tick
  * @param podSpec further lines of the pod's spec
  * @param containerSpec further lines of the container
+ * @param arguments further arguments of QEMU, each as a YAML text
  */
-record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec, List<String> containerSpec) {
+record VmManifest(
+        String name,
+        int memoryMiB,
+        int fillMiB,
+        List<String> podSpec,
+        List<String> containerSpec,
+        List<String> arguments) {
 
     private static final String GRACE = "terminationGracePeriodSeconds: ";
 
     /** A small VM. */
     static VmManifest of(String name) {
-        return new VmManifest(name, 192, 0, List.of(), List.of());
+        return new VmManifest(name, 192, 0, List.of(), List.of(), List.of());
     }
 
     VmManifest memory(int memory, int fill) {
-        return new VmManifest(name, memory, fill, podSpec, containerSpec);
+        return new VmManifest(name, memory, fill, podSpec, containerSpec, arguments);
     }
 
     VmManifest podSpec(String... lines) {
-        return new VmManifest(name, memoryMiB, fillMiB, List.of(lines), containerSpec);
+        return new VmManifest(name, memoryMiB, fillMiB, List.of(lines), containerSpec, arguments);
     }
 
     /** Leaves the pod the time to be saved in when it is terminated. */
@@ -34,7 +41,18 @@ record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec,
     }
 
     VmManifest containerSpec(String... lines) {
-        return new VmManifest(name, memoryMiB, fillMiB, podSpec, List.of(lines));
+        return new VmManifest(name, memoryMiB, fillMiB, podSpec, List.of(lines), arguments);
+    }
+
+    /** Gives it a raw disk, the file {@code disk} on a claim of its own name, on which its guest keeps a line. */
+    VmManifest disk() {
+        return new VmManifest(
+                name,
+                memoryMiB,
+                fillMiB,
+                List.of("volumes:", "- {name: disks, persistentVolumeClaim: {claimName: " + name + "}}"),
+                List.of("volumeMounts:", "- {name: disks, mountPath: /disks}"),
+                List.of("-drive", "'file=/disks/disk,if=virtio,format=raw'"));
     }
 
     /** Returns it as a bare pod. */
@@ -70,7 +88,8 @@ record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec,
     }
 
     private String spec() {
-        String append = "console=ttyS0 quiet" + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "");
+        String append = "console=ttyS0 quiet" + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "")
+                + (arguments.isEmpty() ? "" : " torpor.disk=1");
         return """
                 %s
                 automountServiceAccountToken: false
@@ -81,13 +100,14 @@ record VmManifest(String name, int memoryMiB, int fillMiB, List<String> podSpec,
                   imagePullPolicy: Never
                   command: [qemu-system-x86_64]
                   args: [-machine, pc-q35-10.0, -accel, tcg, -cpu, max, -m, %dM, -nodefaults, -display, none,
-                         -serial, stdio, -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, %s]
+                         -serial, stdio, -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, %s%s]
                 %s
                 """.formatted(
                         podSpec.stream().anyMatch(line -> line.startsWith(GRACE)) ? "" : GRACE + "2",
                         String.join("\n", podSpec),
                         memoryMiB,
                         append,
+                        arguments.isEmpty() ? "" : ", " + String.join(", ", arguments),
                         String.join("\n", containerSpec).indent(2));
     }
 }
