@@ -191,6 +191,12 @@ final class SnapshotObserver {
             return new SnapshotSituation.ImageUnusable(
                     SnapshotReason.NodeGone.name(), message + " The image was in its store.");
         }
+        if (VolumeSnapshots.isWithoutSome(snapshot)) {
+            return new SnapshotSituation.ImageUnusable(
+                    FailureReason.VolumeSnapshotFailed.name(),
+                    "The agent of node %s saved the memory of VM %s without waiting for its VolumeSnapshots: it is of an older release. Update it, and make a new VMSnapshot. The VM runs."
+                            .formatted(nodeName, snapshot.getSpec().vmName()));
+        }
         return ManagedImages.waits(snapshot)
                 ? managed.observe(snapshot, nodeName, restores)
                 : new SnapshotSituation.Restorable(nodeName, volumeSnapshots.ofImage(snapshot));

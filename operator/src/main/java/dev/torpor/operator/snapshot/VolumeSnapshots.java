@@ -114,10 +114,16 @@ final class VolumeSnapshots {
                 .map(cut -> cut.name() == null || Boolean.TRUE.equals(cut.readyToUse())
                         ? cut
                         : read(snapshot, Objects.requireNonNull(cut.claimName(), "we planned it"), cut.name())
+                                .filter(found -> found.creationTime() != null)
                                 .orElse(cut))
                 .toList();
         return new Cuts(
                 now, List.of(), List.of(), now.stream().anyMatch(cut -> !Boolean.TRUE.equals(cut.readyToUse())));
+    }
+
+    /** Tells whether memory was saved and some of its disks were not, as by an agent that does not know of them. */
+    static boolean isWithoutSome(VMSnapshot snapshot) {
+        return planned(snapshot.getStatus()).stream().anyMatch(cut -> cut.creationTime() == null);
     }
 
     /** Looks at those of a snapshot that came to nothing. */

@@ -167,6 +167,18 @@ class VolumeSnapshotsTest {
     }
 
     @Test
+    void memoryThatAnOlderAgentSavedAloneIsNotRestorable() {
+        bound(new VolumeSnapshotsSpec(null, null));
+        saved();
+        step();
+        assertThat(Conditions.find(status().getConditions(), ConditionType.READY))
+                .hasValueSatisfying(ready -> {
+                    assertThat(ready.getStatus()).isEqualTo("False");
+                    assertThat(ready.getReason()).isEqualTo("VolumeSnapshotFailed");
+                });
+    }
+
+    @Test
     void errorOfTheStorageIsTold() {
         bound(new VolumeSnapshotsSpec(null, null));
         pausedAt(FIRST_PAUSE);
