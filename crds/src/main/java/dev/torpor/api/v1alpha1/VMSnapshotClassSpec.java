@@ -32,6 +32,11 @@ public record VMSnapshotClassSpec(
         OnNodeRemoval onNodeRemoval,
 
         @JsonPropertyDescription(
+                "Whether the pages of images are read back. AfterSave: all of them, gently, once the image is Ready, and again from time to time; Never: on request only. Absent: AfterSave.")
+        @Nullable
+        VerifyPolicy verify,
+
+        @JsonPropertyDescription(
                 "That CSI VolumeSnapshots are taken with Checkpoints, of the PersistentVolumeClaims of the VM's pod and in the same pause. Absent: none.")
         @Nullable
         VolumeSnapshotsSpec volumeSnapshots) {
@@ -41,7 +46,8 @@ public record VMSnapshotClassSpec(
             @Nullable Long bandwidthBytesPerSecond,
             @Nullable DeletionPolicy deletionPolicy,
             @Nullable OnSaveFailure onSaveFailure,
-            @Nullable OnNodeRemoval onNodeRemoval) {
-        this(parallel, bandwidthBytesPerSecond, deletionPolicy, onSaveFailure, onNodeRemoval, null);
+            @Nullable OnNodeRemoval onNodeRemoval,
+            @Nullable VerifyPolicy verify) {
+        this(parallel, bandwidthBytesPerSecond, deletionPolicy, onSaveFailure, onNodeRemoval, verify, null);
     }
 }

@@ -57,6 +57,10 @@ import org.jspecify.annotations.Nullable;
         value = "!has(self.resume) || (has(self.mode) && self.mode == 'ManagedSave')",
         fieldPath = ".resume",
         message = "resume is for mode ManagedSave only: what starts the VM again after the other modes is up to you")
+@ValidationRule(
+        value = "has(self.verify) == has(oldSelf.verify) && (!has(self.verify) || self.verify == oldSelf.verify)",
+        fieldPath = ".verify",
+        message = "verify" + VMSnapshotSpec.FROZEN)
 @JsonClassDescription("What to save, and how. Immutable but for cancel and deletionPolicy: it is one save.")
 public record VMSnapshotSpec(
         @Required
@@ -110,6 +114,11 @@ public record VMSnapshotSpec(
         ResumePolicy resume,
 
         @JsonPropertyDescription(
+                "Whether the image's pages are read back. AfterSave: all of them, gently, once the image is Ready, and again from time to time; Never: on request only, and a restore with strategy Auto loads all memory before the guest runs. Absent: the class decides, else AfterSave.")
+        @Nullable
+        VerifyPolicy verify,
+
+        @JsonPropertyDescription(
                 "Of a Checkpoint: that CSI VolumeSnapshots of the PersistentVolumeClaims of the VM's pod are taken in the same pause. Absent: as the class says, else none.")
         @Nullable
         VolumeSnapshotsSpec volumeSnapshots) {
@@ -125,7 +134,8 @@ public record VMSnapshotSpec(
             @Nullable Integer deadlineSeconds,
             @Nullable Boolean cancel,
             @Nullable DeletionPolicy deletionPolicy,
-            @Nullable ResumePolicy resume) {
-        this(vmName, mode, className, source, parallel, deadlineSeconds, cancel, deletionPolicy, resume, null);
+            @Nullable ResumePolicy resume,
+            @Nullable VerifyPolicy verify) {
+        this(vmName, mode, className, source, parallel, deadlineSeconds, cancel, deletionPolicy, resume, verify, null);
     }
 }

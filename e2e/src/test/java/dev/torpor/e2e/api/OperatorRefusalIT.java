@@ -161,7 +161,8 @@ class OperatorRefusalIT {
         Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
         scene.create(
                 "web-1",
-                new VMSnapshotSpec("web", SaveMode.Save, null, SourceSpec.ofPod("u0"), null, null, null, null, null));
+                new VMSnapshotSpec(
+                        "web", SaveMode.Save, null, SourceSpec.ofPod("u0"), null, null, null, null, null, null));
 
         OperatorScene.assertStalled(
                 scene.awaitSnapshotReason("web-1", "PodReplaced"),
@@ -301,7 +302,8 @@ class OperatorRefusalIT {
         Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
         scene.create(
                 "web-1",
-                new VMSnapshotSpec("web", SaveMode.Save, null, SourceSpec.ofPod("u0"), null, null, null, null, null));
+                new VMSnapshotSpec(
+                        "web", SaveMode.Save, null, SourceSpec.ofPod("u0"), null, null, null, null, null, null));
         scene.awaitSnapshot("web-1", SnapshotPhase.Failed);
         scene.restore("back", "web-1");
 

@@ -48,7 +48,7 @@ final class OperatorScene {
     }
 
     static VMSnapshotSpec spec(String vm, SaveMode mode, @Nullable String className, int deadlineSeconds) {
-        return new VMSnapshotSpec(vm, mode, className, null, null, deadlineSeconds, null, null, null);
+        return new VMSnapshotSpec(vm, mode, className, null, null, deadlineSeconds, null, null, null, null);
     }
 
     VMSnapshot create(String name, VMSnapshotSpec spec) {

@@ -43,7 +43,7 @@ class StatusWriterIT {
                 .withNamespace(namespace)
                 .withName("snap")
                 .build());
-        snapshot.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null));
+        snapshot.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null, null));
         created = client.resource(snapshot).create();
     }
 

@@ -116,6 +116,20 @@ final class SnapshotStatuses {
         return own;
     }
 
+    /** The image is there, and its pages are not read back, as its owner wants it. */
+    static VMSnapshotStatus notVerified(VMSnapshot seen, Instant now) {
+        VMSnapshotStatus own = image(seen, true, "Committed", "lengths and checksums hold", now);
+        put(
+                own,
+                seen,
+                ConditionType.VERIFIED,
+                false,
+                "NotWanted",
+                "verify is Never: the pages were not read back, and restores with strategy Auto load all memory",
+                now);
+        return own;
+    }
+
     /** Its pages cannot be read back. */
     static VMSnapshotStatus damaged(VMSnapshot seen, String reason, String message, Instant now) {
         VMSnapshotStatus own = image(seen, false, reason, message, now);

@@ -15,6 +15,7 @@ import dev.torpor.api.v1alpha1.DeletionPolicy;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.api.v1alpha1.VerifyPolicy;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
@@ -292,6 +293,11 @@ final class SnapshotTask implements AutoCloseable {
                     snapshot,
                     SnapshotStatuses.verified(snapshot.object(), node.clock().instant()));
         }
+        if (!verifies(snapshot)) {
+            return say(
+                    snapshot,
+                    SnapshotStatuses.notVerified(snapshot.object(), node.clock().instant()));
+        }
         scans.submit(id);
         return image(snapshot, true, "Committed", "lengths and checksums hold");
     }
@@ -342,7 +348,9 @@ final class SnapshotTask implements AutoCloseable {
             paused.ifPresent(seconds -> node.metrics().paused(Duration.ofNanos((long) (seconds * NANOS_PER_SECOND))));
         }
         LOG.info("VMSnapshot {}: saved", snapshot.name());
-        scans.submit(snapshot.image());
+        if (verifies(snapshot)) {
+            scans.submit(snapshot.image());
+        }
         return next;
     }
 
@@ -437,11 +445,21 @@ final class SnapshotTask implements AutoCloseable {
         if (own != null) {
             return own;
         }
+        return classOf(snapshot).map(VMSnapshotClassSpec::deletionPolicy).orElse(DeletionPolicy.Delete);
+    }
+
+    private boolean verifies(SnapshotView snapshot) {
+        VerifyPolicy own = snapshot.object().getSpec().verify();
+        VerifyPolicy policy = own != null
+                ? own
+                : classOf(snapshot).map(VMSnapshotClassSpec::verify).orElse(VerifyPolicy.AfterSave);
+        return policy == VerifyPolicy.AfterSave;
+    }
+
+    private Optional<VMSnapshotClassSpec> classOf(SnapshotView snapshot) {
         VMSnapshotStatus status = snapshot.object().getStatus();
         return Optional.ofNullable(status == null ? null : status.getClassName())
-                .flatMap(node.cluster()::snapshotClass)
-                .map(VMSnapshotClassSpec::deletionPolicy)
-                .orElse(DeletionPolicy.Delete);
+                .flatMap(node.cluster()::snapshotClass);
     }
 
     /** Says why it does not go on, and when it is tried again. */

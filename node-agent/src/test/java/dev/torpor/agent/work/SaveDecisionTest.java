@@ -194,7 +194,7 @@ class SaveDecisionTest {
 
     private SaveDecision decide() {
         PartialIntent intent = new PartialIntent(mode, 1, true, Optional.of(PROCESS), Instant.EPOCH);
-        object.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null));
+        object.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null, null));
         SnapshotView snapshot = new SnapshotView(
                 object,
                 "vms/s",

@@ -666,7 +666,7 @@ final class SimulatedFleet {
                 .addToFinalizers(Torpor.IMAGE_FINALIZER)
                 .addToAnnotations(Torpor.DISCARD_ANNOTATION, Boolean.toString(snapshot.discarded))
                 .build());
-        object.setSpec(new VMSnapshotSpec(VM, SaveMode.ManagedSave, null, null, null, null, null, null, null));
+        object.setSpec(new VMSnapshotSpec(VM, SaveMode.ManagedSave, null, null, null, null, null, null, null, null));
         VMSnapshotStatus status = new VMSnapshotStatus();
         status.setNodeName(snapshot.node.name);
         status.setStoreID(snapshot.node.name);

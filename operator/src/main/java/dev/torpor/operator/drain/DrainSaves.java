@@ -214,7 +214,8 @@ final class DrainSaves {
                 DEADLINE_SECONDS,
                 null,
                 null,
-                ResumePolicy.WhenReady));
+                ResumePolicy.WhenReady,
+                null));
         return save;
     }
 }

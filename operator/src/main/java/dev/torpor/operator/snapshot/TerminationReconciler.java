@@ -68,7 +68,8 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
                 null,
                 null,
                 null,
-                ResumePolicy.WhenReady));
+                ResumePolicy.WhenReady,
+                null));
         try {
             client.resource(snapshot).create();
             LOG.info("VMSnapshot {}/{}: made for a VM whose pod was terminated", save.namespace(), save.snapshotName());

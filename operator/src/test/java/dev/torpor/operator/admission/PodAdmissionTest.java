@@ -376,7 +376,7 @@ class PodAdmissionTest {
                 .withName(vm + "-1")
                 .withCreationTimestamp("2026-01-02T03:00:00Z")
                 .build());
-        snapshot.setSpec(new VMSnapshotSpec(vm, SaveMode.ManagedSave, null, null, null, null, null, null, null));
+        snapshot.setSpec(new VMSnapshotSpec(vm, SaveMode.ManagedSave, null, null, null, null, null, null, null, null));
         VMSnapshotStatus status = new VMSnapshotStatus();
         status.setNodeName("n7");
         status.setConditions(

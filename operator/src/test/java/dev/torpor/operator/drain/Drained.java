@@ -105,7 +105,16 @@ final class Drained {
                 .withCreationTimestamp("2026-01-02T03:00:00Z")
                 .build());
         snapshot.setSpec(new VMSnapshotSpec(
-                "web", mode, null, podUid == null ? null : SourceSpec.ofPod(podUid), null, 300, null, null, null));
+                "web",
+                mode,
+                null,
+                podUid == null ? null : SourceSpec.ofPod(podUid),
+                null,
+                300,
+                null,
+                null,
+                null,
+                null));
         return snapshot;
     }
 

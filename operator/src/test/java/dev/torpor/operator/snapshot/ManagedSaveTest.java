@@ -245,7 +245,7 @@ class ManagedSaveTest {
         VMSnapshot snapshot = new VMSnapshot();
         snapshot.setMetadata(
                 new ObjectMetaBuilder().withNamespace("vms").withName(vm + "-1").build());
-        snapshot.setSpec(new VMSnapshotSpec(vm, SaveMode.ManagedSave, null, null, null, 300, null, null, null));
+        snapshot.setSpec(new VMSnapshotSpec(vm, SaveMode.ManagedSave, null, null, null, 300, null, null, null, null));
         VMSnapshotStatus status = new VMSnapshotStatus();
         status.setNodeName("n1");
         status.setNodeUID(status().getNodeUID());

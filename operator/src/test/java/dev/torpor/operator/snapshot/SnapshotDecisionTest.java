@@ -337,7 +337,7 @@ class SnapshotDecisionTest {
                 .withCreationTimestamp(CREATED.toString())
                 .withFinalizers(List.of())
                 .build());
-        snapshot.setSpec(new VMSnapshotSpec("web", SaveMode.Save, null, null, null, 300, cancel, null, null));
+        snapshot.setSpec(new VMSnapshotSpec("web", SaveMode.Save, null, null, null, 300, cancel, null, null, null));
         return snapshot;
     }
 }

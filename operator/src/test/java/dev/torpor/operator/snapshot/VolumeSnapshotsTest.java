@@ -242,7 +242,7 @@ class VolumeSnapshotsTest {
     void classSaysThatCheckpointsTakeThem() {
         VMSnapshotClass ofVms = new VMSnapshotClass();
         ofVms.setMetadata(new ObjectMetaBuilder().withName("with-disks").build());
-        ofVms.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, new VolumeSnapshotsSpec("slow", 30)));
+        ofVms.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, null, new VolumeSnapshotsSpec("slow", 30)));
         client.resource(ofVms).create();
         served();
         pod(true);
@@ -342,7 +342,7 @@ class VolumeSnapshotsTest {
         snapshot.setMetadata(
                 new ObjectMetaBuilder().withNamespace("vms").withName("web-1").build());
         snapshot.setSpec(
-                new VMSnapshotSpec("web", SaveMode.Checkpoint, className, null, null, 300, null, null, null, wanted));
+                new VMSnapshotSpec("web", SaveMode.Checkpoint, className, null, null, 300, null, null, null, null, wanted));
         client.resource(snapshot).create();
     }
 

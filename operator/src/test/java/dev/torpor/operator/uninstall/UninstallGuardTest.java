@@ -156,7 +156,7 @@ class UninstallGuardTest {
         VMSnapshot snapshot = new VMSnapshot();
         snapshot.setMetadata(
                 new ObjectMetaBuilder().withName(name).withNamespace("vms").build());
-        snapshot.setSpec(new VMSnapshotSpec("web", mode, null, null, null, null, null, null, null));
+        snapshot.setSpec(new VMSnapshotSpec("web", mode, null, null, null, null, null, null, null, null));
         VMSnapshotStatus status = new VMSnapshotStatus();
         status.setPhase(phase);
         status.setNodeName("n1");

@@ -92,7 +92,7 @@ public final class TestCluster {
         VMSnapshot snapshot = new VMSnapshot();
         snapshot.setMetadata(
                 new ObjectMetaBuilder().withNamespace("vms").withName(name).build());
-        snapshot.setSpec(new VMSnapshotSpec("web", mode, null, null, null, 300, null, null, resume));
+        snapshot.setSpec(new VMSnapshotSpec("web", mode, null, null, null, 300, null, null, resume, null));
         return client.resource(snapshot).create();
     }
 
