@@ -55,7 +55,7 @@ class LeastPrivilegeIT {
                         .strip())
                 .isEqualTo("107");
         scene.snapshot("saved", vm.name());
-        scene.awaitReady("vmsnap/saved");
+        scene.awaitVerified("vmsnap/saved");
         scene.restore("back", "saved");
         scene.awaitReady("vmrest/back");
         scene.awaitGoingOn(vm.name(), before);

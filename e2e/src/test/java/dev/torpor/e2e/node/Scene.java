@@ -124,6 +124,11 @@ final class Scene {
         awaitCondition(object, "Ready");
     }
 
+    /** Waits until all pages of an image were read back: from then on restores may be lazy unasked. */
+    void awaitVerified(String snapshot) {
+        awaitCondition(snapshot, "Verified");
+    }
+
     /** Waits for the end of something that cannot be done, and returns its reason and message. */
     String awaitFailure(String object) {
         awaitCondition(object, "Stalled");

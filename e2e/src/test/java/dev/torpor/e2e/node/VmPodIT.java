@@ -27,6 +27,7 @@ class VmPodIT {
                         scene.cluster.node().name());
         assertThat(scene.kubectl("describe", "vmsnap", "web-saved")).contains("Image:", "Conditions:");
 
+        scene.awaitVerified("vmsnap/web-saved");
         scene.restore("web-back", "web-saved");
         scene.awaitReady("vmrest/web-back");
         scene.awaitGoingOn("web", before);

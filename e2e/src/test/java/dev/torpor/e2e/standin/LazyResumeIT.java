@@ -11,12 +11,14 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.failure.FailureReason;
+import io.fabric8.kubernetes.api.model.Condition;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.List;
+import java.util.Locale;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -46,7 +48,7 @@ class LazyResumeIT {
         Tick tick = cluster.startVmWithImages("web", 256, 64).lastTick().orElseThrow();
         for (int i = 0; i < 2; i++) {
             cluster.snapshot("web-" + i, "web");
-            cluster.awaitReady("web-" + i);
+            cluster.awaitVerified("web-" + i);
             cluster.restore("web-back-" + i, "web-" + i);
             VMRestoreStatus back = cluster.awaitRunning("web-back-" + i).getStatus();
             assertThat(back.getStrategy()).isEqualTo("Lazy");
@@ -74,9 +76,7 @@ class LazyResumeIT {
         assertThat(cluster.awaitRunning("db-back").getStatus().getStrategy()).isEqualTo("Lazy");
         tick = StandInCluster.awaitGoingOn(cluster.pod("db"), tick);
         cluster.snapshot("db-checkpoint", "db", "mode: Checkpoint");
-        cluster.awaitReady("db-checkpoint");
-        cluster.awaitSnapshot(
-                "db-checkpoint", status -> Conditions.isTrue(status.getConditions(), ConditionType.VERIFIED));
+        cluster.awaitVerified("db-checkpoint");
         Tick after = StandInCluster.awaitGoingOn(cluster.pod("db"), tick);
         assertThat(after.number()).isGreaterThan(tick.number());
 
@@ -119,6 +119,45 @@ class LazyResumeIT {
     }
 
     @Test
+    void anImageThatWasNotReadBackIsLoadedEagerlyUnlessLazyIsAskedFor() throws Exception {
+        cluster.controlPlane.kubectl().runWithInput("""
+                        apiVersion: torpor.dev/v1alpha1
+                        kind: VMSnapshotClass
+                        metadata: {name: unread}
+                        spec: {verify: Never}
+                        """, "apply", "-f", "-");
+        Tick tick = cluster.startVmWithImages("raw", 192, 8).lastTick().orElseThrow();
+        for (String spec : List.of("verify: Never", "className: unread")) {
+            String name = "raw-" + spec.substring(0, 5).toLowerCase(Locale.ROOT);
+            cluster.snapshot(name, "raw", spec);
+            Condition verified = Conditions.find(
+                            requireNonNull(cluster.awaitSnapshot(name, status -> Conditions.find(
+                                                            status.getConditions(), ConditionType.VERIFIED)
+                                                    .isPresent())
+                                            .getStatus())
+                                    .getConditions(),
+                            ConditionType.VERIFIED)
+                    .orElseThrow();
+            assertThat(verified.getReason()).isEqualTo("NotWanted");
+            assertThat(verified.getStatus()).isEqualTo("False");
+            cluster.awaitReady(name);
+            assertThat(cluster.imageFiles())
+                    .noneMatch(file ->
+                            file.toString().contains("/raw/") && file.toString().endsWith(".crc"));
+            boolean asked = spec.startsWith("className");
+            cluster.restore(name + "-back", name, asked ? "strategy: Lazy" : "strategy: Auto");
+            VMRestoreStatus back = cluster.awaitRunning(name + "-back").getStatus();
+            assertThat(back.getStrategy()).isEqualTo(asked ? "Lazy" : "Eager");
+            assertThat(back.getStrategyReason())
+                    .isEqualTo(
+                            asked
+                                    ? null
+                                    : "the image is not Verified: its pages were not all read back since the save");
+            tick = StandInCluster.awaitGoingOn(cluster.pod("raw"), tick);
+        }
+    }
+
+    @Test
     void eagerIsEagerWithoutAReason() throws Exception {
         Tick tick = cluster.startVmWithImages("calm", 192, 8).lastTick().orElseThrow();
         cluster.snapshot("calm-saved", "calm");
@@ -135,7 +174,7 @@ class LazyResumeIT {
     void aQemuThatEndsBeforeItIsFedIsFollowedByAnEagerOne() throws Exception {
         Tick tick = cluster.startVmWithImages("odd", 192, 8).lastTick().orElseThrow();
         cluster.snapshot("odd-saved", "odd");
-        cluster.awaitReady("odd-saved");
+        cluster.awaitVerified("odd-saved");
         cluster.restartAgent("after START_ANSWER");
         cluster.restore("odd-back", "odd-saved");
         cluster.awaitAgentDeath();
@@ -162,7 +201,7 @@ class LazyResumeIT {
                 "after RESTORE_CONTINUE");
         for (int i = 0; i < deaths.size(); i++) {
             cluster.snapshot("keep-" + i, "keep");
-            cluster.awaitReady("keep-" + i);
+            cluster.awaitVerified("keep-" + i);
             cluster.restartAgent(deaths.get(i));
             cluster.restore("keep-back-" + i, "keep-" + i);
             cluster.awaitAgentDeath();

@@ -527,6 +527,12 @@ final class StandInCluster implements AutoCloseable {
         });
     }
 
+    /** Waits until an image is Ready and all of its pages were read back. */
+    VMSnapshot awaitVerified(String name) {
+        awaitReady(name);
+        return awaitSnapshot(name, status -> Conditions.isTrue(status.getConditions(), ConditionType.VERIFIED));
+    }
+
     VMSnapshot awaitFailure(String name) {
         return awaitSnapshot(name, status -> status.getFailure() != null);
     }

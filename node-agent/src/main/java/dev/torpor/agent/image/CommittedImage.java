@@ -12,9 +12,13 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Optional;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** An image whose file was found to be what was committed (all but its pages, which {@link #verify} reads). */
 public final class CommittedImage {
+    private static final Logger LOG = LoggerFactory.getLogger(CommittedImage.class);
+
     /** Opens the directory that the file is in. */
     @FunctionalInterface
     interface Folder {
@@ -210,6 +214,18 @@ public final class CommittedImage {
             return directory.facts();
         } catch (IOException e) {
             throw unreadable(e);
+        }
+    }
+
+    /** Tells whether every page was read back since the commit, so that a table of checksums is beside the image. */
+    public boolean hasPageChecksums() throws TorporException {
+        try (Directory directory = folder.open()) {
+            return table(directory).isPresent();
+        } catch (IOException e) {
+            throw unreadable(e);
+        } catch (TorporException e) {
+            LOG.warn("image {}: {}", id(), e.getMessage());
+            return false;
         }
     }
 

@@ -9,6 +9,9 @@ import java.util.Optional;
 
 /** How a launcher that asks for a restore is told to start QEMU; a pure function. */
 sealed interface ResumeDecision {
+    /** Why {@code Auto} does not map an image whose pages nobody has looked at since QEMU wrote them. */
+    String NOT_VERIFIED = "the image is not Verified: its pages were not all read back since the save";
+
     /** To load all memory. */
     record Eager(Resume how) implements ResumeDecision {}
 
@@ -26,9 +29,15 @@ sealed interface ResumeDecision {
      * @param restoreUID of the VMRestore
      * @param askID the question
      * @param lazy whether and how memory can be mapped
+     * @param verified whether all pages of the image were read back and have checksums
      */
     static ResumeDecision of(
-            RestoreStrategy strategy, VmRecord journal, String restoreUID, String askID, LazyStart lazy) {
+            RestoreStrategy strategy,
+            VmRecord journal,
+            String restoreUID,
+            String askID,
+            LazyStart lazy,
+            boolean verified) {
         if (strategy == RestoreStrategy.Eager) {
             return new Eager(Resume.EAGER);
         }
@@ -44,6 +53,8 @@ sealed interface ResumeDecision {
             return without(strategy, true, why);
         }
         return switch (lazy) {
+            case LazyStart.Possible _
+            when strategy == RestoreStrategy.Auto && !verified && !sameAsk -> without(strategy, false, NOT_VERIFIED);
             case LazyStart.Possible start -> new Lazy(start);
             case LazyStart.NotPossible(String why) -> without(strategy, false, why);
         };

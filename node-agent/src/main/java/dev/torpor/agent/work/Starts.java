@@ -211,7 +211,7 @@ final class Starts {
             LazyStart lazy = LazyStart.of(
                     ask,
                     new LazyStart.Image(image.header(), image.layout(), new FolderId(folder.device(), folder.inode())));
-            return ResumeDecision.of(strategy, vm, restoreUID, ask.id(), lazy);
+            return ResumeDecision.of(strategy, vm, restoreUID, ask.id(), lazy, image.hasPageChecksums());
         } catch (TorporException e) {
             LOG.warn("the image that waits cannot be opened; its restore will say so", e);
             return new ResumeDecision.Eager(VmRecord.Resume.EAGER);

@@ -22,7 +22,7 @@ class ResumeDecisionTest {
     }
 
     private static ResumeDecision decide(RestoreStrategy strategy, VmRecord vm, LazyStart lazy) {
-        return ResumeDecision.of(strategy, vm, "r1", "a2", lazy);
+        return ResumeDecision.of(strategy, vm, "r1", "a2", lazy, true);
     }
 
     private static ResumeDecision eager(boolean failed, String why) {
@@ -33,6 +33,20 @@ class ResumeDecisionTest {
     void autoIsLazyWhereThatCanBeAndSaysWhyElse() {
         assertThat(decide(RestoreStrategy.Auto, FRESH, CAN)).isEqualTo(new ResumeDecision.Lazy(CAN));
         assertThat(decide(RestoreStrategy.Auto, FRESH, CANNOT)).isEqualTo(eager(false, "it is too old"));
+    }
+
+    @Test
+    void autoMapsNoImageWhosePagesNobodyHasReadBackUnlessItWasToldSoAlready() {
+        LazyStart lazy = CAN;
+        assertThat(ResumeDecision.of(RestoreStrategy.Auto, FRESH, "r1", "a2", lazy, false))
+                .isEqualTo(eager(false, ResumeDecision.NOT_VERIFIED));
+        assertThat(ResumeDecision.of(RestoreStrategy.Lazy, FRESH, "r1", "a2", lazy, false))
+                .isEqualTo(new ResumeDecision.Lazy(CAN));
+        assertThat(ResumeDecision.of(RestoreStrategy.Auto, FRESH, "r1", "a2", CANNOT, false))
+                .isEqualTo(eager(false, "it is too old"));
+        assertThat(ResumeDecision.of(
+                        RestoreStrategy.Auto, told(FRESH, "a2", "r1", Resume.LAZY), "r1", "a2", lazy, false))
+                .isEqualTo(new ResumeDecision.Lazy(CAN));
     }
 
     @Test
