@@ -75,9 +75,19 @@ final class ChunkTable {
         }
     }
 
-    /** Returns the checksum of a chunk. */
-    int get(int chunk) {
-        return checksums[chunk];
+    /**
+     * Compares a chunk.
+     *
+     * @throws TorporException ImageDamaged if it is not what was read after the commit
+     */
+    void require(int chunk, int crc32c, RamBlock block, long offset) throws TorporException {
+        if (checksums[chunk] != crc32c) {
+            throw new TorporException(
+                    FailureReason.ImageDamaged,
+                    "the image is damaged: the checksum of RAM block '" + block.name() + "' at offset " + offset
+                            + " is " + JsonFields.hex(crc32c) + ", and " + JsonFields.hex(checksums[chunk])
+                            + " was recorded");
+        }
     }
 
     /** Returns the file's content. */

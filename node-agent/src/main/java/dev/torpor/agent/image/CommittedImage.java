@@ -8,8 +8,10 @@ import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Optional;
 import java.util.Set;
 import org.slf4j.Logger;
@@ -78,6 +80,13 @@ public final class CommittedImage {
         }
     }
 
+    static Optional<String> damage(Directory folder, ImageId id) throws IOException {
+        return folder.facts(id.damageName()).isEmpty()
+                ? Optional.empty()
+                : Optional.of(
+                        new String(folder.readFile(id.damageName(), RecordJson.BYTES_MAX), StandardCharsets.UTF_8));
+    }
+
     /** Opens the file for reading if it is a file: opening a FIFO or a device could block or have effects. */
     private static Descriptor openFile(Directory directory, String name) throws IOException, TorporException {
         if (directory.facts(name).filter(f -> !f.isRegularFile()).isPresent()) {
@@ -140,9 +149,17 @@ public final class CommittedImage {
     /**
      * Refuses an image that must not be resumed (any more).
      *
-     * @throws TorporException SnapshotUnusable, saying why
+     * @throws TorporException SnapshotUnusable, saying why; ImageDamaged if a look at its pages found them so
      */
     public void requireRestorable() throws TorporException {
+        try (Directory directory = folder.open()) {
+            Optional<String> damage = damage(directory, id());
+            if (damage.isPresent()) {
+                throw new TorporException(FailureReason.ImageDamaged, damage.get());
+            }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
         if (record.isPresent() && !record.get().state().restorable(header().mode())) {
             String why =
                     switch (record.get().state()) {
@@ -217,6 +234,14 @@ public final class CommittedImage {
         }
     }
 
+    boolean hasTable() throws TorporException {
+        try (Directory directory = folder.open()) {
+            return directory.facts(id().checksumsName()).isPresent();
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
     /** Tells whether every page was read back since the commit, so that a table of checksums is beside the image. */
     public boolean hasPageChecksums() throws TorporException {
         try (Directory directory = folder.open()) {
@@ -241,15 +266,29 @@ public final class CommittedImage {
                 PageReader reader = PageReader.open(directory, fileName)) {
             Optional<ChunkTable> table = table(directory);
             long bytes = reader.readAll(layout(), progress, (chunk, crc32c, block, offset) -> {
-                if (table.isPresent() && table.get().get(chunk) != crc32c) {
-                    throw new TorporException(
-                            FailureReason.ImageDamaged,
-                            "the image is damaged: the checksum of RAM block '" + block.name() + "' at offset " + offset
-                                    + " is " + JsonFields.hex(crc32c) + ", and "
-                                    + JsonFields.hex(table.get().get(chunk)) + " was recorded");
+                if (table.isPresent()) {
+                    table.get().require(chunk, crc32c, block, offset);
                 }
             });
             return new PageCheck(bytes, table.isPresent());
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    /**
+     * Opens the pages for a comparison with their checksums, used by one thread at a time; empty if they have none.
+     *
+     * @param followed names of blocks that somebody is about to read into the page cache: compared as they come
+     * @param patience how long nothing may come, before they are read past the page cache
+     * @throws TorporException ImageMissing if it was removed since; ImageDamaged if the table is damaged
+     */
+    public Optional<PageComparison> comparison(Set<String> followed, Duration patience) throws TorporException {
+        try (Directory directory = folder.open()) {
+            Optional<ChunkTable> table = table(directory);
+            return table.isEmpty()
+                    ? Optional.empty()
+                    : Optional.of(PageComparison.open(directory, fileName, layout(), table.get(), followed, patience));
         } catch (IOException e) {
             throw unreadable(e);
         }

@@ -77,6 +77,10 @@ public record ImageId(String namespace, String vm, String uid) implements Compar
         return uid + ImageStore.CHECKSUMS_SUFFIX;
     }
 
+    String damageName() {
+        return uid + ImageStore.DAMAGE_SUFFIX;
+    }
+
     String shadowName() {
         return uid + ImageStore.SHADOW_SUFFIX;
     }

@@ -7,7 +7,9 @@ import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -27,6 +29,7 @@ public final class ImageStore implements AutoCloseable {
     static final String FILE_SUFFIX = ".img";
     static final String RECORD_SUFFIX = ".json";
     static final String CHECKSUMS_SUFFIX = ".crc";
+    static final String DAMAGE_SUFFIX = ".damaged";
     static final String SHADOW_SUFFIX = ".shadow";
     static final String PLAN_SUFFIX = ".ahead";
 
@@ -330,6 +333,83 @@ public final class ImageStore implements AutoCloseable {
     }
 
     /**
+     * Notes durably what a look at an image's pages found wrong, beside it: it is not restored until another look finds it
+     * sound ({@link #rescan}). Nothing if the image is gone.
+     */
+    public synchronized void recordDamage(ImageId id, String why) throws TorporException {
+        requireOwner();
+        try (Directory folder = folder(id)) {
+            if (folder.facts(id.fileName()).isPresent()) {
+                folder.replaceFile(id.damageName(), why.getBytes(StandardCharsets.UTF_8));
+            }
+        } catch (IOException e) {
+            if (!StoreTrouble.missing(e)) {
+                throw StoreTrouble.of("the damage of image " + id + " cannot be recorded", e);
+            }
+        }
+    }
+
+    /**
+     * Reads every page again and compares it with its checksum, or does {@link #verify} if there are none. An image that is
+     * found sound may be restored again if it was found damaged before, for example because its file was put back.
+     *
+     * @return whether all pages are known to be what they were
+     * @throws TorporException ImageDamaged, ImageTruncated; that is for the caller to record. What {@link #open(ImageId)} throws
+     */
+    public boolean rescan(ImageId id, ImageProgress progress) throws TorporException {
+        requireOwner();
+        CommittedImage image = open(id);
+        if (!image.hasTable()) {
+            boolean verified = verify(id, progress);
+            if (verified) {
+                recordSound(id);
+            }
+            return verified;
+        }
+        var _ = image.verify(progress);
+        recordSound(id);
+        return true;
+    }
+
+    /** Returns when all pages of an image were last read and found to be what they were; empty if they never were. */
+    public Optional<Instant> verifiedAt(ImageId id) throws TorporException {
+        try (Directory folder = folder(id)) {
+            return folder.facts(id.checksumsName()).map(FileFacts::modifiedAt);
+        } catch (IOException e) {
+            if (StoreTrouble.missing(e)) {
+                return Optional.empty();
+            }
+            throw StoreTrouble.of("image " + id + " cannot be looked at", e);
+        }
+    }
+
+    /** Takes back {@link #recordDamage}, and makes the table of checksums a new file: its time is that of the last look. */
+    private synchronized void recordSound(ImageId id) throws TorporException {
+        try (Directory folder = folder(id)) {
+            if (folder.facts(id.checksumsName()).isPresent()) {
+                folder.replaceFile(id.checksumsName(), folder.readFile(id.checksumsName(), ChunkTable.BYTES_MAX));
+            }
+            if (folder.unlink(id.damageName())) {
+                folder.sync();
+            }
+        } catch (IOException e) {
+            throw StoreTrouble.of("the checksums of image " + id + " cannot be written", e);
+        }
+    }
+
+    /** Returns what was found wrong with an image's pages, if anything was. */
+    public Optional<String> damage(ImageId id) throws TorporException {
+        try (Directory folder = folder(id)) {
+            return CommittedImage.damage(folder, id);
+        } catch (IOException e) {
+            if (StoreTrouble.missing(e)) {
+                return Optional.empty();
+            }
+            throw StoreTrouble.of("image " + id + " cannot be looked at", e);
+        }
+    }
+
+    /**
      * Does what can be done ahead of a {@link #transition} that is likely to come, so that it is quick. Changes nothing; for
      * the transition it does not matter whether this was done, or for something else.
      */
@@ -385,10 +465,11 @@ public final class ImageStore implements AutoCloseable {
 
     private static void removeFiles(Directory folder, ImageId id) throws IOException {
         boolean checksums = folder.unlink(id.checksumsName());
+        boolean damage = folder.unlink(id.damageName());
         boolean shadow = folder.unlink(id.shadowName());
         boolean plan = folder.unlink(id.planName());
         boolean file = folder.unlink(id.fileName());
-        if (checksums || shadow || plan || file) {
+        if (checksums || damage || shadow || plan || file) {
             folder.sync();
         }
     }

@@ -12,24 +12,40 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.zip.CRC32C;
 
-/** Reads the pages of an image from the disk itself: what the page cache holds proves nothing. */
+/**
+ * Reads the pages of an image: from the disk itself, as what the page cache holds proves nothing of the disk; or, where it is
+ * told so, what the page cache holds, as that is what a guest sees that has the image mapped.
+ */
 final class PageReader implements AutoCloseable {
     static final int CHUNK_BYTES = 1 << 20;
 
     private final Descriptor pages;
     private final Descriptor bitmaps;
+    private final Way way;
     private final CRC32C crc = new CRC32C();
     private final ByteBuffer chunk = AlignedBuffer.allocate(CHUNK_BYTES);
 
-    private PageReader(Descriptor pages, Descriptor bitmaps) {
+    private PageReader(Descriptor pages, Descriptor bitmaps, Way way) {
         this.pages = pages;
         this.bitmaps = bitmaps;
+        this.way = way;
+    }
+
+    /** How a chunk is come by. */
+    @FunctionalInterface
+    interface Way {
+        /** Waits until a chunk is to be read, and tells whether from the page cache. */
+        boolean cached(RamBlock block, long offset, long length) throws IOException;
     }
 
     static PageReader open(Directory directory, String name) throws IOException {
+        return open(directory, name, (_, _, _) -> false);
+    }
+
+    static PageReader open(Directory directory, String name, Way way) throws IOException {
         Descriptor bitmaps = directory.openFile(name, Access.READ);
         try {
-            return new PageReader(openPages(directory, name), bitmaps);
+            return new PageReader(openPages(directory, name), bitmaps, way);
         } catch (IOException e) {
             bitmaps.close();
             throw e;
@@ -82,13 +98,14 @@ final class PageReader implements AutoCloseable {
                             read(block, at, length),
                             block,
                             block.pages().offsetBytes() + at);
+                    progress.progress(done + length, total);
                 }
                 number++;
                 present += n * block.pageBytes();
                 done += length;
-                progress.progress(done, total);
             }
         }
+        progress.progress(total, total);
         return present;
     }
 
@@ -105,12 +122,13 @@ final class PageReader implements AutoCloseable {
 
     private int read(RamBlock block, long at, long length) throws IOException, TorporException {
         crc.reset();
+        Descriptor source = way.cached(block, block.pages().offsetBytes() + at, length) ? bitmaps : pages;
         for (long done = 0; done < length; done += CHUNK_BYTES) {
             long offset = block.pages().offsetBytes() + at + done;
             chunk.clear().limit((int) Math.min(CHUNK_BYTES, length - done));
             int wanted = chunk.remaining();
             try {
-                if (pages.read(chunk, offset) < wanted) {
+                if (source.read(chunk, offset) < wanted) {
                     throw new TorporException(
                             FailureReason.ImageTruncated, "the image ends in the middle of its pages");
                 }

@@ -6,6 +6,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
+import java.time.Instant;
 import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
@@ -21,6 +22,7 @@ public final class Descriptor implements AutoCloseable {
     private static final long ST_UID = 28;
     private static final long ST_SIZE = 48;
     private static final long ST_BLOCKS = 64;
+    private static final long ST_MTIME = 88;
 
     private final int number;
     private final String about;
@@ -55,7 +57,8 @@ public final class Descriptor implements AutoCloseable {
                     stat.get(ValueLayout.JAVA_LONG, ST_DEV),
                     stat.get(ValueLayout.JAVA_LONG, ST_INO),
                     stat.get(ValueLayout.JAVA_LONG, ST_SIZE),
-                    stat.get(ValueLayout.JAVA_LONG, ST_BLOCKS) * 512);
+                    stat.get(ValueLayout.JAVA_LONG, ST_BLOCKS) * 512,
+                    Instant.ofEpochSecond(stat.get(ValueLayout.JAVA_LONG, ST_MTIME)));
         }
     }
 

@@ -1,5 +1,7 @@
 package dev.torpor.agent.linux;
 
+import java.time.Instant;
+
 /**
  * What fstat(2) tells of a file.
  *
@@ -9,8 +11,10 @@ package dev.torpor.agent.linux;
  * @param inode number of the inode on its file system
  * @param sizeBytes length, holes included
  * @param allocatedBytes bytes occupied on disk
+ * @param modifiedAt when its content was last changed
  */
-public record FileFacts(int mode, int uid, long device, long inode, long sizeBytes, long allocatedBytes) {
+public record FileFacts(
+        int mode, int uid, long device, long inode, long sizeBytes, long allocatedBytes, Instant modifiedAt) {
     // sys/stat.h
     private static final int S_IFMT = 0xF000;
     private static final int S_IFSOCK = 0xC000;

@@ -39,6 +39,9 @@ final class Libc {
     static final int F_UNLCK = 2;
     static final int LOCK_EX = 2;
     static final int LOCK_NB = 4;
+    // sys/mman.h
+    static final int PROT_READ = 1;
+    static final int MAP_SHARED = 1;
     // linux/openat2.h
     static final long SYS_OPENAT2 = 437;
     static final long RESOLVE_NO_XDEV = 0x01;
@@ -71,7 +74,12 @@ final class Libc {
     static final MethodHandle FSTAT = bind("fstat", JAVA_INT, JAVA_INT, ADDRESS);
     static final MethodHandle FSYNC = bind("fsync", JAVA_INT, JAVA_INT);
     static final MethodHandle GETSOCKOPT = bind("getsockopt", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
+    static final MethodHandle MINCORE = bind("mincore", JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS);
     static final MethodHandle MKDIRAT = bind("mkdirat", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
+    // Its result is an address of user space, so below zero only if it failed (MAP_FAILED is -1).
+    static final MethodHandle MMAP =
+            bind("mmap", JAVA_LONG, JAVA_LONG, JAVA_LONG, JAVA_INT, JAVA_INT, JAVA_INT, JAVA_LONG);
+    static final MethodHandle MUNMAP = bind("munmap", JAVA_INT, JAVA_LONG, JAVA_LONG);
     static final MethodHandle POLL = bind("poll", JAVA_INT, ADDRESS, JAVA_LONG, JAVA_INT);
     static final MethodHandle PREAD = bind("pread", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
     static final MethodHandle PWRITE = bind("pwrite", JAVA_LONG, JAVA_INT, ADDRESS, JAVA_LONG, JAVA_LONG);
