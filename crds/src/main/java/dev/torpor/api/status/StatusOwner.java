@@ -61,6 +61,8 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "pausedAt",
                     "pausedSeconds",
                     "quiesced",
+                    "verifiedTime",
+                    "handledVerifyRequest",
                     "failure"),
             Set.of(
                     ConditionType.SAVED,
@@ -96,9 +98,10 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
                     "completionTime",
                     "loadSeconds",
                     "residentSeconds",
+                    "verifiedSeconds",
                     "guest",
                     "failure"),
-            Set.of(ConditionType.IMAGE_AVAILABLE, ConditionType.RESUMED));
+            Set.of(ConditionType.IMAGE_AVAILABLE, ConditionType.RESUMED, ConditionType.VERIFIED));
 
     /** All of a NodeStore's status, the agent's. */
     public static final StatusOwner<NodeStore, NodeStoreStatus> NODE_STORE_AGENT = new StatusOwner<>(

@@ -17,7 +17,10 @@ public final class ConditionType {
     public static final String IMAGE_AVAILABLE = "ImageAvailable";
     /** Agent, of a VMSnapshot that failed. The VM was shut down, as the operator asked; else why not (yet). */
     public static final String SHUT_DOWN = "ShutDown";
-    /** Agent, of a VMSnapshot. Every page of the image was read back since the commit, and has a checksum beside it. */
+    /**
+     * Agent. Of a VMSnapshot: every page of the image was read back since the commit, and has a checksum beside it. Of a
+     * VMRestore: all memory of the guest was compared with those.
+     */
     public static final String VERIFIED = "Verified";
     /** Agent, of a VMRestore. The guest was handed over and is in the run state that was asked for. */
     public static final String RESUMED = "Resumed";

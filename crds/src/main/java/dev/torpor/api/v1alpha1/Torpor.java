@@ -30,6 +30,12 @@ public final class Torpor {
      */
     public static final String DISCARD_ANNOTATION = "torpor.dev/discard";
 
+    /**
+     * Annotation of a VMSnapshot: its image's pages are to be read and compared. Any value, by convention the time; another
+     * value asks again. What was carried out is in {@code status.handledVerifyRequest}.
+     */
+    public static final String VERIFY_ANNOTATION = "torpor.dev/verify-requested-at";
+
     /** Annotation of an object that Torpor made for itself: for what; one of the following. */
     public static final String CREATED_BY_ANNOTATION = "torpor.dev/created-by";
     /** Value of {@link #CREATED_BY_ANNOTATION}: to save a VM whose node is drained. */

@@ -22,7 +22,7 @@ public final class VMRestoreStatus {
     private @Nullable RestorePhase phase;
 
     @JsonPropertyDescription(
-            "What is known, one entry for each type. Ready: the VM is back; Stalled: it failed for good; Reconciling: work is under way; ImageAvailable: the image was found and checked; Resumed: the guest was handed over in the run state that was asked for.")
+            "What is known, one entry for each type. Ready: the VM is back; Stalled: it failed for good; Reconciling: work is under way; ImageAvailable: the image was found and checked; Resumed: the guest was handed over in the run state that was asked for; Verified: its memory was compared with the image's checksums as it ran.")
     private @Nullable List<Condition> conditions;
 
     @JsonPropertyDescription("Node of the image, where the VM is started.")
@@ -69,6 +69,10 @@ public final class VMRestoreStatus {
     @JsonPropertyDescription(
             "Seconds from the start of the load until all memory had been read: as loadSeconds if Eager, later if Lazy.")
     private @Nullable Double residentSeconds;
+
+    @JsonPropertyDescription(
+            "Seconds from the start of the load until all memory had been compared with the checksums of the image.")
+    private @Nullable Double verifiedSeconds;
 
     @JsonPropertyDescription("What the agent in the guest did, if the VM has a channel to one.")
     private @Nullable GuestStatus guest;
@@ -226,5 +230,13 @@ public final class VMRestoreStatus {
 
     public void setFailure(@Nullable FailureStatus failure) {
         this.failure = failure;
+    }
+
+    public @Nullable Double getVerifiedSeconds() {
+        return verifiedSeconds;
+    }
+
+    public void setVerifiedSeconds(@Nullable Double verifiedSeconds) {
+        this.verifiedSeconds = verifiedSeconds;
     }
 }

@@ -93,6 +93,12 @@ public final class VMSnapshotStatus {
             "Of a Checkpoint: whether the guest's agent froze its file systems for it. Absent if the VM has no channel to one.")
     private @Nullable Boolean quiesced;
 
+    @JsonPropertyDescription("When all pages of the image were last read and found to be what they were, RFC 3339.")
+    private @Nullable String verifiedTime;
+
+    @JsonPropertyDescription("Value of the annotation torpor.dev/verify-requested-at that was last carried out.")
+    private @Nullable String handledVerifyRequest;
+
     @JsonPropertyDescription("The restore that consumed the image.")
     private @Nullable ConsumedBy consumedBy;
 
@@ -305,5 +311,21 @@ public final class VMSnapshotStatus {
 
     public void setFailure(@Nullable FailureStatus failure) {
         this.failure = failure;
+    }
+
+    public @Nullable String getVerifiedTime() {
+        return verifiedTime;
+    }
+
+    public void setVerifiedTime(@Nullable String verifiedTime) {
+        this.verifiedTime = verifiedTime;
+    }
+
+    public @Nullable String getHandledVerifyRequest() {
+        return handledVerifyRequest;
+    }
+
+    public void setHandledVerifyRequest(@Nullable String handledVerifyRequest) {
+        this.handledVerifyRequest = handledVerifyRequest;
     }
 }

@@ -2,6 +2,7 @@ package dev.torpor.e2e.standin;
 
 import dev.torpor.agent.work.AgentConfig;
 import dev.torpor.agent.work.AgentProcess;
+import dev.torpor.agent.work.ScrubSettings;
 import dev.torpor.agent.work.Step;
 import dev.torpor.agent.work.StepHook;
 import dev.torpor.telemetry.log.LogSettings;
@@ -36,8 +37,16 @@ final class AgentUnderTest {
                 Integer.parseInt(args[6]),
                 Duration.ofSeconds(Long.parseLong(args[5])),
                 args[7].isEmpty() ? Optional.empty() : Optional.of(Path.of(args[7])),
+                scrub(),
                 logs);
         AgentProcess.run(config, new Dying(Path.of(args[3]), args[4]));
+    }
+
+    private static ScrubSettings scrub() {
+        String every = System.getenv("TORPOR_TEST_SCRUB_SECONDS");
+        return every == null
+                ? ScrubSettings.DEFAULT
+                : new ScrubSettings(Duration.ofSeconds(Long.parseLong(every)), 1L << 30);
     }
 
     private record Dying(Path steps, String where) implements StepHook {

@@ -63,6 +63,11 @@ class LazyResumeIT {
             assertThat(whole.getResidentSeconds()).isGreaterThanOrEqualTo(whole.getLoadSeconds());
             assertThat(whole.getStrategy()).isEqualTo("Lazy");
             assertThat(pod.volume().resolve("read-ahead.done")).exists();
+            VMRestore compared = cluster.awaitRestore(
+                    "web-back-" + i, object -> object.getStatus().getVerifiedSeconds() != null);
+            assertThat(Conditions.isTrue(compared.getStatus().getConditions(), ConditionType.VERIFIED))
+                    .isTrue();
+            assertThat(compared.getStatus().getVerifiedSeconds()).isGreaterThanOrEqualTo(whole.getLoadSeconds());
             assertNothingLeft("web");
         }
     }

@@ -2,6 +2,7 @@ package dev.torpor.agent.cli;
 
 import dev.torpor.agent.work.AgentConfig;
 import dev.torpor.agent.work.AgentProcess;
+import dev.torpor.agent.work.ScrubSettings;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.telemetry.log.LogSettings;
 import java.nio.file.Path;
@@ -91,6 +92,20 @@ final class RunCommand implements Callable<Integer> {
                             + " node wait until its VMs are saved, as far as logind's time suffices (default: none)")
     private @Nullable Path systemBus;
 
+    @Option(
+            names = "--scrub-days",
+            paramLabel = "N",
+            defaultValue = "7",
+            description = "days after which images are compared with their checksums again; 0: never (default: 7)")
+    private int scrubDays;
+
+    @Option(
+            names = "--scrub-mib-per-second",
+            paramLabel = "N",
+            defaultValue = "50",
+            description = "the most that is read from the disk for that (default: 50)")
+    private int scrubMibPerSecond;
+
     @Override
     public Integer call() throws Exception {
         List<String> problems = new ArrayList<>();
@@ -110,6 +125,7 @@ final class RunCommand implements Callable<Integer> {
                     httpPort,
                     Duration.ofSeconds(graceSeconds),
                     Optional.ofNullable(systemBus),
+                    new ScrubSettings(Duration.ofDays(scrubDays), (long) scrubMibPerSecond << 20),
                     logs);
         } catch (IllegalArgumentException e) {
             throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);

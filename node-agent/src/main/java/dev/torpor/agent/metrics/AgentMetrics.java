@@ -46,6 +46,28 @@ public final class AgentMetrics {
         CANCELLED
     }
 
+    /** Why an image's pages are read. */
+    public enum Scan {
+        /** For the first time, after the commit. */
+        AFTER_SAVE,
+        /** As it was a while since they were read. */
+        SCRUB,
+        /** As somebody asked for it. */
+        REQUEST,
+        /** As a guest was resumed from them. */
+        RESUME
+    }
+
+    /** How that ended. */
+    public enum ScanEnd {
+        /** All pages could be read, and are what they were. */
+        SOUND,
+        /** They are not. */
+        DAMAGED,
+        /** It was broken off. */
+        UNFINISHED
+    }
+
     /** What a launcher was told. */
     public enum LauncherAnswer {
         /** To start cold. */
@@ -61,6 +83,9 @@ public final class AgentMetrics {
         for (Outcome outcome : new Outcome[] {Outcome.DONE}) {
             var _ = ended("save", outcome, NO_REASON);
             var _ = ended("restore", outcome, NO_REASON);
+        }
+        for (Scan scan : Scan.values()) {
+            var _ = scans(scan, ScanEnd.DAMAGED); // one that appears with its first increment is not seen by rate()
         }
         for (LauncherAnswer answer : LauncherAnswer.values()) {
             var _ = answers(answer);
@@ -147,6 +172,11 @@ public final class AgentMetrics {
         restoreThroughput.record(rate(bytes, reading));
     }
 
+    /** Counts a look at all pages of an image. */
+    public void scanned(Scan scan, ScanEnd end) {
+        scans(scan, end).increment();
+    }
+
     /** Counts what a launcher was told. */
     public void answered(LauncherAnswer answer) {
         answers(answer).increment();
@@ -190,6 +220,14 @@ public final class AgentMetrics {
         return Counter.builder("torpor.agent." + what + ".troubles")
                 .description("Tries at a " + what + " that met trouble, by reason; most are tried again")
                 .tag("reason", reason.name())
+                .register(registry);
+    }
+
+    private Counter scans(Scan scan, ScanEnd end) {
+        return Counter.builder("torpor.agent.image.scans")
+                .description("Images whose pages were all looked at, by cause and outcome")
+                .tag("cause", scan.name().toLowerCase(Locale.ROOT))
+                .tag("outcome", end.name().toLowerCase(Locale.ROOT))
                 .register(registry);
     }
 

@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.launch.VmName;
@@ -121,6 +122,16 @@ final class Agent implements AutoCloseable {
                 workers.submit(vm, new WorkItem.UnfinishedSave(vm, record.id().uid()));
             }
         }
+    }
+
+    /** An image's pages were looked at: its object says what was found. */
+    void scanned(ImageId image) {
+        snapshots.wake(image);
+    }
+
+    /** Tells whether an image is to be looked at again from time to time. */
+    boolean wantsScrub(ImageId image) {
+        return snapshots.wantsScrub(image);
     }
 
     /** Looks for launchers that ask, and for guests that are to be looked at. */
@@ -266,5 +277,6 @@ final class Agent implements AutoCloseable {
     public void close() {
         workers.close();
         snapshots.close();
+        restores.close();
     }
 }

@@ -18,6 +18,7 @@ import java.util.Optional;
  * @param grace how long saves and loads under way are waited for when the agent is told to end
  * @param systemBus path of the socket of the host's D-Bus, over which logind tells of shutdowns; empty if it is not to be
  *     asked
+ * @param scrub how often images are compared again
  * @param logs how it logs
  */
 public record AgentConfig(
@@ -30,6 +31,7 @@ public record AgentConfig(
         int httpPort,
         Duration grace,
         Optional<Path> systemBus,
+        ScrubSettings scrub,
         LogSettings logs) {
     private static final int PORT_MAX = 65_535;
 

@@ -124,6 +124,7 @@ public final class AgentProcess {
                 new SaveTurns(config.savesAtOnceMax()),
                 new UnderWay(),
                 new GuestReadiness(vms, cluster, clock),
+                new DamagedGuests(),
                 metrics,
                 hook,
                 item -> wake.get().accept(item));
@@ -138,12 +139,21 @@ public final class AgentProcess {
                         shutdowns, new SaveRate(store.directory(), metrics::lastSaveRate), config.savesAtOnceMax()));
         try (Agent agent = new Agent(node, pods, new SaveWishes(), publisher, shutdown);
                 ShutdownInhibitor inhibitor = inhibitor(config, agent);
+                Scrub scrub = new Scrub(
+                        store,
+                        metrics,
+                        clock,
+                        config.scrub(),
+                        node.underWay()::any,
+                        agent::wantsScrub,
+                        agent::scanned);
                 HttpEndpoint _ =
                         endpoint(config, health.live(agent), health.ready(agent, watch, lease), registry::scrape)) {
             AgentGauges.register(metrics, agent, watch, lease, Optional.ofNullable(inhibitor));
             wake.set(agent::wake);
             journal.podsOfLastRuns().forEach(agent::remembered);
             agent.undoUnfinished();
+            scrub.start();
             var _ = timer.scheduleWithFixedDelay(
                     guarded("node store", publisher::look),
                     0,

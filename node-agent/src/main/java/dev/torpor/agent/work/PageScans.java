@@ -1,21 +1,21 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageId;
-import dev.torpor.agent.image.ImageProgress;
-import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.metrics.AgentMetrics;
+import dev.torpor.agent.metrics.AgentMetrics.Scan;
+import dev.torpor.agent.metrics.AgentMetrics.ScanEnd;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.time.Duration;
 import java.util.Map;
-import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
@@ -28,17 +28,16 @@ import org.slf4j.LoggerFactory;
  */
 final class PageScans implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(PageScans.class);
-    private static final Duration BUSY_POLL = Duration.ofMillis(100);
     private static final Duration END = Duration.ofSeconds(5);
-
-    /** Chunks between two looks at what became of the image. */
-    private static final int STATE_LOOK = 64;
 
     private final ImageStore store;
     private final BooleanSupplier busy;
     private final Consumer<ImageId> ended;
+    private final AgentMetrics metrics;
     private final Set<ImageId> begun = ConcurrentHashMap.newKeySet();
-    private final Map<ImageId, TorporException> damaged = new ConcurrentHashMap<>();
+    /** The last request for each image, and whether it was carried out. */
+    private final Map<ImageId, Request> requests = new ConcurrentHashMap<>();
+
     private final ExecutorService thread = Executors.newSingleThreadExecutor(task -> new Thread(task, "page-scan"));
 
     /**
@@ -47,55 +46,70 @@ final class PageScans implements AutoCloseable {
      * @param busy tells whether it is to pause
      * @param ended hears of each image whose scan has ended, on the scan's thread
      */
-    PageScans(ImageStore store, BooleanSupplier busy, Consumer<ImageId> ended) {
+    PageScans(ImageStore store, AgentMetrics metrics, BooleanSupplier busy, Consumer<ImageId> ended) {
         this.store = store;
+        this.metrics = metrics;
         this.busy = busy;
         this.ended = ended;
-    }
-
-    /** The agent ends, or the image is needed for something else. */
-    private static final class EndedException extends RuntimeException {
-        private static final long serialVersionUID = 1L;
     }
 
     /** Has an image scanned that is Complete; once, whatever comes of it. */
     void submit(ImageId image) {
         if (begun.add(image)) {
             try {
-                thread.execute(() -> scan(image));
+                thread.execute(() -> scan(image, Scan.AFTER_SAVE));
             } catch (RejectedExecutionException e) {
                 begun.remove(image); // the agent is stopping
             }
         }
     }
 
-    /** Returns what a scan found wrong with an image, if it did. */
-    Optional<TorporException> damage(ImageId image) {
-        return Optional.ofNullable(damaged.get(image));
+    private record Request(String value, boolean done) {}
+
+    /** Has an image compared, once for each value; tells whether that was done. */
+    boolean request(ImageId image, String value) {
+        Request last = requests.get(image);
+        if (last != null && last.value().equals(value)) {
+            return last.done();
+        }
+        requests.put(image, new Request(value, false));
+        try {
+            thread.execute(() -> {
+                scan(image, Scan.REQUEST);
+                requests.computeIfPresent(
+                        image, (_, now) -> now.value().equals(value) ? new Request(value, true) : now);
+                ended.accept(image);
+            });
+        } catch (RejectedExecutionException e) {
+            requests.remove(image); // the agent is stopping
+        }
+        return false;
     }
 
     /** Forgets an image that is gone. */
     void forget(ImageId image) {
         begun.remove(image);
-        damaged.remove(image);
+        requests.remove(image);
     }
 
-    private void scan(ImageId image) {
+    private void scan(ImageId image, Scan why) {
         long began = System.nanoTime();
+        ScanPace pace = new ScanPace(store, image, busy, OptionalLong.empty());
         try {
-            boolean verified = store.verify(image, new Pace(image));
+            boolean verified =
+                    switch (why) {
+                        case AFTER_SAVE -> store.verify(image, pace);
+                        case REQUEST, SCRUB, RESUME -> store.rescan(image, pace);
+                    };
+            metrics.scanned(why, verified ? ScanEnd.SOUND : ScanEnd.UNFINISHED);
             LOG.info(
                     "image {}: {} in {} ms",
                     image,
                     verified ? "all pages were read back" : "not scanned to the end, as it was needed",
                     TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began));
         } catch (TorporException e) {
-            if (e.reason() == FailureReason.ImageDamaged || e.reason() == FailureReason.ImageTruncated) {
-                damaged.put(image, e);
-                LOG.error("image {}: {}", image, e.getMessage(), e);
-            } else {
+            if (!damaged(store, metrics, image, why, e)) {
                 begun.remove(image); // it is gone, or the next look tries again
-                LOG.info("image {} is not scanned: {}", image, e.getMessage());
             }
         } catch (EndedException e) {
             LOG.debug("image {}: its scan was broken off", image);
@@ -104,45 +118,21 @@ final class PageScans implements AutoCloseable {
         ended.accept(image);
     }
 
-    /** Leaves the disk to others for as long as it took itself. */
-    private final class Pace implements ImageProgress {
-        private final ImageId image;
-        private long last = System.nanoTime();
-        private int calls;
-
-        private Pace(ImageId image) {
-            this.image = image;
+    /** Records what a scan threw if that is damage of the image, and tells whether it is. */
+    static boolean damaged(ImageStore store, AgentMetrics metrics, ImageId image, Scan why, TorporException e) {
+        if (e.reason() != FailureReason.ImageDamaged && e.reason() != FailureReason.ImageTruncated) {
+            metrics.scanned(why, ScanEnd.UNFINISHED);
+            LOG.info("image {} is not scanned: {}", image, e.getMessage());
+            return false;
         }
-
-        @Override
-        public void progress(long doneBytes, long totalBytes) {
-            long now = System.nanoTime();
-            LockSupport.parkNanos(now - last);
-            do {
-                if (Thread.currentThread().isInterrupted()) {
-                    throw new EndedException();
-                }
-                if (busy.getAsBoolean()) {
-                    LockSupport.parkNanos(BUSY_POLL.toNanos());
-                }
-            } while (busy.getAsBoolean());
-            calls++;
-            // A file that was consumed takes its space for as long as it is read.
-            if (calls % STATE_LOOK == 0 && !isComplete()) {
-                throw new EndedException();
-            }
-            last = System.nanoTime();
+        metrics.scanned(why, ScanEnd.DAMAGED);
+        LOG.error("image {}: {}", image, e.getMessage(), e);
+        try {
+            store.recordDamage(image, e.getMessage() == null ? e.reason().name() : e.getMessage());
+        } catch (TorporException record) {
+            LOG.error("image {}: {}", image, record.getMessage(), record);
         }
-
-        private boolean isComplete() {
-            try {
-                return store.state(image)
-                        .filter(ImageState.Complete.class::isInstance)
-                        .isPresent();
-            } catch (TorporException e) {
-                return false;
-            }
-        }
+        return true;
     }
 
     @Override

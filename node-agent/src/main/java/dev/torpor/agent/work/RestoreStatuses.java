@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.failure.FailureReason;
 import io.fabric8.kubernetes.api.model.Condition;
 import java.time.Duration;
 import java.time.Instant;
@@ -82,6 +83,32 @@ final class RestoreStatuses {
         return own;
     }
 
+    /** All of its memory was compared, so long after it ran. */
+    static VMRestoreStatus compared(VMRestore seen, Duration sinceItRan, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        double load = own.getLoadSeconds() == null ? 0 : own.getLoadSeconds();
+        own.setVerifiedSeconds(seconds(load + Math.max(0, sinceItRan.toMillis()) / 1000.0));
+        String message = "all memory was compared with the checksums of the image";
+        put(own, seen, ConditionType.VERIFIED, true, "Compared", message, now);
+        return own;
+    }
+
+    /** It was not compared. */
+    static VMRestoreStatus notCompared(VMRestore seen, String why, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        put(own, seen, ConditionType.VERIFIED, false, "NotCompared", why, now);
+        return own;
+    }
+
+    /** Its memory is not what was saved, and it was stopped. */
+    static VMRestoreStatus damaged(VMRestore seen, String message, Instant now) {
+        VMRestoreStatus own = ours(seen);
+        String reason = FailureReason.ImageDamaged.name();
+        own.setFailure(new FailureStatus(reason, message));
+        put(own, seen, ConditionType.VERIFIED, false, reason, message, now);
+        return own;
+    }
+
     /** It failed for good. */
     static VMRestoreStatus failed(VMRestore seen, String reason, String message, Instant now) {
         VMRestoreStatus own = ours(seen);
@@ -117,6 +144,7 @@ final class RestoreStatuses {
             own.setStrategy(all.getStrategy());
             own.setStrategyReason(all.getStrategyReason());
             own.setResidentSeconds(all.getResidentSeconds());
+            own.setVerifiedSeconds(all.getVerifiedSeconds());
             own.setStartTime(all.getStartTime());
             own.setCompletionTime(all.getCompletionTime());
             own.setLoadSeconds(all.getLoadSeconds());
@@ -126,6 +154,7 @@ final class RestoreStatuses {
         List<Condition> conditions = new ArrayList<>();
         Conditions.find(before(seen), ConditionType.IMAGE_AVAILABLE).ifPresent(conditions::add);
         Conditions.find(before(seen), ConditionType.RESUMED).ifPresent(conditions::add);
+        Conditions.find(before(seen), ConditionType.VERIFIED).ifPresent(conditions::add);
         own.setConditions(conditions);
         return own;
     }

@@ -7,8 +7,10 @@ import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
+import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.GuestStatus;
 import dev.torpor.api.v1alpha1.ObjectName;
@@ -18,6 +20,7 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
+import io.fabric8.kubernetes.api.model.Condition;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -28,7 +31,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Looks at one VMRestore: observes, decides ({@link RestoreDecision}), acts, says. */
-final class RestoreTask {
+final class RestoreTask implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(RestoreTask.class);
     // While the pod starts: the guest is down, so its owner counts every bit of it.
     private static final Duration START_POLL = Duration.ofMillis(100);
@@ -38,6 +41,7 @@ final class RestoreTask {
     private static final Duration READ_AHEAD_MAX = Duration.ofMinutes(30);
 
     private final Node node;
+    private final MemoryChecks memory;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, LoadRun.Outcome.HandedOver> loads = new ConcurrentHashMap<>();
@@ -45,6 +49,12 @@ final class RestoreTask {
 
     RestoreTask(Node node) {
         this.node = node;
+        this.memory = new MemoryChecks(node);
+    }
+
+    @Override
+    public void close() {
+        memory.close();
     }
 
     /** A launcher that asks how to start for this restore cannot be answered; the restore is to be looked at next. */
@@ -104,13 +114,13 @@ final class RestoreTask {
     private Next act(WorkItem.Restore item, RestoreView restore, RestoreDecision decision) throws TorporException {
         LOG.debug("VMRestore {}: {}", restore.name(), decision.getClass().getSimpleName());
         return switch (decision) {
-            case RestoreDecision.Rest _ when restore.resumed() -> lookForAllMemory(restore);
+            case RestoreDecision.Rest _ when restore.resumed() -> lookAtMemory(item, restore);
             case RestoreDecision.Rest _ ->
                 restore.failed() || restore.givenUp() ? Next.onChange() : untilDeadline(restore);
             case RestoreDecision.Check _ -> check(restore);
             case RestoreDecision.Load(String podUID) -> load(item, restore, podUID);
             case RestoreDecision.Finish(ProcessIdentity process) -> finish(restore, process);
-            case RestoreDecision.TidyUp(boolean consume) -> tidyUp(restore, consume);
+            case RestoreDecision.TidyUp(boolean consume) -> tidyUp(item, restore, consume);
             case RestoreDecision.GiveUp(Trouble why) -> giveUp(restore, why);
         };
     }
@@ -263,7 +273,10 @@ final class RestoreTask {
         return next;
     }
 
-    private Next tidyUp(RestoreView restore, boolean consume) throws TorporException {
+    private Next tidyUp(WorkItem.Restore item, RestoreView restore, boolean consume) throws TorporException {
+        if (restore.resumed()) {
+            var _ = verdict(item, restore); // while the image has a name
+        }
         var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
         if (consume) {
             node.step(Step.RESTORE_CONSUME, () -> node.store().transition(restore.image(), new ImageState.Consumed()));
@@ -272,7 +285,84 @@ final class RestoreTask {
         loads.remove(restore.uid());
         guests.remove(restore.uid());
         lookAtImage(restore);
-        return restore.resumed() ? lookForAllMemory(restore) : Next.onChange();
+        return restore.resumed() ? lookAtMemory(item, restore) : Next.onChange();
+    }
+
+    /** Has the guest's memory compared; empty if it has no QEMU any more. */
+    private Optional<MemoryChecks.Verdict> verdict(WorkItem.Restore item, RestoreView restore) throws TorporException {
+        Optional<VmRecord.HandOver> to = node.journal()
+                .read(restore.vm())
+                .handedOver()
+                .filter(h -> h.restoreUID().equals(restore.uid()));
+        if (to.isEmpty() || !isAlive(to.get().process())) {
+            memory.forget(restore.uid());
+            return Optional.empty();
+        }
+        boolean lazy =
+                RestoreStrategy.Lazy.name().equals(restore.object().getStatus().getStrategy());
+        return Optional.of(memory.look(new MemoryChecks.Guest(
+                restore.uid(), item, restore.image(), to.get().process(), lazy)));
+    }
+
+    /** After a resume: says in status when all memory is there, and when it was compared. */
+    private Next lookAtMemory(WorkItem.Restore item, RestoreView restore) throws TorporException {
+        VMRestoreStatus status = restore.object().getStatus();
+        Optional<Condition> verified = Conditions.find(status.getConditions(), ConditionType.VERIFIED);
+        if (verified.isPresent()) {
+            if (FailureReason.ImageDamaged.name().equals(verified.get().getReason())) {
+                rememberDamage(restore, verified.get().getMessage());
+            }
+            return lookForAllMemory(restore);
+        }
+        Optional<MemoryChecks.Verdict> verdict = verdict(item, restore);
+        if (verdict.isEmpty() || verdict.get() instanceof MemoryChecks.Verdict.Pending) {
+            return lookForAllMemory(restore);
+        }
+        Instant now = node.clock().instant();
+        VMRestoreStatus own =
+                switch (verdict.get()) {
+                    case MemoryChecks.Verdict.Sound _ ->
+                        RestoreStatuses.compared(restore.object(), sinceItRan(status), now);
+                    case MemoryChecks.Verdict.Damaged(String why) -> {
+                        noteDamage(restore, why);
+                        yield RestoreStatuses.damaged(restore.object(), damage(restore, why), now);
+                    }
+                    case MemoryChecks.Verdict.Unknown(String why) ->
+                        RestoreStatuses.notCompared(restore.object(), why, now);
+                    case MemoryChecks.Verdict.Pending _ -> throw new IllegalStateException();
+                };
+        Next said = say(restore, own);
+        if (said instanceof Next.OnChange && verdict.get() instanceof MemoryChecks.Verdict.Damaged) {
+            lookAtImage(restore);
+        }
+        return said instanceof Next.OnChange ? Next.now() : said;
+    }
+
+    private static String damage(RestoreView restore, String why) {
+        String pod = restore.pod().map(ObjectName::name).orElse("its pod");
+        return "VMRestore " + restore.name() + ": " + why
+                + ". The guest ran from this memory and was stopped, so that it"
+                + " does no more harm; its disks are as it left them. Nothing boots it by itself: delete pod " + pod
+                + " to boot the VM from its disks, and have them checked, or restore another snapshot.";
+    }
+
+    private void noteDamage(RestoreView restore, String why) throws TorporException {
+        node.store().recordDamage(restore.image(), why);
+    }
+
+    /** An agent before us found it; the VM is not to be saved by us either. */
+    private void rememberDamage(RestoreView restore, String message) throws TorporException {
+        node.journal()
+                .read(restore.vm())
+                .handedOver()
+                .filter(h -> h.restoreUID().equals(restore.uid()))
+                .ifPresent(to -> node.damaged().add(to.process(), message));
+    }
+
+    private Duration sinceItRan(VMRestoreStatus status) {
+        String ran = status.getCompletionTime();
+        Instant now = node.clock().instant();
+        return Duration.between(ran == null ? now : Instant.parse(ran), now);
     }
 
     /** After a lazy resume: says in status when all memory has been read, as the pod's launcher sees to. */

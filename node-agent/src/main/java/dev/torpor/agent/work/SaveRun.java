@@ -55,6 +55,7 @@ final class SaveRun {
     Saved run(String podUID) throws TorporException {
         long beganAt = System.nanoTime();
         try (Vm vm = node.vms().connect(podUID)) {
+            node.damaged().requireSound(vm.process());
             VmFacts facts = vm.probe();
             SavePlan plan = QemuDirectEngine.plan(
                     facts,
@@ -89,6 +90,7 @@ final class SaveRun {
             order.awaitDisks(cancellation);
             VmDisks disks = new VmDisks(order.claims(), vm.disks());
             cancellation.check();
+            node.damaged().requireSound(vm.process()); // it may have been found out meanwhile
             node.step(Step.SAVE_COMMIT, () -> {
                 var _ = partial.commit(header(facts, plan, intent, disks), report.normalPages());
             });

@@ -110,8 +110,9 @@ final class SnapshotStatuses {
     }
 
     /** The image is there, and every page of it was read back. */
-    static VMSnapshotStatus verified(VMSnapshot seen, Instant now) {
+    static VMSnapshotStatus verified(VMSnapshot seen, Instant verifiedAt, Instant now) {
         VMSnapshotStatus own = image(seen, true, "Committed", "lengths and checksums hold", now);
+        own.setVerifiedTime(Conditions.time(verifiedAt));
         put(own, seen, ConditionType.VERIFIED, true, "ReadBack", "all pages were read back and have checksums", now);
         return own;
     }
@@ -184,6 +185,8 @@ final class SnapshotStatuses {
             own.setPausedAt(all.getPausedAt());
             own.setPausedSeconds(all.getPausedSeconds());
             own.setQuiesced(all.getQuiesced());
+            own.setVerifiedTime(all.getVerifiedTime());
+            own.setHandledVerifyRequest(all.getHandledVerifyRequest());
             own.setFailure(all.getFailure());
         }
         List<Condition> conditions = new ArrayList<>();

@@ -12,6 +12,7 @@ import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.DeletionPolicy;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
@@ -21,6 +22,7 @@ import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -57,14 +59,24 @@ final class SnapshotTask implements AutoCloseable {
         this.news = news;
         this.source = new Source(node);
         this.shutdowns = new Shutdowns(node);
-        this.scans = new PageScans(node.store(), node.underWay()::any, this::wake);
+        this.scans = new PageScans(node.store(), node.metrics(), node.underWay()::any, this::wake);
     }
 
-    private void wake(ImageId image) {
+    /** Has the object of an image looked at. */
+    void wake(ImageId image) {
         node.cluster().snapshotOf(image).ifPresent(object -> node.wake()
                 .accept(new WorkItem.Snapshot(
                         object.getMetadata().getNamespace(),
                         object.getMetadata().getName())));
+    }
+
+    /** Tells whether an image is to be looked at again from time to time. */
+    boolean wantsScrub(ImageId image) {
+        return node.cluster()
+                .snapshotOf(image)
+                .map(SnapshotView::of)
+                .filter(this::verifies)
+                .isPresent();
     }
 
     @Override
@@ -249,7 +261,8 @@ final class SnapshotTask implements AutoCloseable {
         return switch (state) {
             case ImageState.Complete _, ImageState.Verified _ ->
                 snapshot.saved() ? available(snapshot) : saved(snapshot);
-            case ImageState.HandedOver _ -> Next.onChange();
+            case ImageState.HandedOver _ ->
+                snapshot.mode() == ImageMode.CHECKPOINT && snapshot.saved() ? available(snapshot) : Next.onChange();
             case ImageState.Consumed _ ->
                 image(snapshot, false, "Consumed", "a VMRestore resumed the VM from this image, which is gone");
             case ImageState.Stale _ ->
@@ -277,29 +290,41 @@ final class SnapshotTask implements AutoCloseable {
             return next instanceof Next.OnChange ? Next.after(UNUSABLE_POLL) : next;
         }
         ImageId id = snapshot.image();
-        Optional<TorporException> damage = scans.damage(id);
+        Optional<String> request = request(snapshot);
+        boolean handled = request.isEmpty() || scans.request(id, request.get());
+        Optional<String> damage = node.store().damage(id);
+        Instant now = node.clock().instant();
+        VMSnapshotStatus own;
         if (damage.isPresent()) {
-            String message = damage.get().getMessage() + ". The image cannot be restored.";
-            return say(
-                    snapshot,
-                    SnapshotStatuses.damaged(
-                            snapshot.object(),
-                            damage.get().reason().name(),
-                            message,
-                            node.clock().instant()));
+            String message =
+                    damage.get() + ". The image cannot be restored. Put its file back and ask for a verification ("
+                            + Torpor.VERIFY_ANNOTATION + "), or give it up.";
+            own = SnapshotStatuses.damaged(snapshot.object(), FailureReason.ImageDamaged.name(), message, now);
+        } else if (state.filter(fresh -> fresh instanceof ImageState.Complete).isPresent()) {
+            if (verifies(snapshot)) {
+                scans.submit(id);
+                own = SnapshotStatuses.image(snapshot.object(), true, "Committed", "lengths and checksums hold", now);
+            } else {
+                own = SnapshotStatuses.notVerified(snapshot.object(), now);
+            }
+        } else {
+            Optional<Instant> verifiedAt = node.store().verifiedAt(id);
+            own = verifiedAt.isPresent()
+                    ? SnapshotStatuses.verified(snapshot.object(), verifiedAt.get(), now)
+                    : SnapshotStatuses.image(snapshot.object(), true, "Committed", "lengths and checksums hold", now);
         }
-        if (state.filter(ImageState.Verified.class::isInstance).isPresent()) {
-            return say(
-                    snapshot,
-                    SnapshotStatuses.verified(snapshot.object(), node.clock().instant()));
+        if (handled) {
+            request.ifPresent(own::setHandledVerifyRequest);
         }
-        if (!verifies(snapshot)) {
-            return say(
-                    snapshot,
-                    SnapshotStatuses.notVerified(snapshot.object(), node.clock().instant()));
-        }
-        scans.submit(id);
-        return image(snapshot, true, "Committed", "lengths and checksums hold");
+        return say(snapshot, own);
+    }
+
+    /** What somebody asks to be verified, and was not yet. */
+    private static Optional<String> request(SnapshotView snapshot) {
+        Map<String, String> annotations = snapshot.object().getMetadata().getAnnotations();
+        VMSnapshotStatus status = snapshot.object().getStatus();
+        return Optional.ofNullable(annotations == null ? null : annotations.get(Torpor.VERIFY_ANNOTATION))
+                .filter(value -> status == null || !value.equals(status.getHandledVerifyRequest()));
     }
 
     private Next image(SnapshotView snapshot, boolean available, String reason, String message) {

@@ -49,7 +49,9 @@ final class Source {
         try (Vm vm = node.vms().connect(source.get().podUID())) {
             if (vm.process().equals(source.get())) {
                 vm.settle();
-                if (intent.wasRunning() && !vm.runState().running()) {
+                if (intent.wasRunning()
+                        && !node.damaged().contains(source.get())
+                        && !vm.runState().running()) {
                     vm.resume();
                 }
                 if (intent.frozen()) {

@@ -65,6 +65,7 @@ class AgentEndTest {
                 new SaveTurns(2),
                 new UnderWay(),
                 new GuestReadiness(vms, cluster, Clock.systemUTC()),
+                new DamagedGuests(),
                 new AgentMetrics(registry),
                 StepHook.NONE,
                 item -> {});

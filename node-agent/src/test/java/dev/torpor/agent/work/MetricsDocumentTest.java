@@ -54,6 +54,7 @@ class MetricsDocumentTest {
                 0,
                 Duration.ofSeconds(60),
                 Optional.empty(),
+                ScrubSettings.DEFAULT,
                 LogSettings.DEFAULT);
         try (ImageStore store = ImageStore.open(temp.resolve("store"));
                 KubernetesClient client = new KubernetesClientBuilder()
@@ -72,6 +73,7 @@ class MetricsDocumentTest {
                     new SaveTurns(2),
                     new UnderWay(),
                     new GuestReadiness(new FakeVms(), cluster, Clock.systemUTC()),
+                    new DamagedGuests(),
                     metrics,
                     StepHook.NONE,
                     item -> {});

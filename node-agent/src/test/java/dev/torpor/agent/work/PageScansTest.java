@@ -4,6 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.metrics.AgentMetrics;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
@@ -24,10 +26,11 @@ class PageScansTest {
     void anImageThatIsGoneIsNoDamageAndMayComeAgain() throws Exception {
         BlockingQueue<ImageId> ended = new LinkedBlockingQueue<>();
         try (ImageStore store = ImageStore.open(temp.resolve("store"));
-                PageScans scans = new PageScans(store, () -> false, ended::add)) {
+                PageScans scans =
+                        new PageScans(store, new AgentMetrics(new SimpleMeterRegistry()), () -> false, ended::add)) {
             scans.submit(ONE);
             assertThat(ended.poll(1, TimeUnit.MINUTES)).isEqualTo(ONE);
-            assertThat(scans.damage(ONE)).isEmpty();
+            assertThat(store.damage(ONE)).isEmpty();
             scans.submit(ONE);
             scans.submit(TWO);
             assertThat(ended.poll(1, TimeUnit.MINUTES)).isEqualTo(ONE);

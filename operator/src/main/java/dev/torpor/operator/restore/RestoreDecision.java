@@ -109,6 +109,7 @@ record RestoreDecision(
                         null,
                         new Notice(EventReason.Restored, message));
             }
+            case RestoreSituation.Damaged(String message) -> failed(own, FailureReason.ImageDamaged, message);
             case RestoreSituation.Failed(String reason, String message, Optional<ObjectName> pod) ->
                 new RestoreDecision(
                         pod.<RestoreAction>map(RestoreAction.DeletePod::new).orElse(NOTHING),

@@ -66,6 +66,11 @@ final class RestoreObserver {
         }
         Optional<Condition> resumed = Conditions.find(status.getConditions(), ConditionType.RESUMED)
                 .filter(condition -> "True".equals(condition.getStatus()));
+        Optional<Condition> damaged = Conditions.find(status.getConditions(), ConditionType.VERIFIED)
+                .filter(condition -> FailureReason.ImageDamaged.name().equals(condition.getReason()));
+        if (resumed.isPresent() && damaged.isPresent()) {
+            return new RestoreSituation.Damaged(damaged.get().getMessage());
+        }
         if (resumed.isPresent()) {
             return new RestoreSituation.Resumed(
                     how(resumed.get().getReason()), ownPod(restore, status).flatMap(VmPods::addressOf));

@@ -38,6 +38,9 @@ sealed interface RestoreSituation {
     /** The agent proved that the VM is back: running, paused or ended since; its pod's address, while it is known. */
     record Resumed(RestoreReason how, Optional<String> podIP) implements RestoreSituation {}
 
+    /** The VM was back, and stopped as its memory turned out to be damaged. Its pod is left for a person to decide on. */
+    record Damaged(String message) implements RestoreSituation {}
+
     /** It failed for good after it was bound, by the agent's word or by ours; the pod that was created may be left. */
     record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}
 

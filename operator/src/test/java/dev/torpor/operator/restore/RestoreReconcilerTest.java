@@ -91,6 +91,26 @@ class RestoreReconcilerTest {
     }
 
     @Test
+    void aGuestWhoseMemoryIsDamagedHasFailedAndItsPodIsLeftAlone() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        agentSays(ConditionType.RESUMED, true, "Running");
+        step();
+        agentSays(ConditionType.VERIFIED, false, "NotCompared");
+        step();
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Running);
+        agentSays(ConditionType.VERIFIED, false, "ImageDamaged");
+        step();
+        assertThat(status().getPhase()).isEqualTo(RestorePhase.Failed);
+        assertThat(Conditions.reason(status().getConditions(), ConditionType.STALLED))
+                .isEqualTo("ImageDamaged");
+        assertThat(pods()).hasSize(1);
+        assertNothingHappensAgain();
+    }
+
+    @Test
     void oldAndNewAddressOfThePodAreShown() {
         step();
         assertThat(status().getSavedPodIP()).isEqualTo("192.0.2.1");
