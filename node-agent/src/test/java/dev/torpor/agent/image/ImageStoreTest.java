@@ -16,6 +16,9 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.stream.Collectors;
+import java.time.Duration;
+import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -494,6 +497,69 @@ class ImageStoreTest {
         }
         store.delete(ID);
         assertThat(table).doesNotExist();
+    }
+
+    @Test
+    void recordedDamageKeepsAnImageFromBeingRestoredUntilALookFindsItSound() throws Exception {
+        committed();
+        store.verify(ID, (_, _) -> {});
+        assertThat(store.damage(ID)).isEmpty();
+        long offset = store.open(ID).layout().blocks().getFirst().pages().offsetBytes() + 5;
+        byte before = Files.readAllBytes(file())[(int) offset];
+        patch(offset, (byte) ~before);
+        assertThatThrownBy(() -> store.rescan(ID, (_, _) -> {}))
+                .isInstanceOfSatisfying(TorporException.class, e -> {
+                    assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged);
+                });
+        store.recordDamage(ID, "page 5 differs");
+        assertThat(store.damage(ID)).contains("page 5 differs");
+        refuses(FailureReason.ImageDamaged, "page 5 differs", () -> store.open(ID).requireRestorable());
+
+        patch(offset, before);
+        refuses(FailureReason.ImageDamaged, "page 5 differs", () -> store.open(ID).requireRestorable());
+        Path table = file().resolveSibling(ID.checksumsName());
+        Files.setLastModifiedTime(table, FileTime.from(Instant.EPOCH));
+        assertThat(store.verifiedAt(ID)).contains(Instant.EPOCH);
+        assertThat(store.rescan(ID, (_, _) -> {})).isTrue();
+        store.open(ID).requireRestorable();
+        assertThat(store.verifiedAt(ID).orElseThrow()).isAfter(Instant.EPOCH);
+
+        store.recordDamage(ID, "again");
+        store.delete(ID);
+        assertThat(file().getParent()).isEmptyDirectory();
+    }
+
+    @Test
+    void aComparisonOutlivesTheImagesName() throws Exception {
+        committed();
+        store.verify(ID, (_, _) -> {});
+        for (Set<String> followed : List.of(Set.<String>of(), names(store.open(ID).layout()))) {
+            try (PageComparison sound =
+                    store.open(ID).comparison(followed, Duration.ZERO).orElseThrow()) {
+                sound.compare((_, _) -> {});
+            }
+        }
+        patch(store.open(ID).layout().blocks().getFirst().pages().offsetBytes(), (byte) 0x55);
+        try (PageComparison damaged =
+                store.open(ID).comparison(Set.of(), Duration.ZERO).orElseThrow()) {
+            store.delete(ID);
+            assertThatThrownBy(() -> damaged.compare((_, _) -> {}))
+                    .isInstanceOfSatisfying(
+                            TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged));
+        }
+    }
+
+    @Test
+    void thereIsNothingToCompareWithBeforeAScan() throws Exception {
+        assertThat(committed().comparison(Set.of(), Duration.ZERO)).isEmpty();
+        assertThat(store.open(ID).hasPageChecksums()).isFalse();
+        assertThat(store.rescan(ID, (_, _) -> {})).isTrue();
+        assertThat(store.open(ID).hasPageChecksums()).isTrue();
+        assertThat(store.state(ID)).contains(new ImageState.Verified());
+    }
+
+    private static Set<String> names(ImageLayout layout) {
+        return layout.blocks().stream().map(RamBlock::name).collect(Collectors.toSet());
     }
 
     @Test
