@@ -176,6 +176,7 @@ public final class VmJournal {
         r.handedOver().ifPresent(h -> {
             ObjectNode node = json.putObject("handedOver").put("restoreUID", h.restoreUID());
             node.set("image", encode(h.image()));
+            h.damage().ifPresent(why -> node.put("damage", why));
             node.putObject("process")
                     .put("podUID", h.process().podUID())
                     .put("containerID", h.process().containerID())
@@ -212,7 +213,8 @@ public final class VmJournal {
                             .map(n -> new VmRecord.HandOver(
                                     text(n, "restoreUID"),
                                     image(n.required("image")),
-                                    process(n.required("process")))));
+                                    process(n.required("process")),
+                                    optional(n, "damage").map(JsonNode::asText))));
         } catch (JacksonException | IllegalArgumentException | DateTimeException e) {
             throw new IOException("a journal record is damaged", e);
         }

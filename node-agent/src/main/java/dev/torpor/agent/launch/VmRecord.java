@@ -83,8 +83,14 @@ public record VmRecord(
      * @param restoreUID VMRestore that asked for it
      * @param image which image
      * @param process who has it
+     * @param damage what was found wrong with that process's memory, which came from the image; it is not let run, and not
+     *     saved, as a new image of wrong memory would look whole
      */
-    public record HandOver(String restoreUID, ImageId image, ProcessIdentity process) {}
+    public record HandOver(String restoreUID, ImageId image, ProcessIdentity process, Optional<String> damage) {
+        public HandOver(String restoreUID, ImageId image, ProcessIdentity process) {
+            this(restoreUID, image, process, Optional.empty());
+        }
+    }
 
     public VmRecord {
         retiredPods = List.copyOf(retiredPods);
@@ -170,9 +176,30 @@ public record VmRecord(
                 : this;
     }
 
+    /** The memory that a restore gave to a process turned out to be wrong. */
+    public VmRecord damaged(String restoreUID, String why) {
+        return handedOver.filter(h -> h.restoreUID().equals(restoreUID)).isEmpty()
+                ? this
+                : new VmRecord(
+                        runs,
+                        lastRun,
+                        retiredPods,
+                        waiting,
+                        handedOver.map(h ->
+                                new HandOver(h.restoreUID(), h.image(), h.process(), Optional.of(why))));
+    }
+
+    /** Returns what is wrong with a process's memory, if that is known. */
+    public Optional<String> damageOf(ProcessIdentity process) {
+        return handedOver.filter(h -> h.process().equals(process)).flatMap(HandOver::damage);
+    }
+
     /** The waiting image was given to a process: the VM runs again. */
     public VmRecord handedOver(HandOver to) {
-        return handedOver.equals(Optional.of(to))
+        boolean again = handedOver
+                .map(h -> new HandOver(h.restoreUID(), h.image(), h.process()))
+                .equals(Optional.of(to));
+        return again
                 ? this
                 : new VmRecord(runs + 1, lastRun, retiredPods, Optional.empty(), Optional.of(to));
     }

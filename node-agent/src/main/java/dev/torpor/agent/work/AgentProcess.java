@@ -124,7 +124,6 @@ public final class AgentProcess {
                 new SaveTurns(config.savesAtOnceMax()),
                 new UnderWay(),
                 new GuestReadiness(vms, cluster, clock),
-                new DamagedGuests(),
                 metrics,
                 hook,
                 item -> wake.get().accept(item));

@@ -5,6 +5,7 @@ import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.PageComparison;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.metrics.AgentMetrics.Scan;
 import dev.torpor.agent.metrics.AgentMetrics.ScanEnd;
 import dev.torpor.failure.FailureReason;
@@ -82,6 +83,19 @@ final class MemoryChecks implements AutoCloseable {
         return known;
     }
 
+    /** An agent before us has recorded this; that it stopped the guest too is not known. */
+    Verdict damaged(Guest guest, String why) {
+        Verdict verdict = new Verdict.Damaged(why);
+        if (verdicts.put(guest.restoreUID(), verdict) == null) {
+            try {
+                threads.execute(() -> stop(guest.process()));
+            } catch (RejectedExecutionException e) {
+                verdicts.remove(guest.restoreUID()); // for the next agent
+            }
+        }
+        return verdict;
+    }
+
     private Verdict begin(Guest guest) {
         PageComparison pages;
         try {
@@ -126,7 +140,7 @@ final class MemoryChecks implements AutoCloseable {
                 node.metrics().scanned(Scan.RESUME, ScanEnd.DAMAGED);
                 String why = e.getMessage() == null ? e.reason().name() : e.getMessage();
                 LOG.error("image {}: {}: its guest is stopped", guest.image(), why);
-                node.damaged().add(guest.process(), why);
+                record(guest, why);
                 stop(guest.process());
                 verdict = new Verdict.Damaged(why);
             } else {
@@ -139,6 +153,18 @@ final class MemoryChecks implements AutoCloseable {
         }
         verdicts.put(guest.restoreUID(), verdict);
         node.wake().accept(guest.item());
+    }
+
+    /** Before it is stopped: nobody is to let it run again. */
+    private void record(Guest guest, String why) {
+        try {
+            var _ = node.journal()
+                    .update(
+                            new VmName(guest.image().namespace(), guest.image().vm()),
+                            vm -> vm.damaged(guest.restoreUID(), why));
+        } catch (TorporException e) {
+            LOG.error("image {}: its guest may be saved: {}", guest.image(), e.getMessage(), e);
+        }
     }
 
     /** Stops a guest; its monitor may be in use, for a save perhaps, and then it does not run. */

@@ -22,7 +22,6 @@ import java.util.function.Consumer;
  * @param saves which saves may go on, a few at the same time
  * @param underWay what was begun, and whether more may be
  * @param readiness says in pods' status whether their guest runs
- * @param damaged QEMUs that are not let run or saved
  * @param metrics hears of what is counted
  * @param hook hears of each step
  * @param wake has an item looked at, from any thread
@@ -38,7 +37,6 @@ record Node(
         SaveTurns saves,
         UnderWay underWay,
         GuestReadiness readiness,
-        DamagedGuests damaged,
         AgentMetrics metrics,
         StepHook hook,
         Consumer<WorkItem> wake) {

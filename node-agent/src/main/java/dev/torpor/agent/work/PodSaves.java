@@ -130,7 +130,7 @@ final class PodSaves {
         if (partial.isEmpty()) {
             return true;
         }
-        boolean done = source.undo("VM " + pod.vm(), partial.get());
+        boolean done = source.undo(pod.vm(), "VM " + pod.vm(), partial.get());
         if (done) {
             news.soon();
         }

@@ -20,7 +20,6 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
-import io.fabric8.kubernetes.api.model.Condition;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -298,20 +297,20 @@ final class RestoreTask implements AutoCloseable {
             memory.forget(restore.uid());
             return Optional.empty();
         }
-        boolean lazy =
-                RestoreStrategy.Lazy.name().equals(restore.object().getStatus().getStrategy());
-        return Optional.of(memory.look(new MemoryChecks.Guest(
-                restore.uid(), item, restore.image(), to.get().process(), lazy)));
+        boolean lazy = RestoreStrategy.Lazy.name()
+                .equals(restore.object().getStatus().getStrategy());
+        MemoryChecks.Guest guest =
+                new MemoryChecks.Guest(restore.uid(), item, restore.image(), to.get().process(), lazy);
+        return Optional.of(
+                to.get().damage().isPresent()
+                        ? memory.damaged(guest, to.get().damage().get())
+                        : memory.look(guest));
     }
 
     /** After a resume: says in status when all memory is there, and when it was compared. */
     private Next lookAtMemory(WorkItem.Restore item, RestoreView restore) throws TorporException {
         VMRestoreStatus status = restore.object().getStatus();
-        Optional<Condition> verified = Conditions.find(status.getConditions(), ConditionType.VERIFIED);
-        if (verified.isPresent()) {
-            if (FailureReason.ImageDamaged.name().equals(verified.get().getReason())) {
-                rememberDamage(restore, verified.get().getMessage());
-            }
+        if (Conditions.find(status.getConditions(), ConditionType.VERIFIED).isPresent()) {
             return lookForAllMemory(restore);
         }
         Optional<MemoryChecks.Verdict> verdict = verdict(item, restore);
@@ -324,7 +323,7 @@ final class RestoreTask implements AutoCloseable {
                     case MemoryChecks.Verdict.Sound _ ->
                         RestoreStatuses.compared(restore.object(), sinceItRan(status), now);
                     case MemoryChecks.Verdict.Damaged(String why) -> {
-                        noteDamage(restore, why);
+                        node.store().recordDamage(restore.image(), why);
                         yield RestoreStatuses.damaged(restore.object(), damage(restore, why), now);
                     }
                     case MemoryChecks.Verdict.Unknown(String why) ->
@@ -344,19 +343,6 @@ final class RestoreTask implements AutoCloseable {
                 + ". The guest ran from this memory and was stopped, so that it"
                 + " does no more harm; its disks are as it left them. Nothing boots it by itself: delete pod " + pod
                 + " to boot the VM from its disks, and have them checked, or restore another snapshot.";
-    }
-
-    private void noteDamage(RestoreView restore, String why) throws TorporException {
-        node.store().recordDamage(restore.image(), why);
-    }
-
-    /** An agent before us found it; the VM is not to be saved by us either. */
-    private void rememberDamage(RestoreView restore, String message) throws TorporException {
-        node.journal()
-                .read(restore.vm())
-                .handedOver()
-                .filter(h -> h.restoreUID().equals(restore.uid()))
-                .ifPresent(to -> node.damaged().add(to.process(), message));
     }
 
     private Duration sinceItRan(VMRestoreStatus status) {

@@ -55,7 +55,7 @@ final class SaveRun {
     Saved run(String podUID) throws TorporException {
         long beganAt = System.nanoTime();
         try (Vm vm = node.vms().connect(podUID)) {
-            node.damaged().requireSound(vm.process());
+            requireSound(vm);
             VmFacts facts = vm.probe();
             SavePlan plan = QemuDirectEngine.plan(
                     facts,
@@ -90,7 +90,7 @@ final class SaveRun {
             order.awaitDisks(cancellation);
             VmDisks disks = new VmDisks(order.claims(), vm.disks());
             cancellation.check();
-            node.damaged().requireSound(vm.process()); // it may have been found out meanwhile
+            requireSound(vm); // it may have been found out meanwhile
             node.step(Step.SAVE_COMMIT, () -> {
                 var _ = partial.commit(header(facts, plan, intent, disks), report.normalPages());
             });
@@ -100,6 +100,15 @@ final class SaveRun {
                             report.duration(),
                             report.normalPages() * PAGE_BYTES);
             return new Saved(pausedAt, quiesced);
+        }
+    }
+
+    private void requireSound(Vm vm) throws TorporException {
+        Optional<String> damage = node.journal().read(vmName()).damageOf(vm.process());
+        if (damage.isPresent()) {
+            throw new TorporException(
+                    FailureReason.ImageDamaged,
+                    "the VM was resumed from a damaged image and stopped, and is not saved: " + damage.get());
         }
     }
 

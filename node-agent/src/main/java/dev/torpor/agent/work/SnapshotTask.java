@@ -252,7 +252,7 @@ final class SnapshotTask implements AutoCloseable {
 
     private Next undo(SnapshotView snapshot) throws TorporException {
         Optional<PartialImage> partial = node.store().partial(snapshot.image());
-        return partial.isEmpty() || source.undo("VMSnapshot " + snapshot.name(), partial.get())
+        return partial.isEmpty() || source.undo(snapshot.vm(), "VMSnapshot " + snapshot.name(), partial.get())
                 ? Next.now()
                 : Next.backOff();
     }
@@ -350,7 +350,7 @@ final class SnapshotTask implements AutoCloseable {
             case CHECKPOINT -> {
                 PartialIntent intent =
                         node.store().record(snapshot.image()).orElseThrow().intent();
-                node.step(Step.SAVE_CONTINUE, () -> source.carryOn("VMSnapshot " + snapshot.name(), intent));
+                node.step(Step.SAVE_CONTINUE, () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent));
             }
         }
         Optional<SaveRun.Saved> save =
@@ -415,7 +415,7 @@ final class SnapshotTask implements AutoCloseable {
 
     /** The object was deleted before status said Saved: the VM goes on. */
     private Next takeBack(SnapshotView snapshot, PartialIntent intent) throws TorporException {
-        source.carryOn("VMSnapshot " + snapshot.name(), intent);
+        source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent);
         String pod = snapshot.podUID().orElse("");
         var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
         // Last, as it ends the taking back; and even if the file is kept: a fresh image keeps its pod from starting.

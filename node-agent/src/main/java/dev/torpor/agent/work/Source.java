@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.launch.VmName;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
@@ -23,12 +24,13 @@ final class Source {
     /**
      * Leaves the VM as it was before a save that was begun, and no file.
      *
+     * @param vm the VM
      * @param name of the save, for people
      * @return false if that did not work yet, and is to be tried again
      */
-    boolean undo(String name, PartialImage partial) throws TorporException {
+    boolean undo(VmName vm, String name, PartialImage partial) throws TorporException {
         try {
-            carryOn(name, partial.intent());
+            carryOn(vm, name, partial.intent());
         } catch (TorporException e) {
             // Not noted as the save's trouble: that is what it is undone for.
             LOG.warn("{}: undoing the begun save: {}: {}", name, e.reason(), e.getMessage());
@@ -40,7 +42,7 @@ final class Source {
     }
 
     /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
-    void carryOn(String name, PartialIntent intent) throws TorporException {
+    void carryOn(VmName vmName, String name, PartialIntent intent) throws TorporException {
         Optional<ProcessIdentity> source = intent.source();
         if (source.isEmpty() || !isAlive(source.get())) {
             LOG.warn("{}: the QEMU that was saved has ended", name);
@@ -50,7 +52,7 @@ final class Source {
             if (vm.process().equals(source.get())) {
                 vm.settle();
                 if (intent.wasRunning()
-                        && !node.damaged().contains(source.get())
+                        && node.journal().read(vmName).damageOf(source.get()).isEmpty()
                         && !vm.runState().running()) {
                     vm.resume();
                 }

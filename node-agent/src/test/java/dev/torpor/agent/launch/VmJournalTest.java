@@ -59,6 +59,22 @@ class VmJournalTest {
     }
 
     @Test
+    void damageStaysWithTheProcessThatHasIt() throws TorporException {
+        VmRecord.HandOver to = new VmRecord.HandOver("r1", IMAGE, PROCESS);
+        VmJournal journal = new VmJournal(store);
+        VmRecord before = journal.update(VM, r -> r.handedOver(to));
+        assertThat(journal.update(VM, r -> r.damaged("r0", "page 5"))).isEqualTo(before);
+        journal.update(VM, r -> r.damaged("r1", "page 5"));
+        VmRecord told = new VmJournal(store).read(VM);
+        assertThat(told.damageOf(PROCESS)).contains("page 5");
+        assertThat(told.damageOf(new ProcessIdentity("p1", "c1", "boot", 8, 43)))
+                .isEmpty();
+        assertThat(told.handedOver(to)).as("is no second run").isEqualTo(told);
+        assertThat(told.handedOver(new VmRecord.HandOver("r2", IMAGE, PROCESS)).damageOf(PROCESS))
+                .isEmpty();
+    }
+
+    @Test
     void whatWasPreparedIsNeitherInForceNorInTheWayOfAnotherChange() throws TorporException {
         VmJournal journal = new VmJournal(store);
         VmRecord.HandOver to = new VmRecord.HandOver("r1", IMAGE, PROCESS);

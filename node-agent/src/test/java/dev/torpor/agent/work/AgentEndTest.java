@@ -65,7 +65,6 @@ class AgentEndTest {
                 new SaveTurns(2),
                 new UnderWay(),
                 new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new DamagedGuests(),
                 new AgentMetrics(registry),
                 StepHook.NONE,
                 item -> {});

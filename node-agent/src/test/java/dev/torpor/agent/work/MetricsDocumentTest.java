@@ -73,7 +73,6 @@ class MetricsDocumentTest {
                     new SaveTurns(2),
                     new UnderWay(),
                     new GuestReadiness(new FakeVms(), cluster, Clock.systemUTC()),
-                    new DamagedGuests(),
                     metrics,
                     StepHook.NONE,
                     item -> {});

@@ -201,7 +201,6 @@ class ShutdownsTest {
                 new SaveTurns(2),
                 new UnderWay(),
                 new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new DamagedGuests(),
                 new AgentMetrics(new SimpleMeterRegistry()),
                 StepHook.NONE,
                 item -> {}));
