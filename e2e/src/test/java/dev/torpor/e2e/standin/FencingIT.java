@@ -71,8 +71,7 @@ class FencingIT {
             pod.awaitTick(tick -> !tick.nonce().equals(last.nonce()));
             assertThat(pod.starts()).isEqualTo(2);
             assertThat(cluster.snapshot("saved").getStatus().getPhase()).isEqualTo(SnapshotPhase.Consumed);
-            assertThat(Conditions.isTrue(
-                            cluster.snapshot("saved").getStatus().getConditions(), ConditionType.READY))
+            assertThat(Conditions.isTrue(cluster.snapshot("saved").getStatus().getConditions(), ConditionType.READY))
                     .isFalse();
         }
     }

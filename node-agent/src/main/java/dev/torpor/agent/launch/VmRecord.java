@@ -185,8 +185,7 @@ public record VmRecord(
                         lastRun,
                         retiredPods,
                         waiting,
-                        handedOver.map(h ->
-                                new HandOver(h.restoreUID(), h.image(), h.process(), Optional.of(why))));
+                        handedOver.map(h -> new HandOver(h.restoreUID(), h.image(), h.process(), Optional.of(why))));
     }
 
     /** Returns what is wrong with a process's memory, if that is known. */
@@ -199,8 +198,6 @@ public record VmRecord(
         boolean again = handedOver
                 .map(h -> new HandOver(h.restoreUID(), h.image(), h.process()))
                 .equals(Optional.of(to));
-        return again
-                ? this
-                : new VmRecord(runs + 1, lastRun, retiredPods, Optional.empty(), Optional.of(to));
+        return again ? this : new VmRecord(runs + 1, lastRun, retiredPods, Optional.empty(), Optional.of(to));
     }
 }

@@ -297,10 +297,10 @@ final class RestoreTask implements AutoCloseable {
             memory.forget(restore.uid());
             return Optional.empty();
         }
-        boolean lazy = RestoreStrategy.Lazy.name()
-                .equals(restore.object().getStatus().getStrategy());
-        MemoryChecks.Guest guest =
-                new MemoryChecks.Guest(restore.uid(), item, restore.image(), to.get().process(), lazy);
+        boolean lazy =
+                RestoreStrategy.Lazy.name().equals(restore.object().getStatus().getStrategy());
+        MemoryChecks.Guest guest = new MemoryChecks.Guest(
+                restore.uid(), item, restore.image(), to.get().process(), lazy);
         return Optional.of(
                 to.get().damage().isPresent()
                         ? memory.damaged(guest, to.get().damage().get())

@@ -350,7 +350,9 @@ final class SnapshotTask implements AutoCloseable {
             case CHECKPOINT -> {
                 PartialIntent intent =
                         node.store().record(snapshot.image()).orElseThrow().intent();
-                node.step(Step.SAVE_CONTINUE, () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent));
+                node.step(
+                        Step.SAVE_CONTINUE,
+                        () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent));
             }
         }
         Optional<SaveRun.Saved> save =

@@ -12,16 +12,16 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.stream.Collectors;
-import java.time.Duration;
-import java.nio.file.attribute.FileTime;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
@@ -507,16 +507,17 @@ class ImageStoreTest {
         long offset = store.open(ID).layout().blocks().getFirst().pages().offsetBytes() + 5;
         byte before = Files.readAllBytes(file())[(int) offset];
         patch(offset, (byte) ~before);
-        assertThatThrownBy(() -> store.rescan(ID, (_, _) -> {}))
-                .isInstanceOfSatisfying(TorporException.class, e -> {
-                    assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged);
-                });
+        assertThatThrownBy(() -> store.rescan(ID, (_, _) -> {})).isInstanceOfSatisfying(TorporException.class, e -> {
+            assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged);
+        });
         store.recordDamage(ID, "page 5 differs");
         assertThat(store.damage(ID)).contains("page 5 differs");
-        refuses(FailureReason.ImageDamaged, "page 5 differs", () -> store.open(ID).requireRestorable());
+        refuses(FailureReason.ImageDamaged, "page 5 differs", () -> store.open(ID)
+                .requireRestorable());
 
         patch(offset, before);
-        refuses(FailureReason.ImageDamaged, "page 5 differs", () -> store.open(ID).requireRestorable());
+        refuses(FailureReason.ImageDamaged, "page 5 differs", () -> store.open(ID)
+                .requireRestorable());
         Path table = file().resolveSibling(ID.checksumsName());
         Files.setLastModifiedTime(table, FileTime.from(Instant.EPOCH));
         assertThat(store.verifiedAt(ID)).contains(Instant.EPOCH);
@@ -533,7 +534,8 @@ class ImageStoreTest {
     void aComparisonOutlivesTheImagesName() throws Exception {
         committed();
         store.verify(ID, (_, _) -> {});
-        for (Set<String> followed : List.of(Set.<String>of(), names(store.open(ID).layout()))) {
+        for (Set<String> followed :
+                List.of(Set.<String>of(), names(store.open(ID).layout()))) {
             try (PageComparison sound =
                     store.open(ID).comparison(followed, Duration.ZERO).orElseThrow()) {
                 sound.compare((_, _) -> {});

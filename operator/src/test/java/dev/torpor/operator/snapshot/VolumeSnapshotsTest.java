@@ -341,8 +341,8 @@ class VolumeSnapshotsTest {
         VMSnapshot snapshot = new VMSnapshot();
         snapshot.setMetadata(
                 new ObjectMetaBuilder().withNamespace("vms").withName("web-1").build());
-        snapshot.setSpec(
-                new VMSnapshotSpec("web", SaveMode.Checkpoint, className, null, null, 300, null, null, null, null, wanted));
+        snapshot.setSpec(new VMSnapshotSpec(
+                "web", SaveMode.Checkpoint, className, null, null, 300, null, null, null, null, wanted));
         client.resource(snapshot).create();
     }
 
