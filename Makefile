@@ -84,6 +84,11 @@ bench: jdk packages ## save and restore through the agent beside QEMU by hand an
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.Bench
 
+.PHONY: bench-drain
+bench-drain: jdk packages kubernetes ## a drain of 10 VMs on two stand-in nodes beside what the disk takes for as many bytes; about 2 minutes, as root
+	@$(MVN) -q package -DskipTests -pl e2e -am
+	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.DrainBench
+
 .PHONY: bench-lazy
 bench-lazy: jdk packages ## from the launch of QEMU to a running guest: lazy resumes beside bare starts; about 1 minute
 	@$(MVN) -q package -DskipTests -pl e2e -am
