@@ -50,6 +50,8 @@ final class StandInCluster implements AutoCloseable {
     private final Path store;
     private final List<String> operatorArguments;
     private final boolean webhook;
+    private final List<StandInNode> otherNodes = new ArrayList<>();
+    private final List<Child> otherAgents = new ArrayList<>();
     private Child operator;
     private Child agent;
     private int agents;
@@ -117,7 +119,46 @@ final class StandInCluster implements AutoCloseable {
         return await("pod " + name)
                 .atMost(PATIENCE)
                 .ignoreExceptions()
-                .until(() -> node.pod(namespace, name), pod -> true);
+                .until(
+                        () -> Stream.concat(Stream.of(node), otherNodes.stream())
+                                .filter(one -> one.runs(namespace, name))
+                                .findFirst()
+                                .orElseThrow()
+                                .pod(namespace, name),
+                        pod -> true);
+    }
+
+    /** Adds a node with a store and an agent of its own, which does not die. */
+    StandInNode addNode(String name) throws IOException {
+        StandInNode other = StandInNode.start(controlPlane, name);
+        otherNodes.add(other);
+        otherAgents.add(java(
+                List.of(),
+                "agent-of-" + name,
+                AgentUnderTest.class.getName(),
+                List.of(
+                        name,
+                        Files.createDirectories(controlPlane.directory().resolve("store-" + name))
+                                .toString(),
+                        other.kubeletRoot().toString(),
+                        controlPlane.directory().resolve("steps-" + name).toString(),
+                        "never",
+                        "60",
+                        "0",
+                        ""),
+                Map.of()));
+        return other;
+    }
+
+    /** Makes a VM's pod on a node, and waits until its guest has ticked. Only where the webhook is. */
+    StandInPod startVmOn(String nodeName, String name) throws IOException {
+        client.resource(new PodBuilder(vmPod(name, List.of("qemu-system-x86_64"), arguments(160, 8)))
+                        .editSpec()
+                        .addToNodeSelector("kubernetes.io/hostname", nodeName)
+                        .endSpec()
+                        .build())
+                .create();
+        return ticking(name);
     }
 
     /** Ends the agent by SIGKILL and starts another, which dies at the given place. */
@@ -633,8 +674,10 @@ final class StandInCluster implements AutoCloseable {
     @Override
     public void close() {
         agent.close();
+        otherAgents.forEach(Child::close);
         operator.close();
         node.close();
+        otherNodes.forEach(StandInNode::close);
         controlPlane.close();
     }
 }
