@@ -17,6 +17,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.stream.Collectors;
 
 /**
  * The disks of a VM, as far as a guest's memory depends on them: whether they are what they were when it was saved, and
@@ -48,34 +49,55 @@ public final class Disks {
         } catch (QmpCommandException e) {
             return List.of();
         }
-        List<DiskFile> files = new ArrayList<>();
+        List<JsonNode> disks = new ArrayList<>();
         for (JsonNode node : nodes) {
-            String name = node.path("file").asText();
-            if (LOCAL.contains(node.path("drv").asText())
+            if (LOCAL.contains(driver(node))
                     && !node.path("ro").asBoolean()
-                    && name.length() <= NAME_LENGTH_MAX
-                    && files.size() < FILES_MAX) {
-                files.add(file(qmp, node, name));
+                    && name(node).length() <= NAME_LENGTH_MAX
+                    && disks.size() < FILES_MAX) {
+                disks.add(node);
             }
         }
-        return files;
+        Map<String, Proc.OpenFile> open = open(
+                qmp,
+                disks.stream()
+                        .filter(node -> driver(node).equals(FILE))
+                        .map(Disks::name)
+                        .collect(Collectors.toSet()));
+        return disks.stream()
+                .map(node -> file(node, Optional.ofNullable(open.get(name(node)))))
+                .toList();
     }
 
-    private static DiskFile file(QmpClient qmp, JsonNode node, String name) {
-        String driver = node.path("drv").asText();
-        long size = Math.max(0, node.path("image").path("virtual-size").asLong());
-        Optional<Proc.OpenFile> open =
-                driver.equals(FILE) ? open(qmp, name).filter(Proc.OpenFile::regular) : Optional.empty();
+    private static DiskFile file(JsonNode node, Optional<Proc.OpenFile> open) {
+        Optional<Proc.OpenFile> file =
+                open.filter(found -> found.regular() && driver(node).equals(FILE));
         return new DiskFile(
-                name, driver, open.map(Proc.OpenFile::sizeBytes).orElse(size), open.map(Proc.OpenFile::modifiedAt));
+                name(node),
+                driver(node),
+                file.map(Proc.OpenFile::sizeBytes)
+                        .orElse(Math.max(
+                                0, node.path("image").path("virtual-size").asLong())),
+                file.map(Proc.OpenFile::modifiedAt));
     }
 
-    private static Optional<Proc.OpenFile> open(QmpClient qmp, String name) {
+    private static String name(JsonNode node) {
+        return node.path("file").asText();
+    }
+
+    private static String driver(JsonNode node) {
+        return node.path("drv").asText();
+    }
+
+    private static Map<String, Proc.OpenFile> open(QmpClient qmp, Set<String> names) {
+        if (names.isEmpty()) {
+            return Map.of();
+        }
         try {
             int pid = qmp.peer().pid();
-            return pid == 0 ? Optional.empty() : Proc.openFile(pid, name);
+            return pid == 0 ? Map.of() : Proc.openFiles(pid, names);
         } catch (IOException | TorporException e) {
-            return Optional.empty(); // another user's process, or it has just ended: the next command tells
+            return Map.of(); // another user's process, or it has just ended: the next command tells
         }
     }
 

@@ -7,9 +7,11 @@ import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
-import java.util.Optional;
+import java.util.Map;
 import java.util.OptionalLong;
+import java.util.Set;
 
 /** Facts of processes and of this boot, from proc(5). */
 public final class Proc {
@@ -75,26 +77,32 @@ public final class Proc {
     public record OpenFile(boolean regular, long sizeBytes, Instant modifiedAt) {}
 
     /**
-     * Finds an open file of a process by the name under which the process sees it now (proc(5), /proc/PID/fd). It is the very file
-     * that is open: no path is walked, nothing is opened, and a name that has become another file's does not count.
+     * Finds open files of a process by the names under which the process sees them now (proc(5), /proc/PID/fd). They are the very
+     * files that are open: no path is walked, nothing is opened, and a name that has become another file's does not count.
+     *
+     * @return those that were found, by name
      */
-    public static Optional<OpenFile> openFile(int pid, String name) throws IOException {
+    public static Map<String, OpenFile> openFiles(int pid, Set<String> names) throws IOException {
+        Map<String, OpenFile> found = new HashMap<>();
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(of(pid, "fd"))) {
             for (Path entry : entries) {
                 try {
-                    if (Files.readSymbolicLink(entry).toString().equals(name)) {
+                    String name = Files.readSymbolicLink(entry).toString();
+                    if (names.contains(name) && !found.containsKey(name)) {
                         BasicFileAttributes facts = Files.readAttributes(entry, BasicFileAttributes.class);
-                        return Optional.of(new OpenFile(
-                                facts.isRegularFile(),
-                                facts.size(),
-                                facts.lastModifiedTime().toInstant()));
+                        found.put(
+                                name,
+                                new OpenFile(
+                                        facts.isRegularFile(),
+                                        facts.size(),
+                                        facts.lastModifiedTime().toInstant()));
                     }
                 } catch (NoSuchFileException e) {
                     // closed meanwhile
                 }
             }
         }
-        return Optional.empty();
+        return found;
     }
 
     private static Path of(int pid, String name) {

@@ -6,6 +6,8 @@ import java.io.IOException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,14 +27,17 @@ class ProcTest {
     void anOpenFileIsFoundByItsNameAndNotByALink(@TempDir Path temp) throws IOException {
         Path file = Files.write(temp.resolve("file"), new byte[100]);
         Files.createSymbolicLink(temp.resolve("link"), file);
-        assertThat(Proc.openFile(self, file.toString())).isEmpty();
-        try (FileChannel _ = FileChannel.open(temp.resolve("link"))) {
-            assertThat(Proc.openFile(self, file.toString()))
-                    .contains(new Proc.OpenFile(
-                            true, 100, Files.getLastModifiedTime(file).toInstant()));
-            assertThat(Proc.openFile(self, temp.resolve("link").toString())).isEmpty();
+        Path link = temp.resolve("link");
+        Set<String> names = Set.of(file.toString(), link.toString());
+        assertThat(Proc.openFiles(self, names)).isEmpty();
+        try (FileChannel _ = FileChannel.open(link)) {
+            assertThat(Proc.openFiles(self, names))
+                    .containsExactly(Map.entry(
+                            file.toString(),
+                            new Proc.OpenFile(
+                                    true, 100, Files.getLastModifiedTime(file).toInstant())));
             Files.delete(file);
-            assertThat(Proc.openFile(self, file.toString())).isEmpty();
+            assertThat(Proc.openFiles(self, names)).isEmpty();
         }
     }
 
