@@ -22,6 +22,7 @@ public final class ErrnoException extends IOException {
     public static final int EPIPE = 32;
     public static final int ELOOP = 40;
     public static final int ECONNRESET = 104;
+    public static final int ENOTCONN = 107;
     public static final int ECONNREFUSED = 111;
 
     private final int errno;

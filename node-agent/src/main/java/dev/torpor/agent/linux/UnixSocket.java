@@ -5,6 +5,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -25,7 +26,7 @@ public final class UnixSocket implements AutoCloseable {
 
     private final Descriptor descriptor;
 
-    private UnixSocket(Descriptor descriptor) {
+    UnixSocket(Descriptor descriptor) {
         this.descriptor = descriptor;
     }
 
@@ -43,18 +44,33 @@ public final class UnixSocket implements AutoCloseable {
         return connect(path.toString(), path.toString());
     }
 
-    private static UnixSocket connect(String path, String about) throws IOException {
+    static Descriptor open(String about) throws IOException {
+        return new Descriptor(
+                (int) Libc.call(Libc.SOCKET, "socket", about, Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0),
+                about);
+    }
+
+    /** Returns a path as bytes that fit in an address. */
+    static byte[] name(String path) throws IOException {
         byte[] name = path.getBytes(StandardCharsets.UTF_8);
         if (name.length >= SUN_PATH_BYTES) {
             throw new IOException("socket path of " + name.length + " bytes is longer than " + (SUN_PATH_BYTES - 1));
         }
-        Descriptor socket = new Descriptor(
-                (int) Libc.call(Libc.SOCKET, "socket", about, Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0),
-                about);
+        return name;
+    }
+
+    static MemorySegment address(Arena arena, byte[] name) {
+        MemorySegment address = arena.allocate(2 + SUN_PATH_BYTES, 2);
+        address.set(ValueLayout.JAVA_SHORT, 0, (short) Libc.AF_UNIX);
+        MemorySegment.copy(name, 0, address, ValueLayout.JAVA_BYTE, 2, name.length);
+        return address;
+    }
+
+    private static UnixSocket connect(String path, String about) throws IOException {
+        byte[] name = name(path);
+        Descriptor socket = open(about);
         try (Arena arena = Arena.ofConfined()) {
-            MemorySegment address = arena.allocate(2 + SUN_PATH_BYTES, 2);
-            address.set(ValueLayout.JAVA_SHORT, 0, (short) Libc.AF_UNIX);
-            MemorySegment.copy(name, 0, address, ValueLayout.JAVA_BYTE, 2, name.length);
+            MemorySegment address = address(arena, name);
             Libc.call(Libc.CONNECT, "connect", about, socket.number(), address, (int) address.byteSize());
             return new UnixSocket(socket);
         } catch (IOException | RuntimeException e) {
@@ -172,12 +188,75 @@ public final class UnixSocket implements AutoCloseable {
         }
     }
 
-    /** Ends both directions (shutdown(2)): a thread that waits for bytes sees the end of them. The socket stays open. */
-    public void shutDown() throws IOException {
-        Libc.call(Libc.SHUTDOWN, "shutdown", descriptor.toString(), descriptor.number(), Libc.SHUT_RDWR);
+    /**
+     * Waits until a buffer is full or the peer has closed, however long that takes; {@link #shutdown} ends the wait.
+     *
+     * @param into a direct buffer, filled from its position to its limit
+     * @return how many bytes were put into it: fewer than asked for only when no more will come
+     */
+    public int fill(ByteBuffer into) throws IOException {
+        MemorySegment memory = MemorySegment.ofBuffer(into);
+        long done = 0;
+        while (done < memory.byteSize()) {
+            long n;
+            try {
+                n = Libc.call(
+                        Libc.RECV,
+                        "recv",
+                        descriptor.toString(),
+                        descriptor.number(),
+                        memory.asSlice(done),
+                        memory.byteSize() - done,
+                        Libc.MSG_WAITALL);
+            } catch (ErrnoException e) {
+                if (e.errno() != ErrnoException.ECONNRESET) {
+                    throw e;
+                }
+                n = 0; // it closed with something unread: to us that is the same
+            }
+            if (n == 0) {
+                break;
+            }
+            done += n;
+        }
+        into.position(into.position() + (int) done);
+        return (int) done;
     }
 
-    /** Returns who listens on the other end. */
+    /**
+     * Sends all of a buffer, however long the peer takes; {@link #shutdown} ends the wait.
+     *
+     * @param from a direct buffer, taken from its position to its limit
+     * @throws IOException if the peer has closed, or the socket was shut down
+     */
+    public void drain(ByteBuffer from) throws IOException {
+        MemorySegment memory = MemorySegment.ofBuffer(from);
+        long done = 0;
+        while (done < memory.byteSize()) {
+            done += Libc.call(
+                    Libc.SEND,
+                    "send",
+                    descriptor.toString(),
+                    descriptor.number(),
+                    memory.asSlice(done),
+                    memory.byteSize() - done,
+                    Libc.MSG_NOSIGNAL);
+        }
+        from.position(from.limit());
+    }
+
+    /** Ends the conversation both ways: whoever waits in {@link #fill} or {@link #drain}, here or at the peer, wakes. */
+    public void shutdown() throws IOException {
+        try {
+            Libc.call(Libc.SHUTDOWN, "shutdown", descriptor.toString(), descriptor.number(), Libc.SHUT_RDWR);
+        } catch (ErrnoException e) {
+            if (e.errno() != ErrnoException.ENOTCONN) {
+                throw e;
+            }
+        }
+    }
+
+    /** Returns who is on the other end: who listens there, or, of a connection that was accepted, who connected. */
     public PeerCredentials peer() throws IOException {
         try (Arena arena = Arena.ofConfined()) {
             // struct ucred: pid, uid, gid

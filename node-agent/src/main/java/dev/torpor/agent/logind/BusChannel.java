@@ -109,7 +109,7 @@ final class BusChannel extends SocketChannel {
     @Override
     protected void implCloseSelectableChannel() throws IOException {
         try {
-            socket.shutDown();
+            socket.shutdown();
         } catch (IOException e) {
             // The peer has closed it: whoever reads has seen that.
         }
