@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.ErrnoException;
 import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -262,6 +263,9 @@ public final class CommittedImage {
      *     table is damaged
      */
     public PageCheck verify(ImageProgress progress) throws TorporException {
+        if (layout().channels().isPresent()) {
+            return new PageCheck(readChannels(progress), true);
+        }
         try (Directory directory = folder.open();
                 PageReader reader = PageReader.open(directory, fileName)) {
             Optional<ChunkTable> table = table(directory);
@@ -296,6 +300,10 @@ public final class CommittedImage {
 
     /** Reads every page and returns their checksums. */
     ChunkTable checksums(ImageProgress progress) throws TorporException {
+        if (layout().channels().isPresent()) {
+            var _ = readChannels(progress); // the file has their checksums in it
+            return new ChunkTable.Builder(area).build();
+        }
         try (Directory directory = folder.open();
                 PageReader reader = PageReader.open(directory, fileName)) {
             ChunkTable.Builder table = new ChunkTable.Builder(area);
@@ -303,6 +311,26 @@ public final class CommittedImage {
             return table.build();
         } catch (IOException e) {
             throw unreadable(e);
+        }
+    }
+
+    private long readChannels(ImageProgress progress) throws TorporException {
+        try (Directory directory = folder.open();
+                ImageFiles files = openToVerify(directory)) {
+            return ChannelReader.open(files, layout().channels().orElseThrow()).readAll(progress);
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    private ImageFiles openToVerify(Directory directory) throws IOException {
+        try {
+            return ImageFiles.open(directory, fileName, Access.READ, true, Access.READ_DIRECT);
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.EINVAL) { // a file system without direct I/O
+                return ImageFiles.open(directory, fileName, Access.READ, false, Access.READ_DIRECT);
+            }
+            throw e;
         }
     }
 

@@ -14,7 +14,7 @@ import java.util.zip.CRC32C;
  * <pre>
  *  offset  bytes
  *       0      8  magic "TORPORIM"
- *       8      4  format version, 1
+ *       8      4  format version, 1; 2 if streams of channels follow ({@link ChannelLayout})
  *      12      4  length n of the JSON
  *      16      8  offset of QEMU's stream, 1052672
  *      24     16  oldest release of Torpor that reads this version: ASCII, then zeros
@@ -57,7 +57,11 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
         if (!HeaderJson.decode(json).equals(new HeaderJson.Decoded(header, layout))) {
             throw new MalformedImageException("the header cannot be read back");
         }
-        return seal(json, ImageHeader.FORMAT_VERSION, RELEASE);
+        return seal(json, version(layout), RELEASE);
+    }
+
+    private static int version(ImageLayout layout) {
+        return layout.channels().isPresent() ? ImageHeader.FORMAT_VERSION_OF_CHANNELS : ImageHeader.FORMAT_VERSION;
     }
 
     static byte[] seal(byte[] json, int version, String release) {
@@ -94,7 +98,7 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
             throw damaged("it does not begin with the magic of a Torpor image");
         }
         int version = fixed.getInt(MAGIC.length);
-        if (version != ImageHeader.FORMAT_VERSION) {
+        if (version != ImageHeader.FORMAT_VERSION && version != ImageHeader.FORMAT_VERSION_OF_CHANNELS) {
             throw otherVersion(version, fixed.array());
         }
         int length = fixed.getInt(LENGTH_OFFSET);
@@ -117,6 +121,9 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
         try {
             HeaderJson.Decoded decoded =
                     HeaderJson.decode(Arrays.copyOfRange(area.array(), FIXED_BYTES, area.capacity()));
+            if (version(decoded.layout()) != version) {
+                throw damaged("its layout is not one of format version " + version);
+            }
             return new HeaderArea(decoded.header(), decoded.layout(), version, crc);
         } catch (MalformedImageException e) {
             throw damaged(e.why());
@@ -132,8 +139,8 @@ record HeaderArea(ImageHeader header, ImageLayout layout, int formatVersion, int
         }
         return new TorporException(
                 FailureReason.ImageFormatTooNew,
-                "the image has format version " + version + "; this release reads up to " + ImageHeader.FORMAT_VERSION
-                        + ": Torpor " + release + " or later reads it");
+                "the image has format version " + version + "; this release reads up to "
+                        + ImageHeader.FORMAT_VERSION_OF_CHANNELS + ": Torpor " + release + " or later reads it");
     }
 
     private static TorporException damaged(String why) {

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
@@ -86,6 +87,9 @@ final class HeaderJson {
     }
 
     private static ObjectNode layout(ImageLayout layout) {
+        if (layout.channels().isPresent()) {
+            return channels(layout.channels().get());
+        }
         ObjectNode node = JsonFields.newObject()
                 .put("sizeBytes", layout.sizeBytes())
                 .put("deviceStateOffsetBytes", layout.deviceStateOffsetBytes())
@@ -102,6 +106,19 @@ final class HeaderJson {
                     .put("bitmapOffsetBytes", block.bitmap().offsetBytes())
                     .put("pagesOffsetBytes", block.pages().offsetBytes());
         }
+        return node;
+    }
+
+    private static ObjectNode channels(ChannelLayout layout) {
+        ObjectNode node = JsonFields.newObject().put("sizeBytes", layout.sizeBytes());
+        ObjectNode channels = node.putObject("channels")
+                .put("unitBytes", ChannelLayout.UNIT_BYTES)
+                .put("compression", layout.compression().method().word());
+        layout.compression().level().ifPresent(level -> channels.put("compressionLevel", level));
+        ArrayNode lengths = channels.putArray("lengthsBytes");
+        layout.lengthsBytes().forEach(lengths::add);
+        channels.put("checksumsOffsetBytes", layout.checksums().offsetBytes())
+                .put("checksumsCrc32c", JsonFields.hex(layout.checksumsCrc32c()));
         return node;
     }
 
@@ -185,7 +202,34 @@ final class HeaderJson {
         return new VmDisks(claims, files);
     }
 
+    private static ImageLayout decodeChannels(JsonFields layout, JsonFields channels) throws IOException {
+        Compression.Method method =
+                channels.oneOf("compression", Compression.Method.values(), Compression.Method::word);
+        OptionalInt level = channels.has("compressionLevel")
+                ? OptionalInt.of((int) channels.number("compressionLevel", 0, method.levelMax()))
+                : OptionalInt.empty();
+        ChannelLayout decoded = new ChannelLayout(
+                new Compression(method, level),
+                channels.numbers("lengthsBytes", CHANNELS_MAX + 1, 0, BYTES_MAX),
+                channels.crc("checksumsCrc32c"));
+        decoded.check();
+        // All that follows from the lengths, said for readers of other kinds.
+        same(channels, "unitBytes", ChannelLayout.UNIT_BYTES);
+        same(channels, "checksumsOffsetBytes", decoded.checksums().offsetBytes());
+        same(layout, "sizeBytes", decoded.sizeBytes());
+        return ImageLayout.of(decoded);
+    }
+
+    private static void same(JsonFields fields, String name, long expected) throws IOException {
+        if (fields.number(name, 0, Long.MAX_VALUE) != expected) {
+            throw fields.wrong(name, String.valueOf(expected));
+        }
+    }
+
     private static ImageLayout decodeLayout(JsonFields layout) throws IOException {
+        if (layout.has("channels")) {
+            return decodeChannels(layout, layout.object("channels"));
+        }
         List<RamBlock> blocks = new ArrayList<>();
         for (JsonFields block : layout.objects("blocks", ENTRIES_MAX)) {
             blocks.add(decodeBlock(block));

@@ -29,8 +29,11 @@ public record ImageHeader(
         Instant startedAt,
         Instant completedAt,
         VmDisks disks) {
-    /** Version of the image format that this release writes; it reads every older one. */
+    /** Version of the image format in which pages stand at their places. */
     public static final int FORMAT_VERSION = 1;
+
+    /** Version in which the streams of channels stand in turns; the newest that this release reads, as it does every older one. */
+    public static final int FORMAT_VERSION_OF_CHANNELS = 2;
 
     /**
      * Where QEMU's stream begins in the file, in bytes: 1 MiB + 4 KiB. QEMU puts a block's pages on the next 1 MiB

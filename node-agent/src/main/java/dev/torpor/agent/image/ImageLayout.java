@@ -1,6 +1,7 @@
 package dev.torpor.agent.image;
 
 import java.util.List;
+import java.util.Optional;
 
 /**
  * Where things are in an image's file, and their checksums (CRC32C): computed at commit, kept in the header, compared
@@ -13,6 +14,8 @@ import java.util.List;
  * @param headersCrc32c of the stream from its start, without bitmaps and pages, up to the device state
  * @param bitmapsCrc32c of all bitmaps, in order
  * @param deviceStateCrc32c of the device state
+ * @param channels how streams stand in the file, if it holds those and not pages at their places: then there are no blocks,
+ *     and all that is counted of them is 0
  */
 public record ImageLayout(
         long sizeBytes,
@@ -21,9 +24,35 @@ public record ImageLayout(
         long presentPages,
         int headersCrc32c,
         int bitmapsCrc32c,
-        int deviceStateCrc32c) {
+        int deviceStateCrc32c,
+        Optional<ChannelLayout> channels) {
     public ImageLayout {
         blocks = List.copyOf(blocks);
+    }
+
+    /** Of a file with pages at their places. */
+    public ImageLayout(
+            long sizeBytes,
+            List<RamBlock> blocks,
+            long deviceStateOffsetBytes,
+            long presentPages,
+            int headersCrc32c,
+            int bitmapsCrc32c,
+            int deviceStateCrc32c) {
+        this(
+                sizeBytes,
+                blocks,
+                deviceStateOffsetBytes,
+                presentPages,
+                headersCrc32c,
+                bitmapsCrc32c,
+                deviceStateCrc32c,
+                Optional.empty());
+    }
+
+    /** Returns the layout of a file of streams. */
+    static ImageLayout of(ChannelLayout channels) {
+        return new ImageLayout(channels.sizeBytes(), List.of(), 0, 0, 0, 0, 0, Optional.of(channels));
     }
 
     /** Returns the bytes of the block of this name; 0 if there is none. */

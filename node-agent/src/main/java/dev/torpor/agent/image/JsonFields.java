@@ -146,6 +146,20 @@ final class JsonFields {
         return texts;
     }
 
+    List<Long> numbers(String name, int countMax, long min, long max) throws MalformedImageException {
+        List<Long> numbers = new ArrayList<>();
+        for (JsonNode value : array(name, countMax)) {
+            if (!value.isIntegralNumber()
+                    || !value.canConvertToLong()
+                    || value.longValue() < min
+                    || value.longValue() > max) {
+                throw wrong(name, "a list of whole numbers from " + min + " to " + max);
+            }
+            numbers.add(value.longValue());
+        }
+        return numbers;
+    }
+
     List<JsonFields> objects(String name, int countMax) throws MalformedImageException {
         JsonNode array = array(name, countMax);
         List<JsonFields> objects = new ArrayList<>();

@@ -62,12 +62,29 @@ public final class PartialImage {
      * @throws TorporException ImageCheckFailed, StoreFailed, NotEnoughSpace
      */
     public CommittedImage commit(ImageHeader header, long normalPages) throws TorporException {
+        return commit(header, folder -> check(folder, header.vm(), normalPages));
+    }
+
+    /**
+     * Commits streams that were recorded by us, like {@link #commit(ImageHeader, long)}.
+     *
+     * @param channels what {@link ChannelWriter#finish} said
+     */
+    public CommittedImage commit(ImageHeader header, ChannelLayout channels) throws TorporException {
+        return commit(header, folder -> check(folder, header.vm(), channels));
+    }
+
+    private interface Check {
+        ImageLayout of(Directory folder) throws IOException, TorporException;
+    }
+
+    private CommittedImage commit(ImageHeader header, Check check) throws TorporException {
         if (committed || !header.id().equals(id())) {
             throw new IllegalStateException("commit of " + header.id() + " as " + id());
         }
         ImageRecord sealed;
         try (Directory folder = store.folder(id())) {
-            ImageRecord.Seal seal = writeHeader(folder, header, check(folder, header.vm(), normalPages));
+            ImageRecord.Seal seal = writeHeader(folder, header, check.of(folder));
             sealed = store.seal(folder, record, seal);
             observer.done(Step.RECORDED_COMPLETE);
         } catch (MalformedImageException e) {
@@ -102,6 +119,20 @@ public final class PartialImage {
             }
             observer.done(Step.STREAM_CHECKED);
             return layout;
+        }
+    }
+
+    private ImageLayout check(Directory folder, VmDefinition vm, ChannelLayout channels)
+            throws IOException, TorporException {
+        try (Descriptor file = folder.openFile(id().fileName(), Access.READ)) {
+            proveNoWriter(file);
+            long sizeBytes = file.facts().sizeBytes();
+            if (sizeBytes != channels.sizeBytes()) {
+                throw checkFailed("it has " + sizeBytes + " bytes, and " + channels.sizeBytes() + " were written");
+            }
+            new ChannelCheck(file::read, channels).check(vm.machineType());
+            observer.done(Step.STREAM_CHECKED);
+            return ImageLayout.of(channels);
         }
     }
 

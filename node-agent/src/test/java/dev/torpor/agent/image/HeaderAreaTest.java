@@ -128,8 +128,8 @@ class HeaderAreaTest {
     void newerVersionSaysWhatReadsIt() {
         refuses(
                 FailureReason.ImageFormatTooNew,
-                "the image has format version 2; this release reads up to 1: Torpor 0.4.0 or later reads it",
-                HeaderArea.seal("{}".getBytes(UTF_8), 2, "0.4.0"));
+                "the image has format version 3; this release reads up to 2: Torpor 0.4.0 or later reads it",
+                HeaderArea.seal("{}".getBytes(UTF_8), 3, "0.4.0"));
     }
 
     @Test
