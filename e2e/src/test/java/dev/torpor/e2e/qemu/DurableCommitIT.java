@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.Engine;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.image.ImageStore;
@@ -11,8 +12,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The order in which a commit reaches the disk, as the kernel saw it (strace of the committing thread). */
 @Tag("qemu")
@@ -21,12 +23,13 @@ class DurableCommitIT {
     @SuppressWarnings("NullAway.Init")
     Path temp;
 
-    @Test
-    void theFileIsFlushedBeforeTheRecordSaysComplete() throws Exception {
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void theFileIsFlushedBeforeTheRecordSaysComplete(Engine engine) throws Exception {
         Path trace = temp.resolve("trace");
         try (ImageStore store = ImageStore.open(temp.resolve("store"));
                 Vm vm = Vm.bare(temp, 64)) {
-            Saving saving = Saving.begin(vm, store, SaveOptions.DEFAULT);
+            Saving saving = Saving.begin(vm, store, SaveOptions.DEFAULT.with(engine));
             SaveReport report = saving.write(new Cancellation(), (_, _) -> {});
             Process strace = attach(trace);
             try {

@@ -7,6 +7,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.Engine;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.agent.engine.QemuDirectEngine;
@@ -24,6 +25,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -31,6 +33,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -38,11 +42,17 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Saves that do not come to a good end: whatever the reason, the guest runs on, and nothing is left in the store. */
 @Tag("qemu")
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
+@ParameterizedClass
+@EnumSource(Engine.class)
 @SuppressWarnings("NullAway.Init")
 class FailedSaveIT {
     // The guest has some 60 MB that are not zero: a save at this pace takes far longer than any of these tests waits.
     private static final SaveOptions SLOW = new SaveOptions(OptionalInt.of(4), DirectIO.AUTO, 1 << 20);
+    private static final Pattern ENDED = Pattern.compile("completed|failed|cancelled");
     private static final long PLENTY_BYTES = 1L << 40;
+
+    @Parameter
+    private Engine engine;
 
     private Path temp;
     private ImageStore store;
@@ -79,7 +89,7 @@ class FailedSaveIT {
             value = FailureReason.class,
             names = {"Cancelled", "DeadlineExceeded"})
     void aWishToEndInTheMiddleOfASaveThatIsHeldBack(FailureReason why) throws Exception {
-        Saving saving = Saving.begin(vm, store, SLOW);
+        Saving saving = Saving.begin(vm, store, SLOW.with(engine));
         Cancellation cancellation = new Cancellation();
         AtomicLong leftBytes = new AtomicLong();
         TorporException e = failure(saving, cancellation, (doneBytes, totalBytes) -> {
@@ -103,11 +113,22 @@ class FailedSaveIT {
                 ImageStore small = ImageStore.open(disk.path())) {
             for (DirectIO directIO : new DirectIO[] {DirectIO.OFF, DirectIO.REQUIRED}) {
                 // There seemed to be room when the save was planned.
-                Saving saving = Saving.begin(
-                        vm, small, Saving.options(4, directIO), new StoreFacts(PLENTY_BYTES, small.directIO()));
+                Saving saving =
+                        Saving.begin(vm, small, options(4, directIO), new StoreFacts(PLENTY_BYTES, small.directIO()));
                 TorporException e = failure(saving, new Cancellation(), (_, _) -> {});
-                assertThat(e.reason()).isEqualTo(FailureReason.SaveFailed);
-                assertThat(e).hasMessage("QEMU could not save: Unable to write to file: No space left on device");
+                switch (engine) {
+                    case QEMU_DIRECT -> {
+                        assertThat(e.reason()).isEqualTo(FailureReason.SaveFailed);
+                        assertThat(e)
+                                .hasMessage("QEMU could not save: Unable to write to file: No space left on device");
+                    }
+                    case MULTIFD_STREAM -> {
+                        assertThat(e.reason()).isEqualTo(FailureReason.NotEnoughSpace);
+                        assertThat(e).hasMessage("the image cannot be written: no space left on the store");
+                        // Nobody hung up on QEMU.
+                        assertThat(status(vm.qmp())).isEqualTo("completed");
+                    }
+                }
                 endOf(saving);
                 assertThat(small.list()).isEmpty();
                 assertThat(small.freeBytes()).isGreaterThan(20L << 20);
@@ -119,8 +140,8 @@ class FailedSaveIT {
     void aDiskThatIsTooSmallIsSeenBefore() throws Exception {
         try (MountedFolder disk = MountedFolder.tmpfs(temp.resolve("tiny"), 24);
                 ImageStore small = ImageStore.open(disk.path())) {
-            TorporException e =
-                    catchThrowableOfType(TorporException.class, () -> Saving.begin(vm, small, SaveOptions.DEFAULT));
+            TorporException e = catchThrowableOfType(
+                    TorporException.class, () -> Saving.begin(vm, small, SaveOptions.DEFAULT.with(engine)));
             assertThat(e.reason()).isEqualTo(FailureReason.NotEnoughSpace);
             assertThat(e)
                     .hasMessageMatching("the image may need [0-9]+ bytes and the store has [0-9]+ free: "
@@ -137,10 +158,10 @@ class FailedSaveIT {
             StoreFacts facts = new StoreFacts(PLENTY_BYTES, ramfs.directIO());
 
             TorporException e = catchThrowableOfType(
-                    TorporException.class, () -> Saving.begin(vm, ramfs, Saving.options(2, DirectIO.REQUIRED), facts));
+                    TorporException.class, () -> Saving.begin(vm, ramfs, options(2, DirectIO.REQUIRED), facts));
             assertThat(e.reason()).isEqualTo(FailureReason.DirectIOUnsupported);
 
-            Saving saving = Saving.begin(vm, ramfs, Saving.options(2, DirectIO.AUTO), facts);
+            Saving saving = Saving.begin(vm, ramfs, options(2, DirectIO.AUTO), facts);
             assertThat(saving.plan().directIO()).isFalse();
             var image = saving.commit(saving.write(new Cancellation(), (_, _) -> {}));
             Guest.resume(vm.qmp());
@@ -157,9 +178,9 @@ class FailedSaveIT {
     void aGuestThatWasSavedWhilePausedAndHasNotRunSince() throws Exception {
         try (ImageStore other = ImageStore.open(temp.resolve("paused"))) {
             Guest.pause(vm.qmp());
-            Saving.save(vm, other);
-            TorporException e =
-                    catchThrowableOfType(TorporException.class, () -> Saving.begin(vm, other, SaveOptions.DEFAULT));
+            Saving.save(vm, other, engine);
+            TorporException e = catchThrowableOfType(
+                    TorporException.class, () -> Saving.begin(vm, other, SaveOptions.DEFAULT.with(engine)));
             assertThat(e.reason()).isEqualTo(FailureReason.MigrationBlocked);
             assertThat(e).hasMessageEndingWith("use the image that there is, or let the guest run");
         } finally {
@@ -179,7 +200,7 @@ class FailedSaveIT {
     @CsvSource({"0", "256"})
     void channelsOutOfRange(int channels) throws Exception {
         TorporException e = catchThrowableOfType(
-                TorporException.class, () -> Saving.begin(vm, store, Saving.options(channels, DirectIO.AUTO)));
+                TorporException.class, () -> Saving.begin(vm, store, options(channels, DirectIO.AUTO)));
         assertThat(e.reason()).isEqualTo(FailureReason.ChannelsOutOfRange);
     }
 
@@ -190,7 +211,7 @@ class FailedSaveIT {
         limitOpenFiles(pid, Proc.openFiles(pid) + 20);
         try {
             TorporException e = catchThrowableOfType(
-                    TorporException.class, () -> Saving.begin(vm, store, Saving.options(8, DirectIO.AUTO)));
+                    TorporException.class, () -> Saving.begin(vm, store, options(8, DirectIO.AUTO)));
             assertThat(e.reason()).isEqualTo(FailureReason.DescriptorLimit);
         } finally {
             limitOpenFiles(pid, limit);
@@ -201,7 +222,7 @@ class FailedSaveIT {
     void qemuKilledInTheMiddle() throws Exception {
         try (Vm victim = Vm.guest(temp)) {
             victim.process().awaitTick(tick -> tick.number() >= 1);
-            Saving saving = Saving.begin(victim, store, SLOW);
+            Saving saving = Saving.begin(victim, store, SLOW.with(engine));
             TorporException e = failure(
                     saving, new Cancellation(), (_, _) -> victim.process().kill());
             assertThat(e.reason()).isEqualTo(FailureReason.QEMUGone);
@@ -215,7 +236,7 @@ class FailedSaveIT {
             Tick before = other.process().awaitTick(tick -> tick.number() >= 1);
             JsonNode parameters = other.qmp().execute("query-migrate-parameters");
             JsonNode capabilities = other.qmp().execute("query-migrate-capabilities");
-            Saving saving = Saving.begin(other, store, SLOW);
+            Saving saving = Saving.begin(other, store, SLOW.with(engine));
             // Nothing is put in order, as after a crash.
             assertThatThrownBy(() -> saving.write(new Cancellation(), (_, _) -> {
                         throw new IllegalStateException("crash");
@@ -224,9 +245,16 @@ class FailedSaveIT {
             other.qmp().close();
 
             try (QmpClient qmp = QmpClient.connect(other.process().socket(), QmpLimits.DEFAULT)) {
-                assertThat(qmp.execute("query-migrate").path("status").asText()).isEqualTo("active");
+                if (engine == Engine.QEMU_DIRECT) { // the other's may have noticed by now
+                    assertThat(status(qmp)).isEqualTo("active");
+                }
                 QemuDirectEngine.settle(qmp);
-                assertThat(qmp.execute("query-migrate").path("status").asText()).isEqualTo("completed");
+                switch (engine) {
+                    case QEMU_DIRECT -> assertThat(status(qmp)).isEqualTo("completed");
+                    // Nobody took its streams any more.
+                    case MULTIFD_STREAM ->
+                        assertThat(status(qmp)).matches(ENDED).isNotEqualTo("completed");
+                }
                 assertThat(qmp.execute("query-fdsets")).isEmpty();
                 assertThat(qmp.execute("query-migrate-parameters")).isEqualTo(parameters);
                 assertThat(qmp.execute("query-migrate-capabilities")).isEqualTo(capabilities);
@@ -245,7 +273,7 @@ class FailedSaveIT {
         try (Vm blocked = Vm.bare(
                 temp, 64, "-drive", "if=none,id=disk,driver=null-co,size=1M", "-device", "nvme,drive=disk,serial=1")) {
             TorporException e = catchThrowableOfType(
-                    TorporException.class, () -> Saving.begin(blocked, store, SaveOptions.DEFAULT));
+                    TorporException.class, () -> Saving.begin(blocked, store, SaveOptions.DEFAULT.with(engine)));
             assertThat(e.reason()).isEqualTo(FailureReason.MigrationBlocked);
             assertThat(e)
                     .hasMessage("QEMU cannot save this VM: non-migratable device: 0000:00:01.0/nvme: "
@@ -253,6 +281,14 @@ class FailedSaveIT {
             assertThat(Guest.runState(blocked.qmp()).running()).isTrue();
             assertThat(QemuProbe.probe(blocked.qmp()).runState().running()).isTrue();
         }
+    }
+
+    private SaveOptions options(int channels, DirectIO directIO) {
+        return Saving.options(channels, directIO).with(engine);
+    }
+
+    private static String status(QmpClient qmp) throws TorporException {
+        return qmp.execute("query-migrate").path("status").asText();
     }
 
     private static TorporException failure(Saving saving, Cancellation cancellation, ProgressListener listener) {

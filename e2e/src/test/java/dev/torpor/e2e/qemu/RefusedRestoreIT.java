@@ -3,6 +3,7 @@ package dev.torpor.e2e.qemu;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.torpor.agent.engine.Engine;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.Extent;
@@ -22,17 +23,25 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.Parameter;
+import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Targets and images that must be refused before QEMU is fed: it would take most of them, or die of them. */
 @Tag("qemu")
 @TestInstance(TestInstance.Lifecycle.PER_CLASS)
+@ParameterizedClass
+@EnumSource(Engine.class)
 @SuppressWarnings("NullAway.Init")
 class RefusedRestoreIT {
     private static final Target SAME =
             new Target(64, "pc-q35-10.0", 2, "11111111-2222-3333-4444-555555555555", "max", List.of("virtio-rng-pci"));
+
+    @Parameter
+    private Engine engine;
 
     private Path temp;
     private ImageStore store;
@@ -45,7 +54,7 @@ class RefusedRestoreIT {
         storePath = temp.resolve("store");
         store = ImageStore.open(storePath);
         try (Vm source = SAME.start(temp)) {
-            image = Saving.save(source, store);
+            image = Saving.save(source, store, engine);
         }
     }
 
@@ -150,8 +159,6 @@ class RefusedRestoreIT {
         Path file = Saving.file(storePath, image);
         byte[] good = Files.readAllBytes(file);
         long sizeBytes = image.sizeBytes();
-        long deviceState = image.layout().deviceStateOffsetBytes();
-        Extent bitmap = image.layout().blocks().getFirst().bitmap();
         String committed = " bytes; " + sizeBytes + " were committed";
 
         // QEMU 10 runs with the first, and dies of the second.
@@ -172,14 +179,15 @@ class RefusedRestoreIT {
         flip(file, 100);
         assertOpenFails(FailureReason.ImageDamaged, "the image's header is damaged: ");
         flip(file, 100);
-        flip(file, bitmap.offsetBytes() + 1);
-        assertOpenFails(FailureReason.ImageDamaged, "the image is damaged: the checksum of the bitmaps is ");
-        flip(file, bitmap.offsetBytes() + 1);
-        for (long offset : new long[] {deviceState + 1000, (deviceState + sizeBytes) / 2, sizeBytes - 1}) {
-            flip(file, offset);
-            TorporException e = catchThrowableOfType(TorporException.class, () -> store.open(image.id()));
-            assertThat(e.reason()).as("damage at %d", offset).isEqualTo(FailureReason.ImageDamaged);
-            flip(file, offset);
+        switch (engine) {
+            case QEMU_DIRECT -> damageBesidePagesIsFound(file);
+            case MULTIFD_STREAM -> {
+                long table = (sizeBytes - 1) / 4096 * 4096; // of so small an image it is one block
+                flip(file, table);
+                assertOpenFails(
+                        FailureReason.ImageDamaged, "the image is damaged: the checksum of its table of checksums is ");
+                flip(file, table);
+            }
         }
         // Moved, not deleted: another file in its place would be refused to those who opened this one.
         Path aside = file.resolveSibling("aside");
@@ -192,6 +200,21 @@ class RefusedRestoreIT {
         try (Vm target = incoming(SAME)) {
             Saving.load(target, store.open(image.id()), store.directIO());
             Guest.resume(target.qmp());
+        }
+    }
+
+    private void damageBesidePagesIsFound(Path file) throws IOException {
+        long sizeBytes = image.sizeBytes();
+        long deviceState = image.layout().deviceStateOffsetBytes();
+        Extent bitmap = image.layout().blocks().getFirst().bitmap();
+        flip(file, bitmap.offsetBytes() + 1);
+        assertOpenFails(FailureReason.ImageDamaged, "the image is damaged: the checksum of the bitmaps is ");
+        flip(file, bitmap.offsetBytes() + 1);
+        for (long offset : new long[] {deviceState + 1000, (deviceState + sizeBytes) / 2, sizeBytes - 1}) {
+            flip(file, offset);
+            TorporException e = catchThrowableOfType(TorporException.class, () -> store.open(image.id()));
+            assertThat(e.reason()).as("damage at %d", offset).isEqualTo(FailureReason.ImageDamaged);
+            flip(file, offset);
         }
     }
 

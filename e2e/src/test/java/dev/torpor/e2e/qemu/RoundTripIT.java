@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.Engine;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.QemuProbe;
@@ -34,6 +35,7 @@ import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What is saved of one running guest is what is restored, and the guest that was saved runs on. */
 @Tag("qemu")
@@ -100,9 +102,10 @@ class RoundTripIT {
         before.delete();
     }
 
-    @Test
-    void theGuestGoesOnWhereItWas() throws Exception {
-        CommittedImage image = Saving.save(source, store);
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void theGuestGoesOnWhereItWas(Engine engine) throws Exception {
+        CommittedImage image = Saving.save(source, store, engine);
         Tick saved = source.process().lastTick().orElseThrow();
         try (Vm restored = Vm.incomingGuest(temp)) {
             Saving.load(restored, image, store.directIO());
@@ -116,15 +119,16 @@ class RoundTripIT {
         }
     }
 
-    @Test
-    void whatWasRestoredCanBeSavedAndRestoredAgain() throws Exception {
-        CommittedImage image = Saving.save(source, store);
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void whatWasRestoredCanBeSavedAndRestoredAgain(Engine engine) throws Exception {
+        CommittedImage image = Saving.save(source, store, engine);
         CommittedImage again;
         try (Vm restored = Vm.incomingGuest(temp)) {
             Saving.load(restored, image, false);
             Guest.resume(restored.qmp());
             restored.process().awaitTick(tick -> true);
-            again = Saving.save(restored, store);
+            again = Saving.save(restored, store, engine);
         }
         try (Vm restored = Vm.incomingGuest(temp)) {
             Saving.load(restored, again, false);
@@ -157,10 +161,11 @@ class RoundTripIT {
         before.delete();
     }
 
-    @Test
-    void aGuestThatItsOwnerPausedIsRecordedAndComesBackSo() throws Exception {
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void aGuestThatItsOwnerPausedIsRecordedAndComesBackSo(Engine engine) throws Exception {
         source.qmp().execute("stop");
-        CommittedImage image = Saving.save(source, store);
+        CommittedImage image = Saving.save(source, store, engine);
         assertThat(image.header().wasRunning()).isFalse();
         try (Vm restored = Vm.incomingGuest(temp)) {
             Saving.load(restored, image, false);
@@ -177,25 +182,36 @@ class RoundTripIT {
         assertThat(Saving.save(source, store).header().wasRunning()).isTrue();
     }
 
-    @Test
-    void theOwnersSettingsAreAfterwardsWhatTheyWere() throws Exception {
+    @ParameterizedTest
+    @EnumSource(Engine.class)
+    void theOwnersSettingsAreAfterwardsWhatTheyWere(Engine engine) throws Exception {
         QmpClient qmp = source.qmp();
         qmp.execute(
                 "migrate-set-parameters",
-                Map.of("max-bandwidth", 12_345_678, "multifd-channels", 5, "downtime-limit", 77));
+                Map.of(
+                        "max-bandwidth",
+                        12_345_678,
+                        "multifd-channels",
+                        5,
+                        "downtime-limit",
+                        77,
+                        "multifd-compression",
+                        "zlib",
+                        "multifd-zlib-level",
+                        4));
         qmp.execute(
                 "migrate-set-capabilities",
                 Map.of("capabilities", List.of(Map.of("capability", "auto-converge", "state", true))));
         List<JsonNode> before = settings(qmp);
 
-        Saving.save(source, store);
+        Saving.save(source, store, engine);
         assertThat(settings(qmp)).isEqualTo(before);
         assertThat(qmp.execute("query-fdsets")).isEmpty();
 
         Guest.resume(qmp);
         Cancellation cancellation = new Cancellation();
         cancellation.request(FailureReason.Cancelled, "no longer wanted");
-        Saving saving = Saving.begin(source, store, SaveOptions.DEFAULT);
+        Saving saving = Saving.begin(source, store, SaveOptions.DEFAULT.with(engine));
         assertThat(catchThrowable(() -> saving.write(cancellation, (_, _) -> {})))
                 .hasMessage("no longer wanted");
         assertThat(settings(qmp)).isEqualTo(before);

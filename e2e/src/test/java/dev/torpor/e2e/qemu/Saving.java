@@ -2,6 +2,8 @@ package dev.torpor.e2e.qemu;
 
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.Engine;
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.ProgressListener;
@@ -42,7 +44,7 @@ final class Saving {
     private Saving(Vm vm, ImageStore store, SaveOptions options, StoreFacts space) throws TorporException {
         this.vm = vm;
         facts = QemuProbe.probe(vm.qmp());
-        plan = QemuDirectEngine.plan(facts, options, space);
+        plan = Engines.plan(facts, options, space);
         wasRunning = facts.runState().running();
         ImageId id = new ImageId("vms", "web-1", UUID.randomUUID().toString());
         partial = store.create(
@@ -63,7 +65,16 @@ final class Saving {
 
     /** Saves with everything chosen. */
     static CommittedImage save(Vm vm, ImageStore store) throws IOException, TorporException {
-        Saving saving = begin(vm, store, SaveOptions.DEFAULT);
+        return save(vm, store, SaveOptions.DEFAULT);
+    }
+
+    /** Saves with an engine, and all else chosen. */
+    static CommittedImage save(Vm vm, ImageStore store, Engine engine) throws IOException, TorporException {
+        return save(vm, store, SaveOptions.DEFAULT.with(engine));
+    }
+
+    static CommittedImage save(Vm vm, ImageStore store, SaveOptions options) throws IOException, TorporException {
+        Saving saving = begin(vm, store, options);
         return saving.commit(saving.write(new Cancellation(), NOBODY));
     }
 
@@ -81,25 +92,24 @@ final class Saving {
 
     SaveReport write(Cancellation cancellation, ProgressListener listener) throws IOException, TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO())) {
-            return QemuDirectEngine.save(
-                    vm.qmp(), plan, files.all(), ImageHeader.STREAM_OFFSET_BYTES, cancellation, listener);
+            return Engines.save(vm.qmp(), plan, files, vm.folder(), cancellation, listener);
         }
     }
 
     CommittedImage commit(SaveReport report) throws TorporException {
-        return partial.commit(
+        return report.commit(
+                partial,
                 new ImageHeader(
                         id(),
                         ImageMode.CHECKPOINT,
                         facts.definition(),
-                        QemuDirectEngine.NAME,
+                        plan.engine().word(),
                         plan.channels(),
                         plan.directIO(),
                         0,
                         wasRunning,
                         Instant.now(),
-                        Instant.now()),
-                report.normalPages());
+                        Instant.now()));
     }
 
     void abandon() throws TorporException {
@@ -108,7 +118,7 @@ final class Saving {
 
     /** Checks and loads, and leaves the guest as it was saved: paused. */
     static LoadReport load(Vm target, CommittedImage image, boolean directIO) throws IOException, TorporException {
-        RestoreChecks.compare(image.header().vm(), QemuProbe.probe(target.qmp()));
+        RestoreChecks.compare(image.header().vm(), QemuProbe.probe(target.qmp()), Engines.of(image.layout()));
         return loadUnchecked(target, image, directIO);
     }
 
@@ -117,8 +127,7 @@ final class Saving {
             throws IOException, TorporException {
         VmFacts facts = QemuProbe.probe(target.qmp());
         try (ImageFiles files = image.openForQemu(directIO)) {
-            return QemuDirectEngine.load(
-                    target.qmp(), facts, files.all(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation(), NOBODY);
+            return Engines.load(target.qmp(), facts, image, files, target.folder(), new Cancellation(), NOBODY);
         }
     }
 

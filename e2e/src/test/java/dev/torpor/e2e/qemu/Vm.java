@@ -1,5 +1,7 @@
 package dev.torpor.e2e.qemu;
 
+import dev.torpor.agent.engine.MigrationFolder;
+import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.agent.qmp.QmpLimits;
 import dev.torpor.e2e.guest.GuestImage;
@@ -9,6 +11,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A QEMU with our client on its monitor. Killed when closed.
@@ -59,6 +62,12 @@ record Vm(QemuProcess process, QmpClient qmp) implements AutoCloseable {
             process.close();
             throw e;
         }
+    }
+
+    /** Returns the folder for a migration's sockets, which QEMU and the test see at the same place. */
+    MigrationFolder folder() {
+        Path folder = Objects.requireNonNull(process.socket().getParent());
+        return new MigrationFolder(() -> Directory.open(folder), folder.toString());
     }
 
     @Override

@@ -1,5 +1,6 @@
 package dev.torpor.agent.cli;
 
+import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
@@ -88,6 +89,12 @@ final class ImageCommand implements Runnable {
         try (ProgressBar bar = ProgressBar.onStandardError("verifying")) {
             pages = image.verify(bar::progress);
         }
+        if (image.layout().channels().isPresent()) {
+            System.out.println("image " + image.id() + ": the header and all "
+                    + image.layout().channels().get().lengthsBytes().size() + " streams ("
+                    + Amount.bytes(pages.bytes()) + ") match their checksums");
+            return;
+        }
         System.out.println("image " + image.id() + ": header, stream headers, bitmaps and device state match their "
                 + "checksums; all " + image.layout().presentPages() + " pages (" + Amount.bytes(pages.bytes()) + ") "
                 + (pages.compared() ? "match theirs" : "can be read, and have no checksums"));
@@ -145,6 +152,38 @@ final class ImageCommand implements Runnable {
         line(out, "Machine", vm.machineType() + ", QEMU " + vm.qemuVersion() + ", " + vm.accelerator());
         line(out, "CPU", vm.vcpus() + " x " + vm.cpuModel());
         line(out, "UUID", vm.uuid());
+        if (layout.channels().isPresent()) {
+            channels(out, vm, layout.channels().get());
+        } else {
+            pages(out, vm, layout);
+        }
+        return out.toString().stripTrailing();
+    }
+
+    private static void channels(StringBuilder out, VmDefinition vm, ChannelLayout layout) {
+        line(out, "Memory", Amount.bytes(vm.memoryBytes()) + ", as streams of QEMU's channels");
+        String level = layout.compression().level().isPresent()
+                ? ", level " + layout.compression().level().getAsInt()
+                : "";
+        line(out, "Compression", layout.compression().method().word() + level);
+        for (int channel = 0; channel < layout.lengthsBytes().size(); channel++) {
+            line(
+                    out,
+                    channel == 0 ? "  main" : "  channel " + (channel - 1),
+                    Amount.bytes(layout.lengthsBytes().get(channel)) + " ("
+                            + layout.lengthsBytes().get(channel) + " bytes)");
+        }
+        devices(out, vm);
+        line(out, "Checksums", "header and table of checksums match");
+    }
+
+    private static void devices(StringBuilder out, VmDefinition vm) {
+        for (String device : vm.devices()) {
+            line(out, "  device", device);
+        }
+    }
+
+    private static void pages(StringBuilder out, VmDefinition vm, ImageLayout layout) {
         line(out, "Memory", Amount.bytes(vm.memoryBytes()) + ", " + layout.presentPages() + " pages in the file");
         for (RamBlock block : layout.blocks()) {
             line(
@@ -153,16 +192,13 @@ final class ImageCommand implements Runnable {
                     block.name() + ", " + Amount.bytes(block.usedBytes()) + ", pages at offset "
                             + block.pages().offsetBytes());
         }
-        for (String device : vm.devices()) {
-            line(out, "  device", device);
-        }
+        devices(out, vm);
         line(
                 out,
                 "Device state",
                 Amount.bytes(layout.sizeBytes() - layout.deviceStateOffsetBytes()) + " at offset "
                         + layout.deviceStateOffsetBytes());
         line(out, "Checksums", "header, stream headers, bitmaps and device state match");
-        return out.toString().stripTrailing();
     }
 
     private static void line(StringBuilder out, String name, String value) {

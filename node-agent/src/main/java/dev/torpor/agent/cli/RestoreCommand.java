@@ -1,14 +1,13 @@
 package dev.torpor.agent.cli;
 
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
-import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.RestoreChecks;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
-import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
@@ -51,7 +50,7 @@ final class RestoreCommand implements Callable<Integer> {
             try (QmpClient qmp = QmpClient.connect(options.socket, QmpLimits.DEFAULT);
                     Interrupt interrupt = new Interrupt()) {
                 VmFacts target = QemuProbe.probe(qmp);
-                RestoreChecks.compare(image.header().vm(), target);
+                RestoreChecks.compare(image.header().vm(), target, Engines.of(image.layout()));
                 LoadReport report = load(store, qmp, target, image, interrupt);
                 boolean runs = handOver(store, qmp, image);
                 System.err.println("torpor-agent: loaded in "
@@ -63,14 +62,12 @@ final class RestoreCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
-    private static LoadReport load(
-            ImageStore store, QmpClient qmp, VmFacts target, CommittedImage image, Interrupt interrupt)
+    private LoadReport load(ImageStore store, QmpClient qmp, VmFacts target, CommittedImage image, Interrupt interrupt)
             throws TorporException {
-        boolean directIO = store.directIO() && target.parameters().contains("direct-io");
+        boolean directIO = store.directIO() && Engines.readsDirectly(image.layout(), target);
         try (ImageFiles files = image.openForQemu(directIO);
                 ProgressBar bar = ProgressBar.onStandardError("loading")) {
-            return QemuDirectEngine.load(
-                    qmp, target, files.all(), ImageHeader.STREAM_OFFSET_BYTES, interrupt.cancellation(), bar::progress);
+            return Engines.load(qmp, target, image, files, options.folder(), interrupt.cancellation(), bar::progress);
         } catch (IOException e) {
             throw new TorporException(FailureReason.StoreFailed, "the image cannot be closed: " + e.getMessage(), e);
         }

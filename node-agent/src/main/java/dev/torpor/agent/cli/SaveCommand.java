@@ -1,6 +1,8 @@
 package dev.torpor.agent.cli;
 
 import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.Engine;
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
@@ -9,6 +11,7 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageMode;
@@ -21,6 +24,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Instant;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.UUID;
@@ -29,7 +33,10 @@ import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ArgGroup;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 
 /** {@code torpor-agent save}. */
 @Command(
@@ -40,6 +47,12 @@ import picocli.CommandLine.Option;
             "If anything fails, the VM goes on as before and nothing is left in the store."
         })
 final class SaveCommand implements Callable<Integer> {
+    private static final String AUTO = "auto";
+
+    @Spec
+    @SuppressWarnings("NullAway.Init")
+    private CommandSpec spec;
+
     @Mixin
     @SuppressWarnings("NullAway.Init")
     private VmOptions options;
@@ -61,6 +74,57 @@ final class SaveCommand implements Callable<Integer> {
             description = "At most so many bytes a second; 0 is unlimited (default).")
     private long bandwidth;
 
+    @Option(
+            names = "--engine",
+            paramLabel = "ENGINE",
+            defaultValue = "auto",
+            description =
+                    "auto (default), qemu-direct (QEMU writes the image) or multifd-stream (its channels are recorded).")
+    private String engine = AUTO;
+
+    @Option(
+            names = "--compression",
+            paramLabel = "METHOD[:LEVEL]",
+            defaultValue = "none",
+            description = "Has QEMU compress: none (default), zlib or zstd, with a level of 0 to 9 or 0 to 20.")
+    private String compression = "none";
+
+    private Optional<Engine> engine() {
+        if (engine.equals(AUTO)) {
+            return Optional.empty();
+        }
+        return Optional.of(Arrays.stream(Engine.values())
+                .filter(known -> known.word().equals(engine))
+                .findFirst()
+                .orElseThrow(() -> new ParameterException(
+                        spec.commandLine(), "--engine is auto, qemu-direct or multifd-stream, not '" + engine + "'")));
+    }
+
+    private Compression compression() {
+        String[] parts = compression.split(":", 2);
+        return Arrays.stream(Compression.Method.values())
+                .filter(known -> known.word().equals(parts[0]))
+                .findFirst()
+                .flatMap(method -> level(method, parts))
+                .orElseThrow(() -> new ParameterException(
+                        spec.commandLine(),
+                        "--compression is none, zlib or zstd, the latter two with a level like zstd:3, not '"
+                                + compression + "'"));
+    }
+
+    private static Optional<Compression> level(Compression.Method method, String... parts) {
+        if (parts.length == 1) {
+            return Optional.of(new Compression(method, OptionalInt.empty()));
+        }
+        // As many digits as a level can have.
+        boolean isLevel = parts[1].matches("[0-9]{1,2}")
+                && method != Compression.Method.NONE
+                && Integer.parseInt(parts[1]) <= method.levelMax();
+        return isLevel
+                ? Optional.of(new Compression(method, OptionalInt.of(Integer.parseInt(parts[1]))))
+                : Optional.empty();
+    }
+
     /** What becomes of the VM. */
     static final class Afterwards {
         @Option(names = "--resume", description = "Let the VM carry on; the image is a checkpoint.")
@@ -79,10 +143,14 @@ final class SaveCommand implements Callable<Integer> {
         try (ImageStore store = ImageStore.open(options.store);
                 QmpClient qmp = QmpClient.connect(options.socket, QmpLimits.DEFAULT)) {
             VmFacts vm = QemuProbe.probe(qmp);
-            SavePlan plan = QemuDirectEngine.plan(
+            SavePlan plan = Engines.plan(
                     vm,
                     new SaveOptions(
-                            channels == null ? OptionalInt.empty() : OptionalInt.of(channels), directIO, bandwidth),
+                            channels == null ? OptionalInt.empty() : OptionalInt.of(channels),
+                            directIO,
+                            bandwidth,
+                            engine(),
+                            compression()),
                     new QemuDirectEngine.StoreFacts(store.freeBytes(), store.directIO()));
             intent = new PartialIntent(
                     afterwards.resume ? ImageMode.CHECKPOINT : ImageMode.SAVE,
@@ -107,7 +175,7 @@ final class SaveCommand implements Callable<Integer> {
             Guest.pause(qmp);
             QemuDirectEngine.requireMigratable(QemuProbe.blockedReasons(qmp));
             SaveReport report = write(qmp, plan, partial, interrupt);
-            image = partial.commit(header(vm, plan, partial), report.normalPages());
+            image = report.commit(partial, header(vm, plan, partial));
         } catch (TorporException e) {
             undo(qmp, partial, e);
             throw e;
@@ -118,18 +186,16 @@ final class SaveCommand implements Callable<Integer> {
         }
         double seconds = (System.nanoTime() - paused) / 1e9;
         System.err.println("torpor-agent: saved " + Amount.bytes(plan.memoryBytes()) + " in " + Amount.seconds(seconds)
-                + " with " + plan.channels() + " channels, "
-                + (plan.directIO() ? "direct I/O" : "through the page cache") + "; "
+                + " with " + plan.words() + "; "
                 + (resume ? "the VM runs on" : "the VM is paused"));
         System.out.println(image.id().uid());
     }
 
-    private static SaveReport write(QmpClient qmp, SavePlan plan, PartialImage partial, Interrupt interrupt)
+    private SaveReport write(QmpClient qmp, SavePlan plan, PartialImage partial, Interrupt interrupt)
             throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
                 ProgressBar bar = ProgressBar.onStandardError("saving")) {
-            return QemuDirectEngine.save(
-                    qmp, plan, files.all(), ImageHeader.STREAM_OFFSET_BYTES, interrupt.cancellation(), bar::progress);
+            return Engines.save(qmp, plan, files, options.folder(), interrupt.cancellation(), bar::progress);
         } catch (IOException e) {
             throw new TorporException(FailureReason.StoreFailed, "the image cannot be closed: " + e.getMessage(), e);
         }
@@ -141,7 +207,7 @@ final class SaveCommand implements Callable<Integer> {
                 partial.id(),
                 intent.mode(),
                 vm.definition(),
-                QemuDirectEngine.NAME,
+                plan.engine().word(),
                 plan.channels(),
                 plan.directIO(),
                 intent.runNumber(),

@@ -1,6 +1,10 @@
 package dev.torpor.agent.cli;
 
+import dev.torpor.agent.engine.MigrationFolder;
 import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
 import java.nio.file.Path;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -32,6 +36,15 @@ final class VmOptions {
     @Spec(Spec.Target.MIXEE)
     @SuppressWarnings("NullAway.Init")
     private CommandSpec spec;
+
+    /** Returns the folder of QEMU's socket, which we and QEMU are taken to see at the same place. */
+    MigrationFolder folder() throws TorporException {
+        Path folder = socket.toAbsolutePath().getParent();
+        if (folder == null) {
+            throw new TorporException(FailureReason.SocketMissing, socket + " is not a socket");
+        }
+        return new MigrationFolder(() -> Directory.open(folder), folder.toString());
+    }
 
     ImageId image(String uid) {
         try {

@@ -35,12 +35,8 @@ final class FdSet {
             throws TorporException {
         check(descriptors, directIO, toSave);
         // QEMU makes the set with the first descriptor, and says which it is.
-        JsonNode first = qmp.execute("add-fd", Map.of("opaque", OURS + note), descriptors.getFirst());
-        if (!first.path("fdset-id").isIntegralNumber()) {
-            throw new TorporException(FailureReason.QMPCommandFailed, "QEMU does not say where it keeps a descriptor");
-        }
-        long id = first.path("fdset-id").asLong();
-        FdSet fdSet = new FdSet(id);
+        FdSet fdSet = keep(qmp, descriptors.getFirst(), note);
+        long id = fdSet.id;
         try {
             for (Descriptor descriptor : descriptors.subList(1, descriptors.size())) {
                 qmp.execute("add-fd", Map.of("fdset-id", id, "opaque", OURS), descriptor);
@@ -70,6 +66,30 @@ final class FdSet {
         } catch (TorporException e) {
             failure.addSuppressed(e);
         }
+    }
+
+    /**
+     * Has QEMU keep a note and nothing else of use: a descriptor must come with it.
+     *
+     * @param any a descriptor of no consequence; the caller keeps and closes its own copy
+     */
+    static FdSet keep(QmpClient qmp, Descriptor any, String note) throws TorporException {
+        JsonNode added = qmp.execute("add-fd", Map.of("opaque", OURS + note), any);
+        if (!added.path("fdset-id").isIntegralNumber()) {
+            throw new TorporException(FailureReason.QMPCommandFailed, "QEMU does not say where it keeps a descriptor");
+        }
+        return new FdSet(added.path("fdset-id").asLong());
+    }
+
+    /** Returns the note of the first set that we added, also in an earlier life of the agent; empty if there is none. */
+    static Optional<String> note(QmpClient qmp) throws TorporException {
+        for (JsonNode set : qmp.execute("query-fdsets")) {
+            String opaque = set.path("fds").path(0).path("opaque").asText();
+            if (opaque.startsWith(OURS)) {
+                return Optional.of(opaque.substring(OURS.length()));
+            }
+        }
+        return Optional.empty();
     }
 
     /**

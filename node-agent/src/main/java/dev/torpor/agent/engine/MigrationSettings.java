@@ -19,9 +19,15 @@ import java.util.Set;
  * them for migrations of their own.
  */
 final class MigrationSettings {
-    // All that we ever set. multifd-compression beside mapped-ram is accepted and ignored: left alone.
-    private static final Set<String> PARAMETERS =
-            Set.of("multifd-channels", "direct-io", "max-bandwidth", "zero-page-detection");
+    // All that we ever set. multifd-compression beside mapped-ram is accepted and ignored: left alone there.
+    private static final Set<String> PARAMETERS = Set.of(
+            "multifd-channels",
+            "direct-io",
+            "max-bandwidth",
+            "zero-page-detection",
+            "multifd-compression",
+            "multifd-zlib-level",
+            "multifd-zstd-level");
 
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final QmpCommand QUERY_CAPABILITIES = QmpCommand.of("query-migrate-capabilities");

@@ -24,6 +24,7 @@ final class MigrationWatch {
     /** Capability that has QEMU announce each change of a migration's status. */
     static final String EVENTS = "events";
 
+    private static final String NONE = "none";
     private static final Set<String> ENDS = Set.of("completed", "failed", "cancelled");
 
     private MigrationWatch() {}
@@ -45,16 +46,23 @@ final class MigrationWatch {
      * bandwidth limit, so that the end comes sooner, and is otherwise left to the caller.
      */
     static End await(QmpClient qmp, Cancellation cancellation, ProgressListener listener) throws TorporException {
+        return await(qmp, cancellation, listener, () -> {});
+    }
+
+    /** Does the same, and something of the caller's at each look. */
+    static End await(QmpClient qmp, Cancellation cancellation, ProgressListener listener, Runnable look)
+            throws TorporException {
         long began = System.nanoTime();
         boolean lifted = false;
         while (true) {
             JsonNode status = qmp.execute("query-migrate");
+            look.run();
             JsonNode ram = status.path("ram");
             if (ram.has("total")) {
                 long total = ram.path("total").asLong();
                 listener.progress(total - ram.path("remaining").asLong(), total);
             }
-            switch (status.path("status").asText("none")) {
+            switch (status.path("status").asText(NONE)) {
                 case "completed" -> {
                     return new End.Completed(status);
                 }
@@ -79,6 +87,12 @@ final class MigrationWatch {
                         FailureReason.AgentRestarted, "the agent was asked to stop while QEMU was at work");
             }
         }
+    }
+
+    /** Tells whether a migration has begun and not ended. */
+    static boolean isUnderWay(QmpClient qmp) throws TorporException {
+        String status = qmp.execute("query-migrate").path("status").asText(NONE);
+        return !status.equals(NONE) && !ENDS.contains(status);
     }
 
     private static boolean isEnd(QmpEvent event) {

@@ -1,6 +1,7 @@
 package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.FailureReason;
@@ -26,7 +27,7 @@ import java.util.concurrent.locks.LockSupport;
  */
 public final class QemuDirectEngine {
     /** Name of the engine in the image and in status. */
-    public static final String NAME = "qemu-direct";
+    public static final String NAME = Engine.QEMU_DIRECT.word();
     /** Most channels that QEMU takes (a uint8 in qapi/migration.json). */
     public static final int CHANNELS_MAX = 255;
 
@@ -62,6 +63,12 @@ public final class QemuDirectEngine {
         int channels = channels(options);
         requireDescriptors(vm, channels);
         boolean directIO = directIO(vm, options.directIO(), store.directIO());
+        long memoryBytes = requireSpace(vm, store);
+        return new SavePlan(channels, directIO, options.bandwidthBytesPerSecondMax(), memoryBytes);
+    }
+
+    /** Returns the bytes of all RAM blocks. */
+    static long requireSpace(VmFacts vm, StoreFacts store) throws TorporException {
         long memoryBytes = vm.definition().ramBlocks().values().stream()
                 .mapToLong(Long::longValue)
                 .sum();
@@ -72,7 +79,7 @@ public final class QemuDirectEngine {
                     "the image may need " + neededBytes + " bytes and the store has " + store.freeBytes()
                             + " free: delete images that are no longer needed, or enlarge the store");
         }
-        return new SavePlan(channels, directIO, options.bandwidthBytesPerSecondMax(), memoryBytes);
+        return memoryBytes;
     }
 
     /**
@@ -90,7 +97,7 @@ public final class QemuDirectEngine {
     }
 
     // Letting it run for an instant is not ours to decide: its owner paused it.
-    private static void requireRunSinceLastSave(RunState state) throws TorporException {
+    static void requireRunSinceLastSave(RunState state) throws TorporException {
         if (state.incoming()) {
             throw new TorporException(
                     FailureReason.VMNotRunning, "QEMU waits to be fed an image, and has no memory of its own yet");
@@ -138,20 +145,27 @@ public final class QemuDirectEngine {
         cancellation.check();
         return switch (end) {
             case MigrationWatch.End.Completed(JsonNode statistics) -> {
-                if (Guest.runState(qmp).running()) {
-                    throw new TorporException(
-                            FailureReason.SaveFailed,
-                            "somebody else let the guest run during the save: the image is of no moment");
-                }
-                JsonNode ram = statistics.path("ram");
-                yield new SaveReport(
-                        ram.path("normal").asLong(), ram.path("total").asLong(), duration);
+                requirePaused(qmp);
+                yield report(statistics, duration, Optional.empty());
             }
             case MigrationWatch.End.Failed(String description) ->
                 throw new TorporException(FailureReason.SaveFailed, "QEMU could not save: " + description);
             case MigrationWatch.End.None() ->
                 throw new TorporException(FailureReason.SaveFailed, "QEMU knows of no save that we began");
         };
+    }
+
+    static void requirePaused(QmpClient qmp) throws TorporException {
+        if (Guest.runState(qmp).running()) {
+            throw new TorporException(
+                    FailureReason.SaveFailed,
+                    "somebody else let the guest run during the save: the image is of no moment");
+        }
+    }
+
+    static SaveReport report(JsonNode statistics, Duration duration, Optional<ChannelLayout> channels) {
+        JsonNode ram = statistics.path("ram");
+        return new SaveReport(ram.path("normal").asLong(), ram.path("total").asLong(), duration, channels);
     }
 
     /**
@@ -245,13 +259,16 @@ public final class QemuDirectEngine {
 
     /**
      * After a crash of ours, or after {@link #feed}: waits for a save that may still be running to end, at full speed, and
-     * takes our descriptors back, and puts the settings back that we had found. Does nothing to a QEMU that is at rest. The guest stays as it is.
+     * takes our descriptors back, and puts the settings back that we had found. A save whose streams we were recording is given
+     * up instead. Does nothing to a QEMU that is at rest. The guest stays as it is.
      */
     public static void settle(QmpClient qmp) throws TorporException {
         Cancellation liftsTheLimit = new Cancellation();
         liftsTheLimit.request(FailureReason.AgentRestarted, "the agent was restarted during the save");
+        MultifdStreamEngine.giveUpOrphan(qmp);
         MigrationWatch.await(qmp, liftsTheLimit, (_, _) -> {});
-        Optional<MigrationSettings> before = FdSet.removeOurs(qmp).flatMap(MigrationSettings::fromNote);
+        Optional<MigrationSettings> before =
+                FdSet.removeOurs(qmp).map(MultifdStreamEngine::settings).flatMap(MigrationSettings::fromNote);
         if (before.isPresent()) {
             before.get().restore(qmp);
         }
@@ -268,7 +285,7 @@ public final class QemuDirectEngine {
         }
     }
 
-    private static int channels(SaveOptions options) throws TorporException {
+    static int channels(SaveOptions options) throws TorporException {
         int chosen = Math.clamp(Runtime.getRuntime().availableProcessors(), CHANNELS_CHOSEN_MIN, CHANNELS_CHOSEN_MAX);
         int channels = options.channels().orElse(chosen);
         if (channels < 1 || channels > CHANNELS_MAX) {
@@ -279,7 +296,7 @@ public final class QemuDirectEngine {
         return channels;
     }
 
-    private static void requireDescriptors(VmFacts vm, int channels) throws TorporException {
+    static void requireDescriptors(VmFacts vm, int channels) throws TorporException {
         long needed = (long) channels + DESCRIPTORS_SPARE;
         long left = vm.descriptorsLeft().orElse(Long.MAX_VALUE);
         if (left < needed) {
@@ -291,7 +308,11 @@ public final class QemuDirectEngine {
     }
 
     private static boolean directIO(VmFacts vm, DirectIO wanted, boolean storeHasIt) throws TorporException {
-        boolean possible = storeHasIt && vm.parameters().contains(DIRECT_IO);
+        return directIO(wanted, storeHasIt, vm.parameters().contains(DIRECT_IO));
+    }
+
+    static boolean directIO(DirectIO wanted, boolean storeHasIt, boolean engineHasIt) throws TorporException {
+        boolean possible = storeHasIt && engineHasIt;
         return switch (wanted) {
             case OFF -> false;
             case AUTO -> possible;
@@ -337,7 +358,7 @@ public final class QemuDirectEngine {
      * them open for ever if multifd is turned off in between (multifd_send_shutdown of 10.0). The run state changes, and the
      * closing is due, in one step of its main loop; the question after that is answered by a later one.
      */
-    private static void awaitLetGo(QmpClient qmp, MigrationWatch.End end) throws TorporException {
+    static void awaitLetGo(QmpClient qmp, MigrationWatch.End end) throws TorporException {
         if (!(end instanceof MigrationWatch.End.Completed)) {
             return;
         }
@@ -351,7 +372,7 @@ public final class QemuDirectEngine {
     }
 
     // The settings first: as long as the set is there, settle() can put them back.
-    private static void putBack(QmpClient qmp, MigrationSettings settings, FdSet fdSet) throws TorporException {
+    static void putBack(QmpClient qmp, MigrationSettings settings, FdSet fdSet) throws TorporException {
         try {
             settings.restore(qmp);
         } finally {
@@ -359,7 +380,7 @@ public final class QemuDirectEngine {
         }
     }
 
-    private static void cleanUp(QmpClient qmp, MigrationSettings settings, FdSet fdSet, TorporException because) {
+    static void cleanUp(QmpClient qmp, MigrationSettings settings, FdSet fdSet, TorporException because) {
         if (because.reason() == FailureReason.QEMUGone
                 || because.reason() == FailureReason.QMPTimeout
                 || because.reason() == FailureReason.AgentRestarted) {

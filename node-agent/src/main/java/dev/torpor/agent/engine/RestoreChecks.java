@@ -24,13 +24,21 @@ public final class RestoreChecks {
      *     UUIDMismatch, CPUMismatch or DevicesMismatch, naming both sides
      */
     public static void compare(VmDefinition saved, VmFacts target) throws TorporException {
+        compare(saved, target, Engine.QEMU_DIRECT);
+    }
+
+    /** Does the same for an image that a certain engine will feed. */
+    public static void compare(VmDefinition saved, VmFacts target, Engine engine) throws TorporException {
         if (!target.runState().incoming()) {
             throw new TorporException(
                     FailureReason.NotIncoming,
                     "the target QEMU is in state " + target.runState().status()
                             + ": start it with -incoming defer; one that was fed before needs a new process");
         }
-        QemuDirectEngine.requireCapabilities(target);
+        switch (engine) {
+            case QEMU_DIRECT -> QemuDirectEngine.requireCapabilities(target);
+            case MULTIFD_STREAM -> MultifdStreamEngine.requireCapabilities(target);
+        }
         VmDefinition now = target.definition();
         same(
                 FailureReason.MachineTypeMismatch,

@@ -1,11 +1,35 @@
 package dev.torpor.agent.engine;
 
+import dev.torpor.agent.image.Compression;
+
 /**
  * How one save will be done, all checks passed.
  *
+ * @param engine by which engine
  * @param channels number of channels
+ * @param compression what QEMU does to the pages
  * @param directIO whether O_DIRECT is used
  * @param bandwidthBytesPerSecondMax most bytes per second; 0 is unlimited
  * @param memoryBytes bytes of all RAM blocks
  */
-public record SavePlan(int channels, boolean directIO, long bandwidthBytesPerSecondMax, long memoryBytes) {}
+public record SavePlan(
+        Engine engine,
+        int channels,
+        Compression compression,
+        boolean directIO,
+        long bandwidthBytesPerSecondMax,
+        long memoryBytes) {
+    /** By QEMU itself. */
+    public SavePlan(int channels, boolean directIO, long bandwidthBytesPerSecondMax, long memoryBytes) {
+        this(Engine.QEMU_DIRECT, channels, Compression.NONE, directIO, bandwidthBytesPerSecondMax, memoryBytes);
+    }
+
+    /** Returns it as the end of a sentence. */
+    public String words() {
+        return channels + " channels, "
+                + (compression.method() == Compression.Method.NONE
+                        ? ""
+                        : compression.method().word() + ", ")
+                + (directIO ? "direct I/O" : "through the page cache");
+    }
+}

@@ -39,6 +39,9 @@ final class LazyRules {
         if (!QEMU.matcher(ask.argv().getFirst()).matches()) {
             return Optional.of("the container's command is " + shown(ask.argv().getFirst()) + ", not QEMU itself");
         }
+        if (image.layout().channels().isPresent()) {
+            return Optional.of("the image holds streams of QEMU's channels, which are read from end to end");
+        }
         if (ask.qemu().isEmpty()) {
             return Optional.of("the version of the pod's QEMU is not known");
         }

@@ -10,6 +10,9 @@ import java.util.regex.Pattern;
  * last, the volume, may be a mount (an emptyDir in memory is one).
  */
 public final class PodDirectories {
+    /** Where the containers of a pod see the volume. */
+    public static final String PATH_IN_POD = "/run/torpor";
+
     /** Name of the volume. */
     private static final String VOLUME = "torpor";
 

@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.Disks;
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.LazyParts;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.ProgressListener;
@@ -130,7 +131,7 @@ final class LoadRun {
             vm.quit();
             return new Outcome.Spent();
         }
-        RestoreChecks.compare(image.header().vm(), target);
+        RestoreChecks.compare(image.header().vm(), target, Engines.of(image.layout()));
         requireSameDisks(vm, image);
         long began = System.nanoTime();
         if (mapped.isEmpty()) {
@@ -204,11 +205,11 @@ final class LoadRun {
         publish(RestoreStrategy.Eager, why);
         VMRestore begun = seen;
         boolean directIO =
-                target.parameters().contains("direct-io") && node.store().directIO();
+                Engines.readsDirectly(image.layout(), target) && node.store().directIO();
         try (ImageFiles files = image.openForQemu(directIO);
                 ProgressPublisher progress = new ProgressPublisher(node.timer(), p -> node.status()
                         .news(StatusOwner.RESTORE_AGENT, begun, RestoreStatuses.progress(begun, p)))) {
-            LoadReport report = load(vm, target, files, progress);
+            LoadReport report = load(vm, target, image, files, progress);
             node.metrics().read(report.duration(), image.allocatedBytes());
         } catch (IOException e) {
             throw closing(e);
@@ -235,9 +236,10 @@ final class LoadRun {
         vm.compare(parts.samples());
     }
 
-    private LoadReport load(Vm vm, VmFacts target, ImageFiles files, ProgressListener listener) throws TorporException {
+    private LoadReport load(Vm vm, VmFacts target, CommittedImage image, ImageFiles files, ProgressListener listener)
+            throws TorporException {
         node.hook().before(Step.RESTORE_LOAD);
-        LoadReport report = vm.load(target, files, new Cancellation(), listener);
+        LoadReport report = vm.load(target, image, files, new Cancellation(), listener);
         node.hook().after(Step.RESTORE_LOAD);
         LOG.info(
                 "VMRestore {}: loaded in {} ms",

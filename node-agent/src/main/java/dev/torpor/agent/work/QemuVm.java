@@ -2,9 +2,11 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.Disks;
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.MappedMemory;
+import dev.torpor.agent.engine.MigrationFolder;
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
@@ -13,6 +15,7 @@ import dev.torpor.agent.engine.RunState;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
@@ -137,8 +140,11 @@ record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     @Override
     public SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
             throws TorporException {
-        return QemuDirectEngine.save(
-                monitor.qmp(), plan, files.all(), ImageHeader.STREAM_OFFSET_BYTES, cancellation, listener);
+        return Engines.save(monitor.qmp(), plan, files, folder(), cancellation, listener);
+    }
+
+    private MigrationFolder folder() {
+        return new MigrationFolder(() -> pods.volume(monitor.process().podUID()), PodDirectories.PATH_IN_POD);
     }
 
     @Override
@@ -152,10 +158,14 @@ record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     }
 
     @Override
-    public LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener)
+    public LoadReport load(
+            VmFacts target,
+            CommittedImage image,
+            ImageFiles files,
+            Cancellation cancellation,
+            ProgressListener listener)
             throws TorporException {
-        return QemuDirectEngine.feed(
-                monitor.qmp(), target, files.all(), ImageHeader.STREAM_OFFSET_BYTES, cancellation, listener);
+        return Engines.feed(monitor.qmp(), target, image, files, folder(), cancellation, listener);
     }
 
     @Override

@@ -1,6 +1,7 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
@@ -57,7 +58,7 @@ final class SaveRun {
         try (Vm vm = node.vms().connect(podUID)) {
             requireSound(vm);
             VmFacts facts = vm.probe();
-            SavePlan plan = QemuDirectEngine.plan(
+            SavePlan plan = Engines.plan(
                     facts,
                     order.options(),
                     new QemuDirectEngine.StoreFacts(
@@ -92,7 +93,7 @@ final class SaveRun {
             cancellation.check();
             requireSound(vm); // it may have been found out meanwhile
             node.step(Step.SAVE_COMMIT, () -> {
-                var _ = partial.commit(header(facts, plan, intent, disks), report.normalPages());
+                var _ = report.commit(partial, header(facts, plan, intent, disks));
             });
             node.metrics()
                     .saved(
@@ -136,7 +137,7 @@ final class SaveRun {
                 order.image(),
                 order.mode(),
                 facts.definition(),
-                QemuDirectEngine.NAME,
+                plan.engine().word(),
                 plan.channels(),
                 plan.directIO(),
                 intent.runNumber(),

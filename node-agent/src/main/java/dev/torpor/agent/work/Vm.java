@@ -9,6 +9,7 @@ import dev.torpor.agent.engine.RunState;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
@@ -81,7 +82,12 @@ interface Vm extends AutoCloseable {
     void compare(MappedMemory.Samples samples) throws TorporException;
 
     /** Feeds it an image; {@link #settle} takes back what that needed, when there is time. */
-    LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener)
+    LoadReport load(
+            VmFacts target,
+            CommittedImage image,
+            ImageFiles files,
+            Cancellation cancellation,
+            ProgressListener listener)
             throws TorporException;
 
     /** Feeds it the shadow of an image that it has mapped; otherwise like {@link #load}. */

@@ -9,6 +9,7 @@ import dev.torpor.agent.engine.RunState;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
@@ -190,7 +191,12 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public LoadReport load(VmFacts target, ImageFiles files, Cancellation cancellation, ProgressListener listener) {
+        public LoadReport load(
+                VmFacts target,
+                CommittedImage image,
+                ImageFiles files,
+                Cancellation cancellation,
+                ProgressListener listener) {
             throw new AssertionError("nothing is to be loaded");
         }
 

@@ -1,0 +1,321 @@
+package dev.torpor.agent.engine;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.agent.image.ChannelLayout;
+import dev.torpor.agent.image.ChannelReader;
+import dev.torpor.agent.image.Compression;
+import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.UnixListener;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommandException;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+
+/**
+ * Records and plays QEMU's ordinary parallel migration: every QEMU since 4.0 has {@code multifd}, with compression since 5.0.
+ * We are the other end of its channels ({@link StreamRecorder}, {@link StreamPlayer}), and the image holds their streams
+ * ({@link ChannelLayout}). It can be loaded as it was saved only: with as many channels, compressed alike, which the image
+ * knows.
+ *
+ * <p>The order of a save is that of {@link QemuDirectEngine}. Here, too, nothing is cancelled: a wish to end lifts the limit of
+ * bandwidth, what QEMU sends is dropped, and it is done as fast as it can send.
+ */
+public final class MultifdStreamEngine {
+    /** Most channels: of each we hold 1 MiB. */
+    public static final int CHANNELS_MAX = 64;
+
+    /** What our note begins with, before the settings. */
+    private static final String NOTE = "streams ";
+
+    private static final String MULTIFD = "multifd";
+    private static final String COMPRESSION = "multifd-compression";
+    // What QEMU needs to close channels of which all is sent; ten times that of a loaded machine.
+    private static final Duration LET_GO_PATIENCE = Duration.ofSeconds(10);
+    private static final int BACKLOG = 64;
+    /** Bytes with which each channel but the main one begins (MultiFDInit_t); QEMU before 8.1 does not count them. */
+    private static final long CHANNEL_HEAD_BYTES = 64;
+
+    private MultifdStreamEngine() {}
+
+    /**
+     * Decides how a VM will be saved, or why it cannot be. Touches nothing.
+     *
+     * @throws TorporException CapabilityMissing, MigrationBlocked, VMNotRunning, ChannelsOutOfRange, DescriptorLimit,
+     *     DirectIOUnsupported, NotEnoughSpace
+     */
+    static SavePlan plan(VmFacts vm, SaveOptions options, QemuDirectEngine.StoreFacts store) throws TorporException {
+        requireCapabilities(vm);
+        requireCompression(vm, options.compression());
+        QemuDirectEngine.requireMigratable(vm.blockedReasons());
+        QemuDirectEngine.requireRunSinceLastSave(vm.runState());
+        int channels = QemuDirectEngine.channels(options);
+        if (channels > CHANNELS_MAX) {
+            throw new TorporException(
+                    FailureReason.ChannelsOutOfRange,
+                    channels + " channels were asked for: the engine " + Engine.MULTIFD_STREAM.word() + " has 1 to "
+                            + CHANNELS_MAX);
+        }
+        QemuDirectEngine.requireDescriptors(vm, channels + 1);
+        return new SavePlan(
+                Engine.MULTIFD_STREAM,
+                channels,
+                options.compression(),
+                QemuDirectEngine.directIO(options.directIO(), store.directIO(), true),
+                options.bandwidthBytesPerSecondMax(),
+                QemuDirectEngine.requireSpace(vm, store));
+    }
+
+    static void requireCapabilities(VmFacts vm) throws TorporException {
+        if (!vm.capabilities().contains(MULTIFD)) {
+            throw new TorporException(
+                    FailureReason.CapabilityMissing,
+                    "QEMU " + vm.definition().qemuVersion() + " lacks " + MULTIFD + ": the engine "
+                            + Engine.MULTIFD_STREAM.word() + " needs QEMU 4.0 or newer");
+        }
+    }
+
+    private static void requireCompression(VmFacts vm, Compression compression) throws TorporException {
+        if (compression.method() != Compression.Method.NONE && !vm.parameters().contains(COMPRESSION)) {
+            throw cannotCompress(vm.definition().qemuVersion(), compression, "it takes QEMU 5.0 or newer");
+        }
+    }
+
+    private static TorporException cannotCompress(String version, Compression compression, String why) {
+        return new TorporException(
+                FailureReason.CapabilityMissing,
+                "QEMU " + version + " cannot compress with "
+                        + compression.method().word() + ": " + why);
+    }
+
+    /**
+     * Has QEMU send the paused VM's memory and device state, and records it.
+     *
+     * @param files for writing, and with direct I/O a second one for that
+     * @param folder where the socket is made
+     * @throws TorporException what {@link QemuDirectEngine#save} throws; NotEnoughSpace, StoreFailed; SaveFailed also if what
+     *     came is not what QEMU says that it sent
+     */
+    static SaveReport save(
+            QmpClient qmp,
+            SavePlan plan,
+            ImageFiles files,
+            MigrationFolder folder,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        String uuid = qmp.execute("query-uuid").path("UUID").asText();
+        try (Directory directory = folder.opener().open();
+                UnixListener socket = UnixListener.listen(directory, folder.socketName(), BACKLOG);
+                StreamRecorder recorder =
+                        new StreamRecorder(socket, qmp.peer(), uuid, files, plan.channels(), cancellation)) {
+            recorder.start();
+            return save(qmp, plan, folder.uri(), new Recording(socket, recorder), cancellation, listener);
+        } catch (IOException e) {
+            throw new TorporException(
+                    FailureReason.SaveFailed, "the VM's folder has no place for a socket: " + e.getMessage(), e);
+        }
+    }
+
+    /** Who listens. */
+    private record Recording(UnixListener socket, StreamRecorder recorder) {}
+
+    private static SaveReport save(
+            QmpClient qmp,
+            SavePlan plan,
+            String uri,
+            Recording recording,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        StreamRecorder recorder = recording.recorder();
+        MigrationSettings settings = MigrationSettings.read(qmp);
+        long began = System.nanoTime();
+        FdSet note = FdSet.keep(qmp, recording.socket().inode(), NOTE + settings.note());
+        MigrationWatch.End end;
+        Duration duration;
+        try {
+            set(qmp, settings, plan.channels(), plan.compression(), plan.bandwidthBytesPerSecondMax());
+            cancellation.check();
+            qmp.execute("migrate", Map.of("uri", uri));
+            end = MigrationWatch.await(qmp, cancellation, listener);
+            duration = Duration.ofNanos(System.nanoTime() - began);
+            // It says how it went before it closes its channels, and settings must stay until then.
+            var _ = recorder.awaitEnd(LET_GO_PATIENCE);
+            QemuDirectEngine.awaitLetGo(qmp, end);
+        } catch (TorporException e) {
+            QemuDirectEngine.cleanUp(qmp, settings, note, e);
+            throw e;
+        }
+        QemuDirectEngine.putBack(qmp, settings, note);
+        cancellation.check();
+        recorder.check();
+        return switch (end) {
+            case MigrationWatch.End.Completed(JsonNode statistics) -> {
+                QemuDirectEngine.requirePaused(qmp);
+                ChannelLayout layout = recorder.finish(plan.compression(), LET_GO_PATIENCE);
+                requireAllOf(statistics.path("ram"), layout);
+                yield QemuDirectEngine.report(statistics, duration, Optional.of(layout));
+            }
+            case MigrationWatch.End.Failed(String description) ->
+                throw new TorporException(FailureReason.SaveFailed, "QEMU could not save: " + description);
+            case MigrationWatch.End.None() ->
+                throw new TorporException(FailureReason.SaveFailed, "QEMU knows of no save that we began");
+        };
+    }
+
+    /** QEMU counts what it sends over the channels beside the main one; all of that must have come. */
+    private static void requireAllOf(JsonNode ram, ChannelLayout layout) throws TorporException {
+        long sent = ram.path("multifd-bytes").asLong();
+        long channels = layout.lengthsBytes().size() - 1L;
+        long came = layout.totalBytes() - layout.lengthsBytes().getFirst();
+        if (came != sent && came != sent + channels * CHANNEL_HEAD_BYTES) {
+            throw new TorporException(
+                    FailureReason.SaveFailed,
+                    "QEMU says that it sent " + sent + " bytes over its channels, and " + came + " came");
+        }
+    }
+
+    /**
+     * Feeds an image to a QEMU that was started with {@code -incoming defer}; {@link QemuDirectEngine#settle} takes our
+     * settings back once there is time. Does not let the guest run. One try for each process. A QEMU before 9.1 ends when its
+     * load fails.
+     *
+     * @param files of the image, for reading, and with direct I/O a second one for that
+     * @param folder where QEMU makes the socket
+     * @throws TorporException LoadFailed with QEMU's reason, QEMUGone, QMPTimeout, Cancelled, DeadlineExceeded; ImageDamaged,
+     *     ImageTruncated if that shows only now
+     */
+    static LoadReport feed(
+            QmpClient qmp,
+            VmFacts target,
+            ChannelLayout layout,
+            ImageFiles files,
+            MigrationFolder folder,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        requireCapabilities(target);
+        requireCompression(target, layout.compression());
+        int channels = layout.lengthsBytes().size() - 1;
+        QemuDirectEngine.requireDescriptors(target, channels + 1);
+        try (Directory directory = folder.opener().open()) {
+            var _ = directory.unlink(folder.socketName());
+            ChannelReader reader = ChannelReader.open(files, layout);
+            MigrationSettings settings = MigrationSettings.read(qmp);
+            long began = System.nanoTime();
+            FdSet note = FdSet.keep(qmp, files.buffered(), NOTE + settings.note());
+            try (StreamPlayer player = new StreamPlayer(reader)) {
+                MigrationWatch.End end;
+                try {
+                    set(qmp, settings, channels, layout.compression(), 0);
+                    cancellation.check();
+                    end = play(qmp, settings, player, directory, folder, cancellation, listener);
+                } catch (TorporException e) {
+                    player.check(); // hung up on by us, QEMU fails, or ends
+                    QemuDirectEngine.cleanUp(qmp, settings, note, e);
+                    throw e;
+                }
+                player.check();
+                return switch (end) {
+                    case MigrationWatch.End.Completed(JsonNode _) ->
+                        new LoadReport(
+                                channels, files.direct().isPresent(), Duration.ofNanos(System.nanoTime() - began));
+                    case MigrationWatch.End.Failed(String description) ->
+                        throw new TorporException(
+                                FailureReason.LoadFailed,
+                                "QEMU could not load the image: " + description + " (its own output may say more)");
+                    case MigrationWatch.End.None() ->
+                        throw new TorporException(FailureReason.LoadFailed, "QEMU knows of no load that we began");
+                };
+            } finally {
+                var _ = directory.unlink(folder.socketName());
+            }
+        } catch (IOException e) {
+            throw new TorporException(
+                    FailureReason.LoadFailed, "the image, or the VM's folder, cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    private static MigrationWatch.End play(
+            QmpClient qmp,
+            MigrationSettings settings,
+            StreamPlayer player,
+            Directory directory,
+            MigrationFolder folder,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException, IOException {
+        Map<String, Object> arguments = new LinkedHashMap<>();
+        arguments.put("uri", folder.uri());
+        if (settings.hasParameter("direct-io")) { // like exit-on-error since 9.1
+            arguments.put("exit-on-error", false);
+        }
+        qmp.execute("migrate-incoming", arguments);
+        player.start(directory, folder.socketName(), qmp.peer());
+        // An incoming QEMU does not say how far it is.
+        return MigrationWatch.await(
+                qmp, cancellation, (_, _) -> {}, () -> listener.progress(player.sentBytes(), player.totalBytes()));
+    }
+
+    /**
+     * After a crash of ours: has a QEMU give up a save of which nobody takes the streams any more. It may notice that itself
+     * and fail, or wait for ever (tried on 10.0.2). Only here is migrate_cancel of use, and only because QEMU writes to sockets
+     * and not to a file: 400 of 400 left the guest as it was, on 7.2.22 and 10.0.2.
+     */
+    static void giveUpOrphan(QmpClient qmp) throws TorporException {
+        boolean ours = FdSet.note(qmp).filter(note -> note.startsWith(NOTE)).isPresent();
+        if (ours && MigrationWatch.isUnderWay(qmp)) {
+            qmp.execute("migrate_cancel");
+        }
+    }
+
+    /** Returns the settings in our note, whoever made it. */
+    static String settings(String note) {
+        return note.startsWith(NOTE) ? note.substring(NOTE.length()) : note;
+    }
+
+    private static void set(
+            QmpClient qmp,
+            MigrationSettings settings,
+            int channels,
+            Compression compression,
+            long bandwidthBytesPerSecond)
+            throws TorporException {
+        Set<String> wanted = new HashSet<>(Set.of(MULTIFD));
+        if (settings.hasCapability(MigrationWatch.EVENTS)) {
+            wanted.add(MigrationWatch.EVENTS);
+        }
+        settings.enableOnly(qmp, wanted);
+        Map<String, Object> parameters = new LinkedHashMap<>();
+        parameters.put("multifd-channels", channels);
+        parameters.put("max-bandwidth", bandwidthBytesPerSecond);
+        if (settings.hasParameter(COMPRESSION)) {
+            parameters.put(COMPRESSION, compression.method().word());
+            compression
+                    .level()
+                    .ifPresent(level ->
+                            parameters.put("multifd-" + compression.method().word() + "-level", level));
+        }
+        if (settings.hasParameter("zero-page-detection")) {
+            parameters.put("zero-page-detection", "multifd");
+        }
+        try {
+            qmp.execute("migrate-set-parameters", parameters);
+        } catch (QmpCommandException e) {
+            if (compression.method() == Compression.Method.NONE) {
+                throw e;
+            }
+            TorporException refused = cannotCompress(qmp.version(), compression, "it says " + e.getMessage());
+            refused.addSuppressed(e);
+            throw refused;
+        }
+    }
+}

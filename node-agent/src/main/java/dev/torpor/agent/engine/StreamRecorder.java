@@ -1,0 +1,312 @@
+package dev.torpor.agent.engine;
+
+import dev.torpor.agent.image.ChannelLayout;
+import dev.torpor.agent.image.ChannelWriter;
+import dev.torpor.agent.image.Compression;
+import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.linux.AlignedBuffer;
+import dev.torpor.agent.linux.ErrnoException;
+import dev.torpor.agent.linux.PeerCredentials;
+import dev.torpor.agent.linux.UnixListener;
+import dev.torpor.agent.linux.UnixSocket;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+
+/**
+ * The other end of a saving QEMU's channels: takes their connections and writes what comes into the image's file, each
+ * channel on a thread of its own. Which channel a connection is it says itself, whatever the order in which they come: the
+ * main one begins with {@code QEVM}, every other with a packet of 64 bytes (MultiFDInit_t of migration/multifd.c, since QEMU
+ * 4.0):
+ *
+ * <pre>
+ *  offset  bytes
+ *       0      4  0x11223344
+ *       4      4  version, 1
+ *       8     16  UUID of the VM
+ *      24      1  number of the channel, from 0
+ * </pre>
+ *
+ * <p>Once something is wrong, it goes on taking what QEMU sends and drops it: the save ends as if all were well, and the
+ * guest can go on. To hang up would make QEMU fail in the middle, which is left to our own sudden end.
+ */
+final class StreamRecorder implements AutoCloseable {
+    private static final int MAIN = 0x5145_564D; // QEVM
+    private static final int CHANNEL = 0x1122_3344;
+    private static final int CHANNEL_VERSION = 1;
+    private static final int VERSION_OFFSET = 4;
+    private static final int UUID_OFFSET = 8;
+    private static final int UUID_BYTES = 16;
+    private static final int NUMBER_OFFSET = 24;
+    private static final int CHANNEL_HEAD_BYTES = 64;
+
+    private static final Duration ACCEPT_LOOK = Duration.ofMillis(50);
+    // Of the same pod: whoever knocks more often than that wants to keep us busy.
+    private static final int STRANGERS_MAX = 64;
+
+    private final UnixListener listener;
+    private final PeerCredentials qemu;
+    private final String uuid;
+    private final ChannelWriter writer;
+    private final Cancellation cancellation;
+    private final boolean[] seen;
+    private final List<UnixSocket> sockets = new ArrayList<>();
+    private final List<Thread> threads = new ArrayList<>();
+    private final AtomicReference<Optional<TorporException>> failure = new AtomicReference<>(Optional.empty());
+    private final Thread acceptor = Thread.ofPlatform().name("streams").daemon().unstarted(this::acceptAll);
+    private volatile boolean closing;
+
+    /**
+     * Prepares.
+     *
+     * @param channels how many beside the main one
+     * @param uuid of the VM
+     * @param cancellation once requested, nothing is written any more; hurried if something is wrong
+     */
+    StreamRecorder(
+            UnixListener listener,
+            PeerCredentials qemu,
+            String uuid,
+            ImageFiles files,
+            int channels,
+            Cancellation cancellation) {
+        this.listener = listener;
+        this.qemu = qemu;
+        this.uuid = uuid.replace("-", "");
+        this.writer = new ChannelWriter(files, channels + 1);
+        this.cancellation = cancellation;
+        this.seen = new boolean[channels + 1];
+    }
+
+    /** Begins to take connections. */
+    void start() {
+        acceptor.start();
+    }
+
+    private void acceptAll() {
+        int strangers = 0;
+        int accepted = 0;
+        try {
+            while (!closing && accepted < seen.length && strangers < STRANGERS_MAX) {
+                Optional<UnixSocket> next = listener.accept(ACCEPT_LOOK);
+                if (next.isEmpty()) {
+                    continue;
+                }
+                if (!next.get().peer().equals(qemu)) {
+                    next.get().close();
+                    strangers++;
+                    continue;
+                }
+                accepted++;
+                take(next.get());
+            }
+        } catch (IOException e) {
+            failed(e, "the channels of QEMU cannot be taken");
+        }
+    }
+
+    private synchronized void take(UnixSocket socket) throws IOException {
+        if (closing) {
+            socket.close();
+            return;
+        }
+        sockets.add(socket);
+        threads.add(
+                Thread.ofPlatform().name("stream-" + sockets.size()).daemon().start(() -> record(socket)));
+    }
+
+    private void record(UnixSocket socket) {
+        ByteBuffer unit = AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES);
+        int channel = -1;
+        try {
+            while (socket.fill(unit.clear()) > 0) {
+                unit.flip();
+                if (drops()) {
+                    continue;
+                }
+                if (channel < 0) {
+                    channel = identify(unit);
+                }
+                writer.add(channel, unit);
+            }
+        } catch (TorporException e) {
+            failed(e);
+            drop(socket, unit);
+        } catch (IOException e) {
+            failed(e, "the image cannot be written");
+            drop(socket, unit);
+        }
+    }
+
+    private boolean drops() {
+        return cancellation.requested() || failure.get().isPresent();
+    }
+
+    private static void drop(UnixSocket socket, ByteBuffer unit) {
+        try {
+            while (socket.fill(unit.clear()) > 0) {
+                // until QEMU has sent all it has
+            }
+        } catch (IOException e) {
+            // QEMU's own end of it will tell
+        }
+    }
+
+    private int identify(ByteBuffer head) throws TorporException {
+        int magic = head.limit() < Integer.BYTES ? 0 : head.getInt(0);
+        int channel;
+        if (magic == MAIN) {
+            channel = 0;
+        } else if (magic == CHANNEL
+                && head.limit() >= CHANNEL_HEAD_BYTES
+                && head.getInt(VERSION_OFFSET) == CHANNEL_VERSION
+                && isOfVm(head)) {
+            channel = 1 + (head.get(NUMBER_OFFSET) & 0xFF);
+        } else {
+            throw new TorporException(
+                    FailureReason.SaveFailed,
+                    "QEMU opened a channel that begins as none should, with 0x" + Integer.toHexString(magic));
+        }
+        synchronized (this) {
+            if (channel >= seen.length || seen[channel]) {
+                throw new TorporException(
+                        FailureReason.SaveFailed, "QEMU opened channel " + channel + " twice, or one too many");
+            }
+            seen[channel] = true;
+        }
+        return channel;
+    }
+
+    private boolean isOfVm(ByteBuffer head) {
+        byte[] bytes = new byte[UUID_BYTES];
+        head.get(UUID_OFFSET, bytes);
+        return HexFormat.of().formatHex(bytes).equals(uuid);
+    }
+
+    private void failed(IOException e, String what) {
+        boolean full = e instanceof ErrnoException errno && errno.errno() == ErrnoException.ENOSPC;
+        failed(new TorporException(
+                full ? FailureReason.NotEnoughSpace : FailureReason.StoreFailed,
+                what + (full ? ": no space left on the store" : ""),
+                e));
+    }
+
+    private void failed(TorporException e) {
+        failure.compareAndSet(Optional.empty(), Optional.of(e));
+        cancellation.hurry();
+    }
+
+    /** Throws what went wrong, if anything did. */
+    void check() throws TorporException {
+        Optional<TorporException> why = failure.get();
+        if (why.isPresent()) {
+            throw why.get();
+        }
+    }
+
+    /**
+     * Waits until QEMU, which says that it is done, has closed all channels, and ends the file.
+     *
+     * @throws TorporException NotEnoughSpace, StoreFailed, SaveFailed
+     */
+    ChannelLayout finish(Compression compression, Duration patience) throws TorporException {
+        boolean ended = awaitEnd(patience);
+        check();
+        synchronized (this) {
+            for (int channel = 0; channel < seen.length; channel++) {
+                if (!seen[channel]) {
+                    throw new TorporException(
+                            FailureReason.SaveFailed,
+                            "QEMU says that it has saved, and never opened channel " + channel);
+                }
+            }
+        }
+        if (!ended) {
+            throw new TorporException(
+                    FailureReason.SaveFailed, "QEMU says that it has saved, and keeps its channels open");
+        }
+        try {
+            return writer.finish(compression);
+        } catch (IOException e) {
+            failed(e, "the image cannot be written");
+            check();
+            throw new IllegalStateException(e);
+        }
+    }
+
+    /**
+     * Waits until QEMU has closed all channels.
+     *
+     * @return whether it has, within that time
+     */
+    boolean awaitEnd(Duration patience) throws TorporException {
+        long until = System.nanoTime() + patience.toNanos();
+        if (!ended(acceptor, until)) { // the only one to begin others
+            return false;
+        }
+        for (Thread thread : threads()) {
+            if (!ended(thread, until)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static boolean ended(Thread thread, long until) throws TorporException {
+        try {
+            return thread.join(Duration.ofNanos(Math.max(TimeUnit.MILLISECONDS.toNanos(1), until - System.nanoTime())));
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new TorporException(FailureReason.AgentRestarted, "the agent was asked to stop during the save", e);
+        }
+    }
+
+    private synchronized List<Thread> threads() {
+        return List.copyOf(threads);
+    }
+
+    /** Hangs up on whoever is still connected. */
+    @Override
+    public void close() throws IOException {
+        List<UnixSocket> all;
+        synchronized (this) {
+            closing = true;
+            all = List.copyOf(sockets);
+        }
+        for (UnixSocket socket : all) {
+            socket.shutdown();
+        }
+        boolean interrupted = Thread.interrupted();
+        interrupted |= joinOrInterrupted(acceptor);
+        for (Thread thread : threads()) {
+            interrupted |= joinOrInterrupted(thread);
+        }
+        for (UnixSocket socket : all) {
+            socket.close();
+        }
+        if (interrupted) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    // It ends: no socket gives or takes anything any more, and the disk answers.
+    static boolean joinOrInterrupted(Thread thread) {
+        boolean interrupted = false;
+        while (true) {
+            try {
+                thread.join();
+                return interrupted;
+            } catch (InterruptedException e) {
+                interrupted = true;
+            }
+        }
+    }
+}

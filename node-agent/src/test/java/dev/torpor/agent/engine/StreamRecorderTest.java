@@ -1,0 +1,216 @@
+package dev.torpor.agent.engine;
+
+import static java.nio.charset.StandardCharsets.US_ASCII;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.torpor.agent.image.ChannelLayout;
+import dev.torpor.agent.image.Compression;
+import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.PartialImage;
+import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.PeerCredentials;
+import dev.torpor.agent.linux.UnixListener;
+import dev.torpor.agent.linux.UnixSocket;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Peers that are, and that are not, what a QEMU is. */
+class StreamRecorderTest {
+    private static final Duration SOON = Duration.ofSeconds(20);
+    private static final Duration NOW = Duration.ofMillis(1);
+    private static final String UUID = "11111111-2222-3333-4444-555555555555";
+    private static final int CHANNELS = 2;
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @SuppressWarnings("NullAway.Init")
+    private ImageStore store;
+
+    @SuppressWarnings("NullAway.Init")
+    private ImageFiles files;
+
+    @SuppressWarnings("NullAway.Init")
+    private Directory directory;
+
+    @SuppressWarnings("NullAway.Init")
+    private UnixListener listener;
+
+    @SuppressWarnings("NullAway.Init")
+    private PeerCredentials self;
+
+    private final Cancellation cancellation = new Cancellation();
+    private final List<UnixSocket> sockets = new ArrayList<>();
+
+    @BeforeEach
+    void open() throws IOException, TorporException {
+        store = ImageStore.open(temp.resolve("store"));
+        PartialImage partial = store.create(
+                new ImageId("vms", "vm", "5d6f1c7e-0000-4000-8000-000000000001"),
+                new PartialIntent(ImageMode.SAVE, 0, true, Optional.empty(), Instant.EPOCH));
+        files = partial.openForQemu(false);
+        directory = Directory.open(temp);
+        listener = UnixListener.listen(directory, "s", 16);
+        self = connect().peer();
+        listener.accept(SOON).orElseThrow().close();
+    }
+
+    @AfterEach
+    void close() throws IOException, TorporException {
+        for (UnixSocket socket : sockets) {
+            socket.close();
+        }
+        listener.close();
+        directory.close();
+        files.close();
+        store.close();
+    }
+
+    private StreamRecorder recorder(PeerCredentials qemu) {
+        StreamRecorder recorder = new StreamRecorder(listener, qemu, UUID, files, CHANNELS, cancellation);
+        recorder.start();
+        return recorder;
+    }
+
+    private UnixSocket connect() throws IOException {
+        UnixSocket socket = UnixSocket.connect(temp.resolve("s"));
+        sockets.add(socket);
+        return socket;
+    }
+
+    private void says(byte[] bytes) throws IOException {
+        UnixSocket socket = connect();
+        socket.send(bytes, List.of(), SOON);
+        socket.shutdown();
+    }
+
+    private static byte[] channel(int number, String uuid) {
+        ByteBuffer head = ByteBuffer.allocate(64).putInt(0x11223344).putInt(1);
+        head.put(HexFormat.of().parseHex(uuid.replace("-", ""))).put((byte) number);
+        return head.array();
+    }
+
+    private static byte[] main() {
+        return "QEVM and so on".getBytes(US_ASCII);
+    }
+
+    private void refused(String message) throws IOException {
+        try (StreamRecorder recorder = recorder(self)) {
+            TorporException e =
+                    catchThrowableOfType(TorporException.class, () -> recorder.finish(Compression.NONE, SOON));
+            assertThat(e.reason()).isEqualTo(FailureReason.SaveFailed);
+            assertThat(e).hasMessage(message);
+            // Who is at the other end is to come to its end soon.
+            assertThat(cancellation.hurried()).isTrue();
+            assertThat(cancellation.requested()).isFalse();
+        }
+    }
+
+    @Test
+    void channelsComeInAnyOrder() throws Exception {
+        says(channel(1, UUID));
+        says(main());
+        says(channel(0, UUID));
+        try (StreamRecorder recorder = recorder(self)) {
+            ChannelLayout layout = recorder.finish(Compression.NONE, SOON);
+            assertThat(layout.lengthsBytes()).containsExactly((long) main().length, 64L, 64L);
+        }
+    }
+
+    @Test
+    void anotherProcessIsNoChannel() throws Exception {
+        says(main());
+        says(channel(0, UUID));
+        says(channel(1, UUID));
+        try (StreamRecorder recorder = recorder(new PeerCredentials(self.pid() + 1, self.uid()))) {
+            assertThatThrownBy(() -> recorder.finish(Compression.NONE, Duration.ofMillis(500)))
+                    .hasMessage("QEMU says that it has saved, and never opened channel 0");
+        }
+    }
+
+    @Test
+    void aChannelThatNeverCameIsMissed() throws Exception {
+        says(main());
+        says(channel(1, UUID));
+        try (StreamRecorder recorder = recorder(self)) {
+            assertThatThrownBy(() -> recorder.finish(Compression.NONE, Duration.ofMillis(500)))
+                    .hasMessage("QEMU says that it has saved, and never opened channel 1");
+        }
+    }
+
+    @Test
+    void aChannelThatStaysOpenIsNoEnd() throws Exception {
+        says(main());
+        says(channel(1, UUID));
+        connect().send(channel(0, UUID), List.of(), SOON);
+        try (StreamRecorder recorder = recorder(self)) {
+            assertThat(recorder.awaitEnd(NOW)).isFalse();
+        }
+        // Closed, it has hung up.
+        assertThat(sockets.getLast().fill(ByteBuffer.allocateDirect(1))).isZero();
+    }
+
+    @Test
+    void twoOfOneNumber() throws Exception {
+        says(main());
+        says(channel(1, UUID));
+        says(channel(1, UUID));
+        refused("QEMU opened channel 2 twice, or one too many");
+    }
+
+    @Test
+    void oneOfTooHighANumber() throws Exception {
+        says(main());
+        says(channel(0, UUID));
+        says(channel(2, UUID));
+        refused("QEMU opened channel 3 twice, or one too many");
+    }
+
+    @Test
+    void oneOfAnotherVm() throws Exception {
+        says(main());
+        says(channel(0, UUID));
+        says(channel(1, "99999999-2222-3333-4444-555555555555"));
+        refused("QEMU opened a channel that begins as none should, with 0x11223344");
+    }
+
+    @Test
+    void oneThatBeginsOtherwise() throws Exception {
+        says(main());
+        says(channel(0, UUID));
+        says("GET / HTTP/1.1".getBytes(US_ASCII));
+        refused("QEMU opened a channel that begins as none should, with 0x47455420");
+    }
+
+    @Test
+    void whatComesAfterACancelIsTakenAndDropped() throws Exception {
+        cancellation.request(FailureReason.Cancelled, "no longer wanted");
+        says(channel(0, UUID));
+        says(channel(1, UUID));
+        says(main());
+        try (StreamRecorder recorder = recorder(self)) {
+            assertThat(recorder.awaitEnd(SOON)).isTrue();
+        }
+        assertThat(files.buffered().facts().sizeBytes()).isZero();
+    }
+}
