@@ -106,7 +106,7 @@ public enum FailureReason {
     /** QEMU ended, or closed its monitor, in the middle. */
     QEMUGone(Kind.TERMINAL),
 
-    /** This QEMU cannot do what the engine needs (for {@code qemu-direct}: {@code mapped-ram}). */
+    /** This QEMU lacks what the engine needs ({@code mapped-ram} or {@code multifd}), or cannot compress as asked for. */
     CapabilityMissing(Kind.TERMINAL),
 
     /** A device of the VM cannot be saved; QEMU names it. */

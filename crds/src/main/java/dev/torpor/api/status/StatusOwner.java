@@ -52,6 +52,7 @@ public record StatusOwner<R extends CustomResource<?, S>, S>(
             Set.of(
                     "progress",
                     "engine",
+                    "compression",
                     "channels",
                     "directIO",
                     "image",

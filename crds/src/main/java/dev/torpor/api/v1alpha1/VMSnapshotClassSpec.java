@@ -10,7 +10,12 @@ import org.jspecify.annotations.Nullable;
 @JsonIgnoreProperties(ignoreUnknown = true)
 @JsonClassDescription("Defaults for snapshots; a snapshot's own fields win.")
 public record VMSnapshotClassSpec(
-        @JsonPropertyDescription("How saves are parallelized.") @Nullable
+        @JsonPropertyDescription(
+                "What writes images. Auto: qemu-direct if the VM's QEMU has it and nothing is to be compressed, else multifd-stream; QemuDirect: QEMU writes the image itself (9.0 and newer), which alone can be resumed lazily; MultifdStream: QEMU's channels are recorded (4.0 and newer). Absent: Auto.")
+        @Nullable
+        EngineChoice engine,
+
+        @JsonPropertyDescription("How saves are parallelized, and compressed.") @Nullable
         ParallelSpec parallel,
 
         @Min(0)
@@ -42,12 +47,13 @@ public record VMSnapshotClassSpec(
         VolumeSnapshotsSpec volumeSnapshots) {
     /** Of a class without VolumeSnapshots. */
     public VMSnapshotClassSpec(
+            @Nullable EngineChoice engine,
             @Nullable ParallelSpec parallel,
             @Nullable Long bandwidthBytesPerSecond,
             @Nullable DeletionPolicy deletionPolicy,
             @Nullable OnSaveFailure onSaveFailure,
             @Nullable OnNodeRemoval onNodeRemoval,
             @Nullable VerifyPolicy verify) {
-        this(parallel, bandwidthBytesPerSecond, deletionPolicy, onSaveFailure, onNodeRemoval, verify, null);
+        this(engine, parallel, bandwidthBytesPerSecond, deletionPolicy, onSaveFailure, onNodeRemoval, verify, null);
     }
 }

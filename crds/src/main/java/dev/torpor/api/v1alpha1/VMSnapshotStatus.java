@@ -64,6 +64,9 @@ public final class VMSnapshotStatus {
     @JsonPropertyDescription("Engine that wrote the image, such as qemu-direct.")
     private @Nullable String engine;
 
+    @JsonPropertyDescription("How QEMU compressed the memory; absent: not at all.")
+    private @Nullable CompressionMethod compression;
+
     @JsonPropertyDescription("Number of channels that wrote at the same time.")
     private @Nullable Integer channels;
 
@@ -231,6 +234,14 @@ public final class VMSnapshotStatus {
 
     public void setEngine(@Nullable String engine) {
         this.engine = engine;
+    }
+
+    public @Nullable CompressionMethod getCompression() {
+        return compression;
+    }
+
+    public void setCompression(@Nullable CompressionMethod compression) {
+        this.compression = compression;
     }
 
     public @Nullable Integer getChannels() {

@@ -1,11 +1,13 @@
 package dev.torpor.agent.work;
 
-import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.SavePlan;
+import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.VmDefinition;
 import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.CompressionMethod;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.FailureStatus;
 import dev.torpor.api.v1alpha1.ImageStatus;
@@ -39,11 +41,15 @@ final class SnapshotStatuses {
         VMSnapshotStatus own = ours(seen);
         own.setPausedAt(null);
         own.setStartTime(Conditions.time(startedAt));
-        own.setEngine(QemuDirectEngine.NAME);
+        own.setEngine(plan.engine().word());
+        own.setCompression(compression(plan.compression()));
         own.setChannels(plan.channels());
         own.setDirectIO(plan.directIO());
         String message = "memory is being written by " + plan.channels() + " channels"
-                + (plan.directIO() ? " with direct I/O" : " through the page cache");
+                + (plan.directIO() ? " with direct I/O" : " through the page cache")
+                + (plan.compression().method() == Compression.Method.NONE
+                        ? ""
+                        : ", compressed with " + plan.compression().method().word());
         put(own, seen, ConditionType.SAVED, false, "Saving", message, now);
         return own;
     }
@@ -53,6 +59,15 @@ final class SnapshotStatuses {
         VMSnapshotStatus own = ours(seen);
         own.setPausedAt(pausedAt);
         return own;
+    }
+
+    /** Returns the API's word; none for an image whose pages are as they were. */
+    private static @Nullable CompressionMethod compression(Compression compression) {
+        return switch (compression.method()) {
+            case NONE -> null;
+            case ZLIB -> CompressionMethod.Zlib;
+            case ZSTD -> CompressionMethod.Zstd;
+        };
     }
 
     /** So far. */
@@ -79,6 +94,11 @@ final class SnapshotStatuses {
         paused.ifPresent(seconds -> own.setPausedSeconds(Math.round(seconds * 1000) / 1000.0));
         quiesced.ifPresent(own::setQuiesced);
         own.setEngine(header.engine());
+        own.setCompression(image.layout()
+                .channels()
+                .map(ChannelLayout::compression)
+                .map(SnapshotStatuses::compression)
+                .orElse(null));
         own.setChannels(header.channels());
         own.setDirectIO(header.directIO());
         own.setImage(new ImageStatus(

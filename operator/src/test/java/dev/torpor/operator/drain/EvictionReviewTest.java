@@ -242,7 +242,7 @@ class EvictionReviewTest {
                 .withName("network")
                 .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
                 .build());
-        network.setSpec(new VMSnapshotClassSpec(null, null, null, null, OnNodeRemoval.Save, null));
+        network.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, OnNodeRemoval.Save, null));
         client.resource(network).create();
         Node tainted = Drained.tainted("ToBeDeletedByClusterAutoscaler");
         client.nodes().withName("n1").edit(node -> {

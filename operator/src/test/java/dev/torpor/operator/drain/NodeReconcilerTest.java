@@ -236,7 +236,7 @@ class NodeReconcilerTest {
                 .withName("local")
                 .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
                 .build());
-        local.setSpec(new VMSnapshotClassSpec(null, null, null, null, policy, null));
+        local.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, policy, null));
         client.resource(local).create();
     }
 
@@ -364,7 +364,7 @@ class NodeReconcilerTest {
                 .withCreationTimestamp("2026-01-01T00:00:00Z")
                 .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
                 .build());
-        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, policy, null, null));
+        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, null, policy, null, null));
         client.resource(deleting).create();
     }
 
