@@ -19,7 +19,7 @@ import java.util.Set;
  * them for migrations of their own.
  */
 final class MigrationSettings {
-    // All that we ever set. multifd-compression beside mapped-ram is accepted and ignored: left alone there.
+    // All that we ever set.
     private static final Set<String> PARAMETERS = Set.of(
             "multifd-channels",
             "direct-io",

@@ -36,7 +36,7 @@ public final class MultifdStreamEngine {
     private static final String NOTE = "streams ";
 
     private static final String MULTIFD = "multifd";
-    private static final String COMPRESSION = "multifd-compression";
+    static final String COMPRESSION = "multifd-compression";
     // What QEMU needs to close channels of which all is sent; ten times that of a loaded machine.
     private static final Duration LET_GO_PATIENCE = Duration.ofSeconds(10);
     private static final int BACKLOG = 64;
@@ -150,6 +150,7 @@ public final class MultifdStreamEngine {
             // It says how it went before it closes its channels, and settings must stay until then.
             var _ = recorder.awaitEnd(LET_GO_PATIENCE);
             QemuDirectEngine.awaitLetGo(qmp, end);
+            MigrationWatch.awaitCleanUp(qmp);
         } catch (TorporException e) {
             QemuDirectEngine.cleanUp(qmp, settings, note, e);
             throw e;
@@ -260,21 +261,27 @@ public final class MultifdStreamEngine {
         }
         qmp.execute("migrate-incoming", arguments);
         player.start(directory, folder.socketName(), qmp.peer());
-        // An incoming QEMU does not say how far it is.
-        return MigrationWatch.await(
-                qmp, cancellation, (_, _) -> {}, () -> listener.progress(player.sentBytes(), player.totalBytes()));
+        return MigrationWatch.await(qmp, cancellation, (_, _) -> {}, () -> {
+            // Its main loop may hang once a channel is cut off, so that it can tell us no more.
+            player.check();
+            // An incoming QEMU does not say how far it is.
+            listener.progress(player.sentBytes(), player.totalBytes());
+        });
     }
 
     /**
-     * After a crash of ours: has a QEMU give up a save of which nobody takes the streams any more. It may notice that itself
-     * and fail, or wait for ever (tried on 10.0.2). Only here is migrate_cancel of use, and only because QEMU writes to sockets
-     * and not to a file: 400 of 400 left the guest as it was, on 7.2.22 and 10.0.2.
+     * After a crash of ours: has a QEMU give up a save of which nobody takes the streams any more. It notices that itself
+     * and fails, or waits for ever. Only here is migrate_cancel of use, and only because QEMU writes to sockets and not to a
+     * file.
+     *
+     * @return whether there are things of ours at that QEMU that are of a save or load of streams
      */
-    static void giveUpOrphan(QmpClient qmp) throws TorporException {
+    static boolean giveUpOrphan(QmpClient qmp) throws TorporException {
         boolean ours = FdSet.note(qmp).filter(note -> note.startsWith(NOTE)).isPresent();
         if (ours && MigrationWatch.isUnderWay(qmp)) {
             qmp.execute("migrate_cancel");
         }
+        return ours;
     }
 
     /** Returns the settings in our note, whoever made it. */

@@ -265,8 +265,11 @@ public final class QemuDirectEngine {
     public static void settle(QmpClient qmp) throws TorporException {
         Cancellation liftsTheLimit = new Cancellation();
         liftsTheLimit.request(FailureReason.AgentRestarted, "the agent was restarted during the save");
-        MultifdStreamEngine.giveUpOrphan(qmp);
+        boolean streams = MultifdStreamEngine.giveUpOrphan(qmp);
         MigrationWatch.await(qmp, liftsTheLimit, (_, _) -> {});
+        if (streams) {
+            MigrationWatch.awaitCleanUp(qmp);
+        }
         Optional<MigrationSettings> before =
                 FdSet.removeOurs(qmp).map(MultifdStreamEngine::settings).flatMap(MigrationSettings::fromNote);
         if (before.isPresent()) {
@@ -349,6 +352,10 @@ public final class QemuDirectEngine {
         }
         if (settings.hasParameter("zero-page-detection")) {
             parameters.put("zero-page-detection", "multifd");
+        }
+        if (settings.hasParameter(MultifdStreamEngine.COMPRESSION)) {
+            // Its owner's compression would have it refuse all of this.
+            parameters.put(MultifdStreamEngine.COMPRESSION, "none");
         }
         qmp.execute("migrate-set-parameters", parameters);
     }

@@ -309,10 +309,24 @@ class QemuDirectEngineTest {
     }
 
     @Test
+    void settlingGivesUpAnOrphanOfTheOtherEngine() throws Exception {
+        qemu.addFdSet(1, "torpor streams {\"capabilities\":{\"xbzrle\":true},\"parameters\":{\"multifd-channels\":5}}");
+        qemu.migration = "active";
+        QemuDirectEngine.settle(qmp);
+        assertThat(qemu.commands).containsOnlyOnce("migrate_cancel");
+        assertThat(qemu.fdSets()).isEmpty();
+        assertThat(qemu.settings()).contains("\"multifd-channels\":5");
+        // Once that has ended there is nothing to give up.
+        qemu.addFdSet(1, "torpor streams {}");
+        QemuDirectEngine.settle(qmp);
+        assertThat(qemu.commands).containsOnlyOnce("migrate_cancel");
+    }
+
+    @Test
     void settlingAQemuAtRestChangesNothing() throws Exception {
         String before = qemu.settings();
         QemuDirectEngine.settle(qmp);
-        assertThat(qemu.commands).containsExactly("qmp_capabilities", "query-migrate", "query-fdsets");
+        assertThat(qemu.commands).containsExactly("qmp_capabilities", "query-fdsets", "query-migrate", "query-fdsets");
         assertThat(qemu.settings()).isEqualTo(before);
     }
 
