@@ -33,6 +33,7 @@ helm:
 	@tools/helm.sh >/dev/null
 guest: packages
 	@tools/guest.sh >/dev/null
+	@tools/qemu-old.sh >/dev/null
 images: packages build ## container images of operator, agent and launcher (and of the tests), in target/images
 	@tools/images.sh >/dev/null
 

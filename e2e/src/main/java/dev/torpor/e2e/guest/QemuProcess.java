@@ -40,12 +40,17 @@ public final class QemuProcess implements AutoCloseable {
      * @param arguments all but monitor and serial port
      */
     public static QemuProcess start(Path folder, List<String> arguments) throws IOException {
+        return start("qemu-system-x86_64", folder, arguments);
+    }
+
+    /** Starts another QEMU than the installed one; otherwise like {@link #start(Path, List)}. */
+    public static QemuProcess start(String qemu, Path folder, List<String> arguments) throws IOException {
         int number = COUNT.incrementAndGet();
         Path socket = folder.resolve("qmp" + number + ".sock");
         Path serial = folder.resolve("serial" + number + ".log");
         Path stderr = folder.resolve("stderr" + number + ".log");
         List<String> command = new ArrayList<>();
-        command.add("qemu-system-x86_64");
+        command.add(qemu);
         command.addAll(arguments);
         command.addAll(List.of("-serial", "file:" + serial, "-qmp", "unix:" + socket + ",server=on,wait=off"));
         Process process = new ProcessBuilder(command)

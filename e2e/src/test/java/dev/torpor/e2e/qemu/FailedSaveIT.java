@@ -22,6 +22,7 @@ import dev.torpor.e2e.guest.Tick;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicLong;
@@ -33,7 +34,6 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -51,17 +51,20 @@ class FailedSaveIT {
     private static final Pattern ENDED = Pattern.compile("completed|failed|cancelled");
     private static final long PLENTY_BYTES = 1L << 40;
 
-    @Parameter
-    private Engine engine;
+    private final Engine engine;
 
     private Path temp;
     private ImageStore store;
     private Vm vm;
     private Tick first;
 
+    FailedSaveIT(Engine engine) {
+        this.engine = engine;
+    }
+
     @BeforeAll
     void boot(@TempDir Path folder) throws Exception {
-        temp = folder;
+        temp = Files.createDirectory(folder.resolve(engine.word())); // the folder is of all engines
         store = ImageStore.open(temp.resolve("store"));
         vm = Vm.guest(temp);
         first = vm.process().awaitTick(tick -> tick.number() >= 1);

@@ -23,7 +23,6 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.Parameter;
 import org.junit.jupiter.params.ParameterizedClass;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -40,17 +39,20 @@ class RefusedRestoreIT {
     private static final Target SAME =
             new Target(64, "pc-q35-10.0", 2, "11111111-2222-3333-4444-555555555555", "max", List.of("virtio-rng-pci"));
 
-    @Parameter
-    private Engine engine;
+    private final Engine engine;
 
     private Path temp;
     private ImageStore store;
     private Path storePath;
     private CommittedImage image;
 
+    RefusedRestoreIT(Engine engine) {
+        this.engine = engine;
+    }
+
     @BeforeAll
     void save(@TempDir Path folder) throws Exception {
-        temp = folder;
+        temp = Files.createDirectory(folder.resolve(engine.word())); // the folder is of all engines
         storePath = temp.resolve("store");
         store = ImageStore.open(storePath);
         try (Vm source = SAME.start(temp)) {

@@ -38,6 +38,11 @@ record Vm(QemuProcess process, QmpClient qmp) implements AutoCloseable {
         return arguments;
     }
 
+    /** Starts the tests' guest in another QEMU than the installed one. */
+    static Vm guestOf(String qemu, Path folder, String... more) throws IOException, TorporException {
+        return connect(QemuProcess.start(qemu, folder, guestArguments(more)));
+    }
+
     /** Starts whatever the arguments say. */
     static Vm start(Path folder, List<String> arguments) throws IOException, TorporException {
         return connect(QemuProcess.start(folder, arguments));
