@@ -95,6 +95,11 @@ bench-lazy: jdk packages ## from the launch of QEMU to a running guest: lazy res
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.LazyBench
 
+.PHONY: bench-streams
+bench-streams: jdk packages ## recorded channels beside a null sink, and compression; about 5 minutes
+	@$(MVN) -q package -DskipTests -pl e2e -am
+	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.StreamBench
+
 .PHONY: bench-images
 bench-images: jdk kubernetes images ## start-up and memory of operator and agent from their images; about 5 minutes, as root
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.ImageBench

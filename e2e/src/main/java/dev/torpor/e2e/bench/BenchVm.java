@@ -70,6 +70,11 @@ final class BenchVm implements AutoCloseable {
         return new BenchVm(process, socket);
     }
 
+    /** Returns the CPU time of its process so far. */
+    Duration cpu() {
+        return process.toHandle().info().totalCpuDuration().orElse(Duration.ZERO);
+    }
+
     /** Connects as soon as QEMU listens. */
     QmpClient connect() throws TorporException {
         return SocketWait.connect(PATIENCE, () -> {

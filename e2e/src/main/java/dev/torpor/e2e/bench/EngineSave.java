@@ -2,7 +2,10 @@ package dev.torpor.e2e.bench;
 
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
+import dev.torpor.agent.engine.Engine;
+import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.Guest;
+import dev.torpor.agent.engine.MigrationFolder;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.SaveOptions;
@@ -17,9 +20,11 @@ import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.OptionalInt;
@@ -35,32 +40,40 @@ final class EngineSave {
      */
     static CommittedImage save(QmpClient qmp, ImageStore store, ImageId id, OptionalInt channels)
             throws IOException, TorporException {
+        SaveOptions options = new SaveOptions(channels, DirectIO.AUTO, 0).with(Engine.QEMU_DIRECT);
+        return save(qmp, store, id, options, new MigrationFolder(() -> Directory.open(Path.of("/nowhere")), ""));
+    }
+
+    /**
+     * Saves as the options say.
+     *
+     * @param folder for the sockets of an engine that needs them
+     */
+    static CommittedImage save(QmpClient qmp, ImageStore store, ImageId id, SaveOptions options, MigrationFolder folder)
+            throws IOException, TorporException {
         Instant began = Instant.now();
         VmFacts facts = QemuProbe.probe(qmp);
-        SavePlan plan = QemuDirectEngine.plan(
-                facts,
-                new SaveOptions(channels, DirectIO.AUTO, 0),
-                new QemuDirectEngine.StoreFacts(store.freeBytes(), store.directIO()));
+        SavePlan plan =
+                Engines.plan(facts, options, new QemuDirectEngine.StoreFacts(store.freeBytes(), store.directIO()));
         PartialImage image =
                 store.create(id, new PartialIntent(ImageMode.CHECKPOINT, 0, true, Optional.empty(), began));
         Guest.pause(qmp);
         SaveReport report;
         try (ImageFiles files = image.openForQemu(plan.directIO())) {
-            report = QemuDirectEngine.save(
-                    qmp, plan, files.all(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation(), (done, total) -> {});
+            report = Engines.save(qmp, plan, files, folder, new Cancellation(), (done, total) -> {});
         }
-        return image.commit(
+        return report.commit(
+                image,
                 new ImageHeader(
                         id,
                         ImageMode.CHECKPOINT,
                         facts.definition(),
-                        QemuDirectEngine.NAME,
+                        plan.engine().word(),
                         plan.channels(),
                         plan.directIO(),
                         0,
                         true,
                         began,
-                        Instant.now()),
-                report.normalPages());
+                        Instant.now()));
     }
 }

@@ -44,13 +44,13 @@ public final class QemuProcess implements AutoCloseable {
     }
 
     /** Starts another QEMU than the installed one; otherwise like {@link #start(Path, List)}. */
-    public static QemuProcess start(String qemu, Path folder, List<String> arguments) throws IOException {
+    public static QemuProcess start(String program, Path folder, List<String> arguments) throws IOException {
         int number = COUNT.incrementAndGet();
         Path socket = folder.resolve("qmp" + number + ".sock");
         Path serial = folder.resolve("serial" + number + ".log");
         Path stderr = folder.resolve("stderr" + number + ".log");
         List<String> command = new ArrayList<>();
-        command.add(qemu);
+        command.add(program);
         command.addAll(arguments);
         command.addAll(List.of("-serial", "file:" + serial, "-qmp", "unix:" + socket + ",server=on,wait=off"));
         Process process = new ProcessBuilder(command)
