@@ -6,6 +6,7 @@ import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.LibvirtImage;
 import dev.torpor.agent.image.PageCheck;
 import dev.torpor.agent.image.RamBlock;
 import dev.torpor.agent.image.VmDefinition;
@@ -13,6 +14,8 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -44,7 +47,10 @@ final class ImageCommand implements Runnable {
     @Command(
             name = "inspect",
             mixinStandardHelpOptions = true,
-            description = "Checks all of an image but its pages, and shows what it says of itself.")
+            description = {
+                "Checks all of an image but its pages, and shows what it says of itself.",
+                "Of a file that virsh save wrote, its header and the domain's definition."
+            })
     int inspect(
             @Parameters(paramLabel = "PATH|UID", description = "File of the image, or its UID in the store.")
                     String image,
@@ -57,6 +63,11 @@ final class ImageCommand implements Runnable {
                             description = "text (default) or json.")
                     Format format)
             throws TorporException {
+        Optional<LibvirtImage> ofLibvirt = store == null ? LibvirtImage.read(Path.of(image)) : Optional.empty();
+        if (ofLibvirt.isPresent()) {
+            System.out.println(text(ofLibvirt.get()));
+            return ExitCode.DONE;
+        }
         return open(
                 image,
                 store,
@@ -122,6 +133,21 @@ final class ImageCommand implements Runnable {
             look.at(images.open(found.getFirst().id()));
             return ExitCode.DONE;
         }
+    }
+
+    private static String text(LibvirtImage image) {
+        StringBuilder out = new StringBuilder();
+        line(out, "Image", "of libvirt, format version " + image.version() + ", " + image.byteOrder());
+        line(out, "Mode", "Save, of a VM that was " + (image.wasRunning() ? "running" : "paused"));
+        line(
+                out,
+                "Stream",
+                image.format().name().toLowerCase(Locale.ROOT) + ", at offset " + image.streamOffsetBytes());
+        line(out, "Cookie", image.hasCookie() ? "yes" : "none");
+        line(out, "Restore", "not by this release: start the domain with virsh restore");
+        // It is somebody's text, and goes to a terminal.
+        out.append(image.xml().replaceAll("[\\p{Cntrl}&&[^\n\t]]", "?"));
+        return out.toString().stripTrailing();
     }
 
     private static String text(CommittedImage image) {
