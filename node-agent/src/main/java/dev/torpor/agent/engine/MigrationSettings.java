@@ -96,6 +96,11 @@ final class MigrationSettings {
         return parameters.containsKey(name);
     }
 
+    /** Tells whether a parameter has this value, or is none of this QEMU's. */
+    boolean isSet(String name, String value) {
+        return !(parameters.get(name) instanceof JsonNode now) || now.asText().equals(value);
+    }
+
     boolean hasCapability(String name) {
         return capabilities.containsKey(name);
     }

@@ -132,6 +132,11 @@ final class MigrationWatch {
         return false;
     }
 
+    /** Tells whether there is a migration, under way or ended. */
+    static boolean isBegun(QmpClient qmp) throws TorporException {
+        return !qmp.execute("query-migrate").path("status").asText(NONE).equals(NONE);
+    }
+
     /** Tells whether a migration has begun and not ended. */
     static boolean isUnderWay(QmpClient qmp) throws TorporException {
         String status = qmp.execute("query-migrate").path("status").asText(NONE);

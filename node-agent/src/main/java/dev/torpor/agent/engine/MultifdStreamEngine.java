@@ -18,6 +18,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * Records and plays QEMU's ordinary parallel migration: every QEMU since 4.0 has {@code multifd}, with compression since 5.0.
@@ -39,6 +41,8 @@ public final class MultifdStreamEngine {
     static final String COMPRESSION = "multifd-compression";
     // What QEMU needs to close channels of which all is sent; ten times that of a loaded machine.
     private static final Duration LET_GO_PATIENCE = Duration.ofSeconds(10);
+    private static final long BEGIN_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
+    private static final String SENT = "multifd-bytes";
     private static final int BACKLOG = 64;
     /** Bytes with which each channel but the main one begins (MultiFDInit_t); QEMU before 8.1 does not count them. */
     private static final long CHANNEL_HEAD_BYTES = 64;
@@ -141,9 +145,11 @@ public final class MultifdStreamEngine {
         FdSet note = FdSet.keep(qmp, recording.socket().inode(), NOTE + settings.note());
         MigrationWatch.End end;
         Duration duration;
+        long sentBefore;
         try {
             set(qmp, settings, plan.channels(), plan.compression(), plan.bandwidthBytesPerSecondMax());
             cancellation.check();
+            sentBefore = qmp.execute("query-migrate").path("ram").path(SENT).asLong();
             qmp.execute("migrate", Map.of("uri", uri));
             end = MigrationWatch.await(qmp, cancellation, listener);
             duration = Duration.ofNanos(System.nanoTime() - began);
@@ -162,7 +168,7 @@ public final class MultifdStreamEngine {
             case MigrationWatch.End.Completed(JsonNode statistics) -> {
                 QemuDirectEngine.requirePaused(qmp);
                 ChannelLayout layout = recorder.finish(plan.compression(), LET_GO_PATIENCE);
-                requireAllOf(statistics.path("ram"), layout);
+                requireAllOf(statistics.path("ram").path(SENT).asLong(), sentBefore, layout);
                 yield QemuDirectEngine.report(statistics, duration, Optional.of(layout));
             }
             case MigrationWatch.End.Failed(String description) ->
@@ -172,12 +178,19 @@ public final class MultifdStreamEngine {
         };
     }
 
-    /** QEMU counts what it sends over the channels beside the main one; all of that must have come. */
-    private static void requireAllOf(JsonNode ram, ChannelLayout layout) throws TorporException {
-        long sent = ram.path("multifd-bytes").asLong();
+    /**
+     * QEMU counts what it sends over the channels beside the main one; all of that must have come. Before 8.1 it counts on from
+     * one save to the next.
+     */
+    private static void requireAllOf(long sent, long sentBefore, ChannelLayout layout) throws TorporException {
         long channels = layout.lengthsBytes().size() - 1L;
         long came = layout.totalBytes() - layout.lengthsBytes().getFirst();
-        if (came != sent && came != sent + channels * CHANNEL_HEAD_BYTES) {
+        Set<Long> honest = new HashSet<>();
+        for (long counted : new long[] {sent, sent - sentBefore}) {
+            honest.add(counted);
+            honest.add(counted + channels * CHANNEL_HEAD_BYTES);
+        }
+        if (!honest.contains(came)) {
             throw new TorporException(
                     FailureReason.SaveFailed,
                     "QEMU says that it sent " + sent + " bytes over its channels, and " + came + " came");
@@ -261,6 +274,7 @@ public final class MultifdStreamEngine {
         }
         qmp.execute("migrate-incoming", arguments);
         player.start(directory, folder.socketName(), qmp.peer());
+        awaitBegin(qmp, player);
         return MigrationWatch.await(qmp, cancellation, (_, _) -> {}, () -> {
             // Its main loop may hang once a channel is cut off, so that it can tell us no more.
             player.check();
@@ -287,6 +301,19 @@ public final class MultifdStreamEngine {
     /** Returns the settings in our note, whoever made it. */
     static String settings(String note) {
         return note.startsWith(NOTE) ? note.substring(NOTE.length()) : note;
+    }
+
+    /** QEMU before 8.0 says nothing of a load before it has all channels. */
+    private static void awaitBegin(QmpClient qmp, StreamPlayer player) throws TorporException {
+        long until = System.nanoTime() + LET_GO_PATIENCE.toNanos();
+        while (!MigrationWatch.isBegun(qmp)) {
+            player.check();
+            if (System.nanoTime() > until) {
+                throw new TorporException(
+                        FailureReason.LoadFailed, "QEMU was given all channels, and does not begin to load");
+            }
+            LockSupport.parkNanos(BEGIN_LOOK_NANOS);
+        }
     }
 
     private static void set(

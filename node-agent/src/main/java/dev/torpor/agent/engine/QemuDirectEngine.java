@@ -339,6 +339,10 @@ public final class QemuDirectEngine {
         if (settings.hasCapability(MigrationWatch.EVENTS)) {
             wanted.add(MigrationWatch.EVENTS);
         }
+        if (!settings.isSet(MultifdStreamEngine.COMPRESSION, "none")) {
+            // Beside mapped-ram QEMU takes no parameter at all while its owner's compression is in force.
+            qmp.execute("migrate-set-parameters", Map.of(MultifdStreamEngine.COMPRESSION, "none"));
+        }
         settings.enableOnly(qmp, wanted);
         if (channels == 0) {
             return; // all that can be set is of the other channels
@@ -352,10 +356,6 @@ public final class QemuDirectEngine {
         }
         if (settings.hasParameter("zero-page-detection")) {
             parameters.put("zero-page-detection", "multifd");
-        }
-        if (settings.hasParameter(MultifdStreamEngine.COMPRESSION)) {
-            // Its owner's compression would have it refuse all of this.
-            parameters.put(MultifdStreamEngine.COMPRESSION, "none");
         }
         qmp.execute("migrate-set-parameters", parameters);
     }
