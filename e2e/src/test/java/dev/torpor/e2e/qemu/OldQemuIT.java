@@ -64,7 +64,6 @@ class OldQemuIT {
         Tick next = source.process().awaitTick(tick -> tick.number() > now);
         assertThat(next.nonce()).isEqualTo(first.nonce());
         assertThat(next.memoryWrong()).isFalse();
-        assertThat(source.qmp().execute("query-fdsets")).isEmpty();
     }
 
     @Test
