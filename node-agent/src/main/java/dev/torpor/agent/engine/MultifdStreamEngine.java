@@ -32,7 +32,7 @@ import java.util.concurrent.locks.LockSupport;
  */
 public final class MultifdStreamEngine {
     /** Most channels: of each we hold 1 MiB. */
-    public static final int CHANNELS_MAX = 64;
+    public static final int CHANNELS_MAX = 32;
 
     /** What our note begins with, before the settings. */
     private static final String NOTE = "streams ";

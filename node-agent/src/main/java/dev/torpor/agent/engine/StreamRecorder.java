@@ -58,6 +58,9 @@ final class StreamRecorder implements AutoCloseable {
     private final ChannelWriter writer;
     private final Cancellation cancellation;
     private final boolean[] seen;
+    /** One for each channel, had before anything is asked of QEMU: short of memory later, nobody would take its streams. */
+    private final List<ByteBuffer> units = new ArrayList<>();
+
     private final List<UnixSocket> sockets = new ArrayList<>();
     private final List<Thread> threads = new ArrayList<>();
     private final AtomicReference<Optional<TorporException>> failure = new AtomicReference<>(Optional.empty());
@@ -84,6 +87,9 @@ final class StreamRecorder implements AutoCloseable {
         this.writer = new ChannelWriter(files, channels + 1);
         this.cancellation = cancellation;
         this.seen = new boolean[channels + 1];
+        for (int n = 0; n <= channels; n++) {
+            units.add(AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES));
+        }
     }
 
     /** Begins to take connections. */
@@ -118,13 +124,13 @@ final class StreamRecorder implements AutoCloseable {
             socket.close();
             return;
         }
+        ByteBuffer unit = units.get(sockets.size());
         sockets.add(socket);
         threads.add(
-                Thread.ofPlatform().name("stream-" + sockets.size()).daemon().start(() -> record(socket)));
+                Thread.ofPlatform().name("stream-" + sockets.size()).daemon().start(() -> record(socket, unit)));
     }
 
-    private void record(UnixSocket socket) {
-        ByteBuffer unit = AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES);
+    private void record(UnixSocket socket, ByteBuffer unit) {
         int channel = -1;
         try {
             while (socket.fill(unit.clear()) > 0) {

@@ -73,7 +73,7 @@ class EnginesTest {
     @Test
     void streamsAreHeldToTheSameLimits() {
         SaveOptions streams = SaveOptions.DEFAULT.with(Engine.MULTIFD_STREAM);
-        SaveOptions many = new SaveOptions(OptionalInt.of(65), DirectIO.AUTO, 0).with(Engine.MULTIFD_STREAM);
+        SaveOptions many = new SaveOptions(OptionalInt.of(33), DirectIO.AUTO, 0).with(Engine.MULTIFD_STREAM);
         assertThat(reason(NEW, many, ROOMY)).isEqualTo(FailureReason.ChannelsOutOfRange);
         assertThat(reason(NEW, streams, new StoreFacts(Vms.RAM_BYTES, true))).isEqualTo(FailureReason.NotEnoughSpace);
         assertThat(reason(Vms.withDescriptorsLeft(NEW, OptionalLong.of(18)), streams, ROOMY))
