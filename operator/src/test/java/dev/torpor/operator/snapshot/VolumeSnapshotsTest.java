@@ -242,7 +242,8 @@ class VolumeSnapshotsTest {
     void classSaysThatCheckpointsTakeThem() {
         VMSnapshotClass ofVms = new VMSnapshotClass();
         ofVms.setMetadata(new ObjectMetaBuilder().withName("with-disks").build());
-        ofVms.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, null, null, new VolumeSnapshotsSpec("slow", 30)));
+        ofVms.setSpec(
+                new VMSnapshotClassSpec(null, null, null, null, null, null, null, new VolumeSnapshotsSpec("slow", 30)));
         client.resource(ofVms).create();
         served();
         pod(true);
