@@ -166,8 +166,10 @@ public final class DrainBench {
                         "operator",
                         "dev.torpor.operator.OperatorMain",
                         "--no-leader-election",
-                        "--webhook-port=" + FreePorts.take(),
-                        "--launcher-image=torpor-launcher:local"));
+                        "--webhook-port",
+                        Integer.toString(FreePorts.take()),
+                        "--launcher-image",
+                        "torpor-launcher:local"));
                 List<StandInNode> all = new ArrayList<>();
                 for (int n = 0; n < nodes; n++) {
                     StandInNode node = StandInNode.start(cluster, "n" + n);
