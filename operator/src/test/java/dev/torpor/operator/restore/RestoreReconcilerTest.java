@@ -98,10 +98,10 @@ class RestoreReconcilerTest {
         step();
         agentSays(ConditionType.RESUMED, true, "Running");
         step();
-        agentSays(ConditionType.VERIFIED, false, "NotCompared");
+        agentSaysOfMemory("NotCompared");
         step();
         assertThat(status().getPhase()).isEqualTo(RestorePhase.Running);
-        agentSays(ConditionType.VERIFIED, false, "ImageDamaged");
+        agentSaysOfMemory("ImageDamaged");
         step();
         assertThat(status().getPhase()).isEqualTo(RestorePhase.Failed);
         assertThat(Conditions.reason(status().getConditions(), ConditionType.STALLED))
@@ -315,6 +315,16 @@ class RestoreReconcilerTest {
         own.setConditions(
                 Conditions.with(List.of(checked), Conditions.next(null, type, status, reason, "", 1L, Instant.EPOCH)));
         writer.news(StatusOwner.RESTORE_AGENT, Objects.requireNonNull(cluster.restore(name)), own);
+    }
+
+    /** The guest is back, and this became of the comparison of its memory. */
+    private void agentSaysOfMemory(String reason) {
+        VMRestoreStatus own = new VMRestoreStatus();
+        own.setConditions(List.of(
+                Conditions.next(null, ConditionType.IMAGE_AVAILABLE, true, "Checked", "", 1L, Instant.EPOCH),
+                Conditions.next(null, ConditionType.RESUMED, true, "Running", "", 1L, Instant.EPOCH),
+                Conditions.next(null, ConditionType.VERIFIED, false, reason, "", 1L, Instant.EPOCH)));
+        writer.news(StatusOwner.RESTORE_AGENT, Objects.requireNonNull(cluster.restore("back")), own);
     }
 
     private void step() {
