@@ -196,6 +196,7 @@ final class SnapshotStatuses {
         if (all != null) {
             own.setProgress(all.getProgress());
             own.setEngine(all.getEngine());
+            own.setCompression(all.getCompression());
             own.setChannels(all.getChannels());
             own.setDirectIO(all.getDirectIO());
             own.setImage(all.getImage());
