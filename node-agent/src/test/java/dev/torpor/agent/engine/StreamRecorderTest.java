@@ -166,7 +166,8 @@ class StreamRecorderTest {
         try (StreamRecorder recorder = recorder(self)) {
             assertThat(recorder.awaitEnd(NOW)).isFalse();
         }
-        // Closed, it has hung up.
+        // Closed, it has hung up; whoever was not let in yet learns it from the listener.
+        listener.close();
         assertThat(sockets.getLast().fill(ByteBuffer.allocateDirect(1))).isZero();
     }
 
