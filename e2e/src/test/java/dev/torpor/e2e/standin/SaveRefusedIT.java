@@ -130,7 +130,7 @@ class SaveRefusedIT {
     }
 
     @Test
-    void qemuWithoutMappedRam() throws Exception {
+    void qemuWithoutMultifd() throws Exception {
         awaitMonitor("old");
         cluster.snapshot("of-old", "old");
 
@@ -138,7 +138,7 @@ class SaveRefusedIT {
                 cluster,
                 "of-old",
                 FailureReason.CapabilityMissing,
-                exactly(about("of-old") + "QEMU 7.2.0 lacks mapped-ram: the engine qemu-direct needs QEMU 9.0 or newer."
+                exactly(about("of-old") + "QEMU 3.1.0 lacks multifd: the engine multifd-stream needs QEMU 4.0 or newer."
                         + " The VM runs."));
     }
 

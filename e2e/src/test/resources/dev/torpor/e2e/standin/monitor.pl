@@ -1,6 +1,6 @@
 # Stands in the place of QEMU in a VM's pod: perl monitor.pl MODE ... unix:SOCKET,...
 # MODE none: makes no socket; silent: takes connections and says nothing; http: speaks something else; old: a QMP
-# monitor of a QEMU without mapped-ram. Needs Debian's perl-base only.
+# monitor of a QEMU without multifd. Needs Debian's perl-base only.
 use strict;
 use warnings;
 use Socket;
@@ -17,12 +17,12 @@ my %answers = (
     'query-cpus-fast'            => '[{"cpu-index": 0, "qom-path": "/machine/unattached/device[0]"}]',
     'query-uuid'                 => '{"UUID": "00000000-0000-0000-0000-000000000000"}',
     'query-kvm'                  => '{"enabled": false, "present": false}',
-    'qom-get'                    => '"pc-q35-7.2-machine"',
+    'qom-get'                    => '"pc-q35-3.1-machine"',
     'qom-list'                   => '[]',
     'human-monitor-command'      => '"Block Name    PSize              Offset               Used              Total                HVA\r\n'
         . '            pc.ram    4 KiB  0x0000000000000000 0x0000000008000000 0x0000000008000000 0x00007f0000000000  rw\r\n"',
-    'query-migrate-capabilities' => '[{"capability": "multifd", "state": false}, {"capability": "events", "state": false}]',
-    'query-migrate-parameters'   => '{"multifd-channels": 2, "max-bandwidth": 134217728}',
+    'query-migrate-capabilities' => '[{"capability": "events", "state": false}]',
+    'query-migrate-parameters'   => '{"max-bandwidth": 134217728}',
     'query-status'               => '{"status": "running", "running": true, "singlestep": false}',
     'query-migrate'              => '{}',
 );
@@ -38,7 +38,7 @@ while (accept(my $client, $server)) {
     } elsif ($mode eq 'http') {
         print $client "HTTP/1.1 400 Bad Request\r\n\r\n";
     } else {
-        print $client '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 2, "major": 7}, "package": ""}, "capabilities": []}}' . "\r\n";
+        print $client '{"QMP": {"version": {"qemu": {"micro": 0, "minor": 1, "major": 3}, "package": ""}, "capabilities": []}}' . "\r\n";
         while (my $line = <$client>) {
             my ($command) = $line =~ /"execute"\s*:\s*"([^"]+)"/;
             my ($id) = $line =~ /"id"\s*:\s*(\d+)/;
