@@ -42,7 +42,8 @@ class DisksIT {
         scene.restore("db-2-refused", "db-2");
         assertThat(scene.awaitFailure("vmrest/db-2-refused"))
                 .startsWith("DisksMovedOn: ")
-                .contains("disk /disks/disk is not what it was when the VM was saved: it has 17825792 bytes and had 16777216");
+                .contains(
+                        "disk /disks/disk is not what it was when the VM was saved: it has 17825792 bytes and had 16777216");
 
         scene.kubectl("delete", "pod", "db", "--ignore-not-found", "--timeout=60s");
         scene.restore("db-2-back", "db-2", "disks: Ephemeral");
