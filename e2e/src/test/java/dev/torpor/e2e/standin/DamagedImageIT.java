@@ -147,7 +147,8 @@ class DamagedImageIT {
             VMSnapshotStatus damaged = cluster.snapshot("saved").getStatus();
             assertThat(Conditions.reason(damaged.getConditions(), ConditionType.VERIFIED))
                     .isEqualTo("ImageDamaged");
-            assertThat(cluster.client
+            // The Event follows the status.
+            await().atMost(StandInCluster.PATIENCE).untilAsserted(() -> assertThat(cluster.client
                             .v1()
                             .events()
                             .inNamespace(cluster.namespace)
@@ -157,7 +158,7 @@ class DamagedImageIT {
                         assertThat(event.getInvolvedObject().getName()).isEqualTo("saved");
                         assertThat(event.getReason()).isEqualTo("ImageUnusable");
                         assertThat(event.getMessage()).contains("RAM block 'pc.ram'");
-                    });
+                    }));
             StandInCluster.awaitGoingOn(pod, pod.lastTick().orElseThrow());
 
             flip(file(cluster, saved), page);
