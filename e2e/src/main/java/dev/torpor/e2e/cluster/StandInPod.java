@@ -125,6 +125,22 @@ public final class StandInPod implements AutoCloseable {
         return output().lines().map(Tick::parse).flatMap(Optional::stream).reduce((first, second) -> second);
     }
 
+    /** Returns the nonces that its guests printed, each once, in their order: one for each boot. */
+    public List<String> nonces() throws IOException {
+        return output().lines()
+                .flatMap(line -> Tick.parse(line).stream())
+                .map(Tick::nonce)
+                .distinct()
+                .toList();
+    }
+
+    /** Returns how often its launcher has asked the agent how to start. */
+    public long asks() throws IOException {
+        return output().lines()
+                .filter(line -> line.contains("torpor: asking the agent of this node how to start"))
+                .count();
+    }
+
     /** Waits for a tick, and returns it. */
     public Tick awaitTick(Predicate<Tick> wanted) throws IOException {
         long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);

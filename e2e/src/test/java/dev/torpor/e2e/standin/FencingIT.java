@@ -8,8 +8,6 @@ import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
-import java.io.IOException;
-import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -27,15 +25,15 @@ class FencingIT {
             old.killContainer();
             await("the same pod is started again")
                     .atMost(StandInCluster.PATIENCE)
-                    .until(() -> old.starts() == 2 && asks(old) == 2);
+                    .until(() -> old.starts() == 2 && old.asks() == 2);
             cluster.restartAgent("never");
 
             cluster.awaitRunning("saved-start-1");
             StandInPod next = cluster.pod("web");
             assertThat(next.uid()).isNotEqualTo(old.uid());
             StandInCluster.awaitGoingOn(next, last);
-            assertThat(nonces(old)).containsExactly(last.nonce());
-            assertThat(nonces(next)).containsExactly(last.nonce());
+            assertThat(old.nonces()).containsExactly(last.nonce());
+            assertThat(next.nonces()).containsExactly(last.nonce());
         }
     }
 
@@ -55,7 +53,7 @@ class FencingIT {
             cluster.awaitSnapshot("saved", status -> status.getPhase() == SnapshotPhase.Consumed);
             StandInPod running = cluster.pod("web");
             StandInCluster.awaitGoingOn(running, last);
-            assertThat(nonces(running)).containsExactly(last.nonce());
+            assertThat(running.nonces()).containsExactly(last.nonce());
         }
     }
 
@@ -74,21 +72,5 @@ class FencingIT {
             assertThat(Conditions.isTrue(cluster.snapshot("saved").getStatus().getConditions(), ConditionType.READY))
                     .isFalse();
         }
-    }
-
-    private static List<String> nonces(StandInPod pod) throws IOException {
-        return pod.output()
-                .lines()
-                .flatMap(line -> Tick.parse(line).stream())
-                .map(Tick::nonce)
-                .distinct()
-                .toList();
-    }
-
-    private static long asks(StandInPod pod) throws IOException {
-        return pod.output()
-                .lines()
-                .filter(line -> line.contains("torpor: asking the agent of this node how to start"))
-                .count();
     }
 }

@@ -86,7 +86,7 @@ class RebootIT {
                     StandInPod pod = cluster.pod(vm);
                     Tick last = Objects.requireNonNull(saved.get(vm));
                     StandInCluster.awaitGoingOn(pod, last);
-                    assertThat(noncesOf(pod)).as(vm).containsExactly(last.nonce());
+                    assertThat(pod.nonces()).as(vm).containsExactly(last.nonce());
                 }
                 // Two at a time, so that only the last one is told apart.
                 assertThat(started)
@@ -112,15 +112,15 @@ class RebootIT {
             cluster.powerOn();
             await("the same pod is started again")
                     .atMost(StandInCluster.PATIENCE)
-                    .until(() -> old.starts() == 2 && asks(old) == 2);
+                    .until(() -> old.starts() == 2 && old.asks() == 2);
             cluster.restartAgent("never");
 
             cluster.awaitRunning("saved-start-1");
             StandInPod next = cluster.pod("web");
             assertThat(next.uid()).isNotEqualTo(old.uid());
             StandInCluster.awaitGoingOn(next, last);
-            assertThat(noncesOf(old)).containsExactly(last.nonce());
-            assertThat(noncesOf(next)).containsExactly(last.nonce());
+            assertThat(old.nonces()).containsExactly(last.nonce());
+            assertThat(next.nonces()).containsExactly(last.nonce());
             assertThat(old.output()).containsOnlyOnce("torpor: starting qemu");
         }
     }
@@ -137,14 +137,14 @@ class RebootIT {
 
             cluster.powerOff();
             cluster.powerOn();
-            await().atMost(StandInCluster.PATIENCE).until(() -> asks(pod) == 2);
+            await().atMost(StandInCluster.PATIENCE).until(() -> pod.asks() == 2);
             cluster.restartAgent("never");
 
             Tick fresh = pod.awaitTick(tick -> !tick.nonce().equals(last.nonce()));
             // What is wanted still, is made of the guest that runs now.
             cluster.awaitReady("kept");
             StandInCluster.awaitGoingOn(pod, fresh);
-            assertThat(noncesOf(pod)).containsExactly(last.nonce(), fresh.nonce());
+            assertThat(pod.nonces()).containsExactly(last.nonce(), fresh.nonce());
             assertThat(pod.starts()).isEqualTo(2);
         }
     }
@@ -200,21 +200,5 @@ class RebootIT {
         return Objects.requireNonNullElse(held.getSpec().getSchedulingGates(), List.<PodSchedulingGate>of()).stream()
                 .map(gate -> gate.getName())
                 .toList();
-    }
-
-    private static List<String> noncesOf(StandInPod pod) throws IOException {
-        return pod.output()
-                .lines()
-                .flatMap(line -> Tick.parse(line).stream())
-                .map(Tick::nonce)
-                .distinct()
-                .toList();
-    }
-
-    private static long asks(StandInPod pod) throws IOException {
-        return pod.output()
-                .lines()
-                .filter(line -> line.contains("torpor: asking the agent of this node how to start"))
-                .count();
     }
 }

@@ -8,7 +8,6 @@ import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
-import java.util.List;
 import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterAll;
@@ -62,7 +61,7 @@ class ShutdownIT {
                                     .get()
                             == null);
             assertThat(pod.uid()).isEqualTo(uid);
-            assertThat(noncesOf(pod)).hasSize(1);
+            assertThat(pod.nonces()).hasSize(1);
             assertThat(shutDown("polite")).isEqualTo("Ended");
         } finally {
             maintain("false");
@@ -109,14 +108,5 @@ class ShutdownIT {
                 .filter(Objects::nonNull)
                 .findFirst()
                 .orElse(null);
-    }
-
-    private static List<String> noncesOf(StandInPod pod) throws Exception {
-        return pod.output()
-                .lines()
-                .flatMap(line -> Tick.parse(line).stream())
-                .map(Tick::nonce)
-                .distinct()
-                .toList();
     }
 }
