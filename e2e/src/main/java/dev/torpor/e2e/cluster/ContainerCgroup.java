@@ -24,13 +24,11 @@ public final class ContainerCgroup {
     /** Finds a pod's below the folder of the node's memory cgroup. */
     static ContainerCgroup of(Path node, String podUid) throws IOException {
         boolean unified = NodeCgroup.isUnified();
-        try (Stream<Path> tree = Files.walk(node)) {
-            return tree.filter(path -> path.toString().contains(podUid + "/"))
-                    .filter(Files::isDirectory)
-                    .map(path -> new ContainerCgroup(path, unified))
-                    .min(Comparator.comparingLong(ContainerCgroup::limitBytes))
-                    .orElseThrow(() -> new IllegalStateException("no cgroup of pod " + podUid + " in " + node));
-        }
+        return LiveTree.folders(node).stream()
+                .filter(path -> path.toString().contains(podUid + "/"))
+                .map(path -> new ContainerCgroup(path, unified))
+                .min(Comparator.comparingLong(ContainerCgroup::limitBytes))
+                .orElseThrow(() -> new IllegalStateException("no cgroup of pod " + podUid + " in " + node));
     }
 
     /** Returns the most that the container may use, page cache included. */

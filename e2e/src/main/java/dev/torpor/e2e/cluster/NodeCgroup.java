@@ -5,7 +5,6 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.stream.Stream;
 
@@ -79,14 +78,7 @@ final class NodeCgroup implements AutoCloseable {
     }
 
     private static List<Path> deepestFirst(Path folder) throws IOException {
-        if (!Files.isDirectory(folder)) {
-            return List.of();
-        }
-        try (Stream<Path> tree = Files.walk(folder)) {
-            return tree.filter(Files::isDirectory)
-                    .sorted(Comparator.reverseOrder())
-                    .toList();
-        }
+        return LiveTree.folders(folder).reversed();
     }
 
     /** A killed process leaves its cgroup a moment later, hence the attempts. */

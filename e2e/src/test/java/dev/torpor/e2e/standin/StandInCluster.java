@@ -14,6 +14,7 @@ import dev.torpor.e2e.api.WebhookUnderTest;
 import dev.torpor.e2e.cluster.Child;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.FreePorts;
+import dev.torpor.e2e.cluster.LiveTree;
 import dev.torpor.e2e.cluster.StandInNode;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.GuestImage;
@@ -603,13 +604,7 @@ final class StandInCluster implements AutoCloseable {
 
     /** Returns the files of images in the store, records too. */
     List<Path> imageFiles() throws IOException {
-        Path images = store.resolve("images");
-        if (!Files.exists(images)) {
-            return List.of();
-        }
-        try (Stream<Path> files = Files.walk(images)) {
-            return files.filter(Files::isRegularFile).toList();
-        }
+        return LiveTree.files(store.resolve("images"));
     }
 
     /** Deletes a VM's pod, and waits until it is gone. */
