@@ -2,6 +2,7 @@ package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.image.VmDisks.DiskFile;
+import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.agent.linux.Proc;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.agent.qmp.QmpCommandException;
@@ -17,6 +18,7 @@ import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.locks.LockSupport;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 
 /**
@@ -40,9 +42,11 @@ public final class Disks {
      * Returns what QEMU has open to write to, in QEMU's order. Of a VM that is being saved it is to be asked when the save is
      * complete: QEMU writes what it keeps of a qcow2 image's bitmaps when it lets go of it (tried on 10.0.2).
      *
+     * @param elsewhere finds a file by the name that QEMU has for it, where its open files may not be looked at
      * @return empty if QEMU cannot tell
      */
-    public static List<DiskFile> writable(QmpClient qmp) throws TorporException {
+    public static List<DiskFile> writable(QmpClient qmp, Function<String, Optional<FileFacts>> elsewhere)
+            throws TorporException {
         JsonNode nodes;
         try {
             nodes = qmp.execute("query-named-block-nodes", Map.of("flat", true)); // flat: QEMU 5.0
@@ -65,19 +69,24 @@ public final class Disks {
                         .map(Disks::name)
                         .collect(Collectors.toSet()));
         return disks.stream()
-                .map(node -> file(node, Optional.ofNullable(open.get(name(node)))))
+                .map(node -> file(node, Optional.ofNullable(open.get(name(node))), elsewhere))
                 .toList();
     }
 
-    private static DiskFile file(JsonNode node, Optional<Proc.OpenFile> open) {
-        Optional<Proc.OpenFile> file =
-                open.filter(found -> found.regular() && driver(node).equals(FILE));
+    private static DiskFile file(
+            JsonNode node, Optional<Proc.OpenFile> open, Function<String, Optional<FileFacts>> elsewhere) {
+        long known = Math.max(0, node.path("image").path("virtual-size").asLong());
+        if (!driver(node).equals(FILE)) {
+            return new DiskFile(name(node), driver(node), known, Optional.empty());
+        }
+        Optional<Proc.OpenFile> file = open.or(() -> elsewhere
+                        .apply(name(node))
+                        .map(facts -> new Proc.OpenFile(facts.isRegularFile(), facts.sizeBytes(), facts.modifiedAt())))
+                .filter(Proc.OpenFile::regular);
         return new DiskFile(
                 name(node),
                 driver(node),
-                file.map(Proc.OpenFile::sizeBytes)
-                        .orElse(Math.max(
-                                0, node.path("image").path("virtual-size").asLong())),
+                file.map(Proc.OpenFile::sizeBytes).orElse(known),
                 file.map(Proc.OpenFile::modifiedAt));
     }
 

@@ -58,7 +58,9 @@ public final class Descriptor implements AutoCloseable {
                     stat.get(ValueLayout.JAVA_LONG, ST_INO),
                     stat.get(ValueLayout.JAVA_LONG, ST_SIZE),
                     stat.get(ValueLayout.JAVA_LONG, ST_BLOCKS) * 512,
-                    Instant.ofEpochSecond(stat.get(ValueLayout.JAVA_LONG, ST_MTIME)));
+                    Instant.ofEpochSecond(
+                            stat.get(ValueLayout.JAVA_LONG, ST_MTIME),
+                            stat.get(ValueLayout.JAVA_LONG, ST_MTIME + Long.BYTES)));
         }
     }
 

@@ -36,15 +36,26 @@ public final class PodDirectories {
      * @throws IOException if it is not there (any more), or something along the way is not a directory
      */
     public Directory volume(String podUID) throws IOException {
+        try (Directory volumes = volumes(podUID);
+                Directory emptyDirs = volumes.child("kubernetes.io~empty-dir")) {
+            return emptyDirs.childOrMount(VOLUME);
+        }
+    }
+
+    /**
+     * Opens the directory in which the kubelet has a directory for each kind of a pod's volumes, with one of each volume in it.
+     *
+     * @return for the caller to close
+     * @throws IOException likewise
+     */
+    Directory volumes(String podUID) throws IOException {
         if (!UID.matcher(podUID).matches()) {
             throw new IOException("'" + podUID + "' cannot be the UID of a pod");
         }
         try (Directory root = Directory.open(kubeletRoot);
                 Directory pods = root.childOrMount("pods");
-                Directory pod = pods.child(podUID);
-                Directory volumes = pod.child("volumes");
-                Directory emptyDirs = volumes.child("kubernetes.io~empty-dir")) {
-            return emptyDirs.childOrMount(VOLUME);
+                Directory pod = pods.child(podUID)) {
+            return pod.child("volumes");
         }
     }
 }

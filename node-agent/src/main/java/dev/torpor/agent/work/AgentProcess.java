@@ -5,6 +5,7 @@ import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.logind.ShutdownInhibitor;
 import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.agent.node.PodVolumes;
 import dev.torpor.api.status.ApplyStatusWriter;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -106,13 +107,14 @@ public final class AgentProcess {
             throws TorporException, InterruptedException {
         Clock clock = Clock.systemUTC();
         PodDirectories pods = new PodDirectories(config.kubeletRoot());
+        PodVolumes volumes = new PodVolumes(pods);
         VmJournal journal = new VmJournal(store.directory());
         ApiCluster cluster = new ApiCluster(client);
         ScheduledExecutorService timer = Executors.newScheduledThreadPool(TIMER_THREADS, r -> new Thread(r, "timer"));
         PrometheusMeterRegistry registry = Registries.create();
         AgentMetrics metrics = new AgentMetrics(registry);
         AtomicReference<Consumer<WorkItem>> wake = new AtomicReference<>(item -> {});
-        QemuVm.OfNode vms = new QemuVm.OfNode(pods);
+        QemuVm.OfNode vms = new QemuVm.OfNode(pods, volumes);
         Node node = new Node(
                 store,
                 journal,
@@ -170,7 +172,7 @@ public final class AgentProcess {
                     TimeUnit.MILLISECONDS);
             var _ = timer.scheduleWithFixedDelay(
                     guarded("store", watch::look), 0, StoreWatch.INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
-            SharedIndexInformer<Pod> ofPods = pods(config, client, agent);
+            SharedIndexInformer<Pod> ofPods = pods(config, client, agent, volumes);
             List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster, ofPods);
             health.watching(informers);
             agent.nodeShutdown()
@@ -208,13 +210,22 @@ public final class AgentProcess {
         }
     }
 
-    private static SharedIndexInformer<Pod> pods(AgentConfig config, KubernetesClient client, Agent agent) {
+    private static SharedIndexInformer<Pod> pods(
+            AgentConfig config, KubernetesClient client, Agent agent, PodVolumes volumes) {
         SharedIndexInformer<Pod> pods = client.pods()
                 .inAnyNamespace()
                 .withLabel(Torpor.VM_LABEL)
                 .withField("spec.nodeName", config.node())
                 .runnableInformer(0);
-        pods.addEventHandler(handler(agent::pod, agent::gone));
+        pods.addEventHandler(handler(
+                pod -> {
+                    volumes.seen(pod);
+                    agent.pod(pod);
+                },
+                pod -> {
+                    volumes.gone(pod.getMetadata().getUid());
+                    agent.gone(pod);
+                }));
         return pods;
     }
 

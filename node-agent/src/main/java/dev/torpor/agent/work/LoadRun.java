@@ -26,7 +26,6 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
@@ -165,9 +164,9 @@ final class LoadRun {
     }
 
     private void requireSameDisks(Vm vm, CommittedImage image) throws TorporException {
-        List<VmDisks.DiskFile> saved = image.header().disks().files();
-        if (restore.disks() == DisksPolicy.Unchanged && !saved.isEmpty()) {
-            Disks.compare(saved, vm.disks());
+        VmDisks saved = image.header().disks();
+        if (restore.disks() == DisksPolicy.Unchanged && !saved.files().isEmpty()) {
+            Disks.compare(saved.files(), vm.disks(saved.claims()));
         }
     }
 

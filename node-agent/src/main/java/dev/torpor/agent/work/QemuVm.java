@@ -25,6 +25,7 @@ import dev.torpor.agent.launch.AskDirectory;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.node.GuestChannel;
 import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.agent.node.PodVolumes;
 import dev.torpor.agent.node.VmMonitor;
 import dev.torpor.agent.qmp.GuestAgentClient;
 import dev.torpor.agent.qmp.GuestAgentException;
@@ -36,15 +37,15 @@ import java.util.List;
 import java.util.Optional;
 
 /** A real QEMU, by the monitor in its pod's volume. */
-record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
+record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes) implements Vm {
     // The launcher makes it.
     private static final String ALL_READ = "read-ahead.done";
 
     /** The QEMUs in the pods of this node. */
-    record OfNode(PodDirectories pods) implements Vms {
+    record OfNode(PodDirectories pods, PodVolumes volumes) implements Vms {
         @Override
         public Vm connect(String podUID) throws TorporException {
-            return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT), pods);
+            return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT), pods, volumes);
         }
 
         @Override
@@ -128,8 +129,9 @@ record QemuVm(VmMonitor monitor, PodDirectories pods) implements Vm {
     }
 
     @Override
-    public List<VmDisks.DiskFile> disks() throws TorporException {
-        return Disks.writable(monitor.qmp());
+    public List<VmDisks.DiskFile> disks(List<VmDisks.Claim> claims) throws TorporException {
+        String podUID = monitor.process().podUID();
+        return Disks.writable(monitor.qmp(), file -> volumes.find(podUID, claims, file));
     }
 
     @Override

@@ -89,7 +89,7 @@ final class SaveRun {
             order.paused(node.clock().instant());
             SaveReport report = write(vm, plan, partial);
             order.awaitDisks(cancellation);
-            VmDisks disks = new VmDisks(order.claims(), vm.disks());
+            VmDisks disks = new VmDisks(order.claims(), vm.disks(order.claims()));
             cancellation.check();
             requireSound(vm); // it may have been found out meanwhile
             node.step(Step.SAVE_COMMIT, () -> {

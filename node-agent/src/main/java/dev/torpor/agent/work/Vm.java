@@ -66,8 +66,12 @@ interface Vm extends AutoCloseable {
      */
     Optional<GuestAgentClient> guestAgent(Duration deadline) throws GuestAgentException;
 
-    /** What it has open to write to. */
-    List<VmDisks.DiskFile> disks() throws TorporException;
+    /**
+     * What it has open to write to.
+     *
+     * @param claims of its pod
+     */
+    List<VmDisks.DiskFile> disks(List<VmDisks.Claim> claims) throws TorporException;
 
     /** Has it take its disks for itself: DiskLocked if it cannot. */
     void activateDisks() throws TorporException;

@@ -153,7 +153,7 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public List<VmDisks.DiskFile> disks() {
+        public List<VmDisks.DiskFile> disks(List<VmDisks.Claim> claims) {
             return List.of();
         }
 
