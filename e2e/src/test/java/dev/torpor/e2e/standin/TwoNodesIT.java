@@ -17,7 +17,10 @@ import java.util.Map;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** Two nodes are drained at once, each with its own store: they do not wait for each other, and each keeps its VMs. */
+/**
+ * Two nodes are drained at once, each with its own store: they do not wait for each other, and each keeps its VMs. The default
+ * class asks for compression, so what is saved, and started again, are recorded channels.
+ */
 @Tag("standin")
 class TwoNodesIT {
     private static final String OTHER = "stand-in-2";
@@ -25,6 +28,11 @@ class TwoNodesIT {
     @Test
     void eachNodesVmsAreSavedThereAndGoOnThereWhenThatNodeIsBack() throws Exception {
         try (StandInCluster cluster = StandInCluster.withWebhook()) {
+            cluster.controlPlane.kubectl().runWithInput("""
+                            {"apiVersion": "torpor.dev/v1alpha1", "kind": "VMSnapshotClass",
+                             "metadata": {"name": "small", "annotations": {"torpor.dev/is-default-class": "true"}},
+                             "spec": {"parallel": {"compression": "Zstd"}}}
+                            """, "apply", "-f", "-");
             StandInNode other = cluster.addNode(OTHER);
             Map<String, String> nodes = Map.of("a", StandInCluster.NODE, "b", StandInCluster.NODE, "c", OTHER);
             Map<String, Tick> ticks = new LinkedHashMap<>();
@@ -41,6 +49,18 @@ class TwoNodesIT {
             for (String vm : ticks.keySet()) {
                 await("pod " + vm + " held").atMost(StandInCluster.PATIENCE).until(() -> isHeld(cluster, vm));
             }
+
+            assertThat(cluster.controlPlane
+                            .kubectl(
+                                    "get",
+                                    "vmsnapshots",
+                                    "-n",
+                                    cluster.namespace,
+                                    "-o",
+                                    "jsonpath={range .items[*]}{.status.engine} {.status.compression}{\"\\n\"}{end}")
+                            .lines())
+                    .hasSize(3)
+                    .containsOnly("multifd-stream Zstd");
 
             cluster.controlPlane.kubectl("uncordon", OTHER);
             StandInCluster.awaitGoingOn(cluster.pod("c"), requireNonNull(ticks.get("c")));
