@@ -3,10 +3,16 @@ package dev.torpor.e2e.node;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.install.InstalledTorpor;
+import java.io.IOException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -16,6 +22,14 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(InstalledTorporExtension.class)
 class DrainIT {
     private static final Duration PATIENCE = Duration.ofMinutes(3);
+
+    /** What drains use unasked: some twenty seconds for a VM with 96 MiB of random data. */
+    private static final String SLOW = """
+            apiVersion: torpor.dev/v1alpha1
+            kind: VMSnapshotClass
+            metadata: {name: slow-drains, annotations: {torpor.dev/is-default-class: "true"}}
+            spec: {bandwidthBytesPerSecond: 6291456}
+            """;
 
     @Test
     void vmsSleepThroughADrainAndWakeUpByThemselves(Scene scene) {
@@ -28,21 +42,8 @@ class DrainIT {
         }
         String node = scene.cluster.node().name();
         try {
-            // Only VMs: the operator, which saves them, is on this node too, as there is no other.
-            String said = scene.kubectl(
-                    "drain",
-                    node,
-                    "--ignore-daemonsets",
-                    "--delete-emptydir-data",
-                    "--force",
-                    "--pod-selector=torpor.dev/vm",
-                    "--timeout=3m");
-            assertThat(said).contains("node/" + node + " drained");
-            before.keySet().forEach(pod -> await(pod + " is held")
-                    .atMost(PATIENCE)
-                    .ignoreExceptions()
-                    .untilAsserted(() -> assertThat(scene.field("pod/" + pod, ".spec.schedulingGates[*].name"))
-                            .isEqualTo("torpor.dev/saved")));
+            assertThat(scene.kubectl(drain(node, "3m"))).contains("node/" + node + " drained");
+            before.keySet().forEach(pod -> awaitHeld(scene, pod));
         } finally {
             scene.kubectl("uncordon", node);
         }
@@ -50,5 +51,152 @@ class DrainIT {
         await("all images are consumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
                         scene.kubectl("get", "vmsnap", "-o", "jsonpath={.items[*].status.phase}"))
                 .isEqualTo("Consumed Consumed Consumed"));
+    }
+
+    /** It would be everybody's. */
+    @AfterEach
+    void deleteTheDefaultClass(Scene scene) {
+        scene.kubectl("delete", "vmsnapshotclass", "slow-drains", "--ignore-not-found");
+    }
+
+    @Test
+    void anUncordonInTheMiddleTakesBackWhatIsNotSavedAndWakesUpWhatIs(Scene scene) {
+        scene.apply(SLOW);
+        scene.apply(VmManifest.of("db").memory(256, 96).statefulSet());
+        Tick small = scene.start(VmManifest.of("web"));
+        Tick big = scene.awaitTick("db-0");
+        String webUid = uid(scene, "web");
+        String dbUid = uid(scene, "db-0");
+        String node = scene.cluster.node().name();
+        try {
+            // Ends before the saves do, which go on without it.
+            assertThat(scene.tryKubectl(drain(node, "4s")).code()).isNotZero();
+            awaitSaved(scene, "web", webUid);
+            assertThat(scene.field(save("db", dbUid), ".status.phase"))
+                    .as("the bigger one is not done")
+                    .isEqualTo("Saving");
+        } finally {
+            scene.kubectl("uncordon", node);
+        }
+        scene.awaitGoingOn("db-0", big);
+        assertThat(uid(scene, "db-0")).as("it was not stopped").isEqualTo(dbUid);
+        await("the save is taken back").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        scene.field(save("db", dbUid), ".status.phase"))
+                .isEqualTo("Cancelled"));
+
+        scene.awaitGoingOn("web", small);
+        assertThat(uid(scene, "web")).as("it was resumed in another pod").isNotEqualTo(webUid);
+        assertThat(scene.field(save("web", webUid), ".status.phase")).isEqualTo("Consumed");
+    }
+
+    @Test
+    void withTheOperatorAwayVmsAreHeldAndSavedOnesStaySaved(Scene scene) throws IOException {
+        scene.apply(SLOW);
+        scene.apply(VmManifest.of("db").memory(256, 96).statefulSet());
+        Tick other = scene.start(VmManifest.of("web"));
+        Tick saved = scene.awaitTick("db-0");
+        String webUid = uid(scene, "web");
+        String dbUid = uid(scene, "db-0");
+        String node = scene.cluster.node().name();
+        try {
+            assertThat(scene.tryKubectl(drain(node, "2s", ",app=db")).code()).isNotZero();
+            scene.awaitWriting(save("db", dbUid));
+            assertThat(scene.torpor.refusals()).isEmpty();
+            system(scene, "scale", "deployment", "torpor-operator", "--replicas=0");
+            system(
+                    scene,
+                    "delete",
+                    "pods",
+                    "-l",
+                    "app.kubernetes.io/name=torpor-operator",
+                    "--grace-period=0",
+                    "--force");
+            await("no operator")
+                    .atMost(PATIENCE)
+                    .until(() -> scene.torpor.pods("operator").isEmpty());
+            assertThat(scene.field(save("db", dbUid), ".status.phase"))
+                    .as("it was gone before the save was done")
+                    .isEqualTo("Saving");
+
+            // The agent ends its save by itself; nobody deletes the pod, which never starts its VM again.
+            await("memory of db").atMost(PATIENCE).until(() -> scene.field(
+                            save("db", dbUid), ".status.conditions[?(@.type=='Saved')].status")
+                    .equals("True"));
+            Kubectl.Result blocked = scene.tryKubectl(drain(node, "8s"));
+            assertThat(blocked.code()).isNotZero();
+            assertThat(blocked.output()).contains("Cannot evict pod as it would violate the pod's disruption budget.");
+            scene.awaitGoingOn("web", other);
+            assertThat(uid(scene, "web")).isEqualTo(webUid);
+            assertThat(scene.kubectl("get", "vmsnap", "-o", "name")).doesNotContain("web");
+
+            scene.cluster.node().cgroupOf(dbUid).kill();
+            await("the container starts again, and waits").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                            scene.tryKubectl("logs", "db-0", "-c", "qemu").output())
+                    .contains("the VM was saved from this pod"));
+            assertThat(uid(scene, "db-0")).isEqualTo(dbUid);
+            assertThat(scene.ticks("db-0")).as("it did not boot").isEmpty();
+
+            // There is no other node for it.
+            system(scene, "patch", "deployment", "torpor-operator", "--patch", """
+                    {"spec": {"replicas": 2, "template": {"spec": {"tolerations":
+                     [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]}}}}""");
+            scene.torpor.awaitOperators();
+            assertThat(scene.kubectl(drain(node, "3m"))).contains("node/" + node + " drained");
+            awaitHeld(scene, "db-0");
+            awaitHeld(scene, "web");
+        } finally {
+            scene.kubectl("uncordon", node);
+            system(scene, "patch", "deployment", "torpor-operator", "--patch", """
+                    {"spec": {"replicas": 2, "template": {"spec": {"tolerations": null}}}}""");
+            scene.torpor.awaitOperators();
+        }
+        scene.awaitGoingOn("db-0", saved);
+        scene.awaitGoingOn("web", other);
+    }
+
+    /** Returns a drain of VMs only: the operator, which saves them, is on this node too, as there is no other. */
+    private static String[] drain(String node, String timeout) {
+        return drain(node, timeout, "");
+    }
+
+    private static String[] drain(String node, String timeout, String more) {
+        return new String[] {
+            "drain",
+            node,
+            "--ignore-daemonsets",
+            "--delete-emptydir-data",
+            "--force",
+            "--pod-selector=torpor.dev/vm" + more,
+            "--timeout=" + timeout
+        };
+    }
+
+    /** Returns the first save that a drain makes of a pod's VM. */
+    private static String save(String vm, String podUid) {
+        return "vmsnap/" + vm + "-" + podUid.substring(0, 8) + "-1";
+    }
+
+    private static void awaitSaved(Scene scene, String vm, String podUid) {
+        await(vm + " is saved")
+                .atMost(PATIENCE)
+                .pollInterval(Duration.ofMillis(200))
+                .until(() -> scene.field(save(vm, podUid), ".status.conditions[?(@.type=='Saved')].status")
+                        .equals("True"));
+    }
+
+    private static void awaitHeld(Scene scene, String pod) {
+        await(pod + " is held").atMost(PATIENCE).ignoreExceptions().untilAsserted(() -> assertThat(
+                        scene.field("pod/" + pod, ".spec.schedulingGates[*].name"))
+                .isEqualTo("torpor.dev/saved"));
+    }
+
+    private static String uid(Scene scene, String pod) {
+        return scene.field("pod/" + pod, ".metadata.uid");
+    }
+
+    private static String system(Scene scene, String... arguments) {
+        List<String> all = new ArrayList<>(List.of("--namespace", InstalledTorpor.NAMESPACE));
+        all.addAll(List.of(arguments));
+        return scene.kubectl.run(all.toArray(String[]::new));
     }
 }

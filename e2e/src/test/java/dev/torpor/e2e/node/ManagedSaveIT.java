@@ -4,6 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.guest.Tick;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.file.Path;
 import java.time.Duration;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -72,6 +75,74 @@ class ManagedSaveIT {
         await("a cold boot").atMost(PATIENCE).until(() -> scene.ticks("old-0").stream()
                 .anyMatch(tick -> !tick.nonce().equals(before.nonce())));
         assertThat(scene.field("pod/old-0", ".spec.affinity")).isEmpty();
+    }
+
+    @Test
+    void aTemplateThatChangesMeanwhileHoldsTheVmUntilItIsPutBack(Scene scene) {
+        VmManifest vm = VmManifest.of("db").memory(256, 32);
+        scene.apply(rolling(vm));
+        Tick before = scene.awaitTick("db-0");
+        String node = scene.cluster.node().name();
+        scene.kubectl("cordon", node);
+        try {
+            scene.snapshot("db-saved", "db", "mode: ManagedSave");
+            awaitResumable(scene, "db-saved", "NodeUnschedulable");
+            scene.apply(rolling(vm.memory(224, 32)));
+        } finally {
+            scene.kubectl("uncordon", node);
+        }
+        awaitResumable(scene, "db-saved", "RolloutPending");
+        // The next pod is one of the new template: another VM, which this memory does not fit.
+        scene.kubectl("delete", "pod", "db-0");
+        awaitResumable(scene, "db-saved", "DefinitionChanged");
+        assertThat(scene.field("pod/db-0", ".spec.schedulingGates[*].name")).isEqualTo("torpor.dev/saved");
+
+        scene.apply(rolling(vm));
+        awaitResumable(scene, "db-saved", "RolloutPending");
+        scene.kubectl("delete", "pod", "db-0");
+        scene.awaitGoingOn("db-0", before);
+        awaitPhase(scene, "db-saved", "Consumed");
+    }
+
+    @Test
+    void anImageThatIsDamagedWhileItWaitsBlocksItsVmUntilItIsPutBack(Scene scene) throws IOException {
+        Tick before = scene.start(VmManifest.of("web").memory(256, 32));
+        scene.snapshot("web-saved", "web", "mode: ManagedSave", "resume: Manual");
+        scene.awaitVerified("vmsnap/web-saved");
+        awaitResumable(scene, "web-saved", "Manual");
+        Path image = scene.torpor.store().resolve(scene.field("vmsnap/web-saved", ".status.image.path"));
+
+        flip(image);
+        scene.kubectl("annotate", "vmsnap", "web-saved", "torpor.dev/verify=1");
+        scene.awaitTrouble("vmsnap/web-saved", "ImageDamaged");
+        scene.restore("web-back", "web-saved");
+        assertThat(scene.awaitFailure("vmrest/web-back")).startsWith("SnapshotUnusable: ");
+        assertThat(scene.field("pod/web", ".spec.schedulingGates[*].name"))
+                .as("it does not boot either")
+                .isEqualTo("torpor.dev/saved");
+
+        flip(image);
+        scene.kubectl("annotate", "--overwrite", "vmsnap", "web-saved", "torpor.dev/verify=2");
+        scene.awaitReady("vmsnap/web-saved");
+        scene.restore("web-back-again", "web-saved");
+        scene.awaitGoingOn("web", before);
+        awaitPhase(scene, "web-saved", "Consumed");
+    }
+
+    /** Its pod would be replaced as soon as the template changes. */
+    private static String rolling(VmManifest vm) {
+        return vm.statefulSet().replace("OnDelete", "RollingUpdate");
+    }
+
+    /** Flips a bit of an image's header; twice is as before. */
+    private static void flip(Path image) throws IOException {
+        try (RandomAccessFile file = new RandomAccessFile(image.toFile(), "rw")) {
+            file.seek(100);
+            int old = file.read();
+            file.seek(100);
+            file.write(old ^ 1);
+            file.getFD().sync();
+        }
     }
 
     private static void awaitResumable(Scene scene, String snapshot, String reason) {
