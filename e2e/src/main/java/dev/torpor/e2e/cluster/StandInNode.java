@@ -105,6 +105,11 @@ public final class StandInNode implements AutoCloseable {
         return pods.values().stream().anyMatch(pod -> pod.is(namespace, podName));
     }
 
+    /** Tells whether the pod of this UID runs here. */
+    public boolean runs(String podUid) {
+        return pods.containsKey(podUid);
+    }
+
     /**
      * Cuts the power: every process of a pod is gone, no heartbeat is sent, and nothing is done about pods. What is on the
      * node's disk stays.
