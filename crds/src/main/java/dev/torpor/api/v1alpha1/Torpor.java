@@ -44,8 +44,13 @@ public final class Torpor {
     public static final String CREATED_BY_TERMINATION = "termination";
     /** Annotation of a VMSnapshot that a drain made: name of the node. */
     public static final String DRAIN_NODE_ANNOTATION = "torpor.dev/drain-node";
-    /** Annotation of a VMSnapshot that a drain made: Cordon, Maintenance or Eviction; when the cause ends, so does the save. */
+    /** Annotation of a VMSnapshot that a drain made: Cordon, Maintenance, Eviction or {@link #CAUSE_REMOVAL}; when the cause ends, so does the save. */
     public static final String DRAIN_CAUSE_ANNOTATION = "torpor.dev/drain-cause";
+    /**
+     * Value of {@link #DRAIN_CAUSE_ANNOTATION}: the node is about to be deleted, and the VM is to be shut down, not saved. Such an
+     * object is cancelled from the first, and carries {@link #SHUT_DOWN_ANNOTATION} from the first.
+     */
+    public static final String CAUSE_REMOVAL = "Removal";
     /** Annotation of a VMSnapshot that was cancelled because its drain ended; value {@link #CREATED_BY_DRAIN}. */
     public static final String CANCELLED_BY_ANNOTATION = "torpor.dev/cancelled-by";
     /** Annotation of a VMSnapshot: memory of the VM in bytes, as its pod tells. Of saves that wait, the shortest goes first. */
@@ -58,7 +63,7 @@ public final class Torpor {
     /** Annotation of a Node: its VMs are to be saved. Any value but {@code "false"}. */
     public static final String MAINTENANCE_ANNOTATION = "torpor.dev/maintenance";
     /**
-     * Annotation of a drain's VMSnapshot that failed: the node's agent is to shut the VM down; value {@code <pod UID>/<seconds>},
+     * Annotation of a drain's VMSnapshot that failed, or was made for just this: the node's agent is to shut the VM down; value {@code <pod UID>/<seconds>},
      * the pod that is meant and how long its guest has. As long as it is there, a VM that was shut down does not start in that pod.
      */
     public static final String SHUT_DOWN_ANNOTATION = "torpor.dev/shut-down";

@@ -32,7 +32,7 @@ public record VMSnapshotClassSpec(
         OnSaveFailure onSaveFailure,
 
         @JsonPropertyDescription(
-                "What a drain does with a VM whose node is about to be deleted, as a taint of an autoscaler says. Block: it runs on, and the drain waits until somebody helps; Save: it is saved as ever, because the disk of the store outlives the node. Absent: Block.")
+                "What a drain does with a VM whose node is about to be deleted, as a taint of an autoscaler says. Block: it runs on, and the drain waits until somebody helps; Shutdown: it is not saved, its guest is asked to shut down (ACPI), and its pod is deleted once QEMU has ended, for the VM to boot elsewhere; a guest that does not within the pod's terminationGracePeriodSeconds runs on, and the drain waits; Save: it is saved as ever, because the disk of the store outlives the node. Absent: Block.")
         @Nullable
         OnNodeRemoval onNodeRemoval,
 

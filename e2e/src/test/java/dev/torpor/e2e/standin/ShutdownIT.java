@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
@@ -26,6 +27,8 @@ class ShutdownIT {
         "-drive", "if=none,id=d0,file=null-co://,format=raw", "-device", "nvme,drive=d0,serial=x"
     };
 
+    private static final String REMOVAL = "ToBeDeletedByClusterAutoscaler";
+
     @SuppressWarnings("NullAway.Init")
     private static StandInCluster cluster;
 
@@ -34,7 +37,7 @@ class ShutdownIT {
         cluster = StandInCluster.withWebhook();
         cluster.controlPlane.kubectl().runWithInput("""
                 {"apiVersion": "torpor.dev/v1alpha1", "kind": "VMSnapshotClass", "metadata": {"name": "polite",
-                 "annotations": {"torpor.dev/is-default-class": "true"}}, "spec": {"onSaveFailure": "Shutdown"}}
+                 "annotations": {"torpor.dev/is-default-class": "true"}}, "spec": {"onSaveFailure": "Shutdown", "onNodeRemoval": "Shutdown"}}
                 """, "apply", "-f", "-");
     }
 
@@ -87,6 +90,42 @@ class ShutdownIT {
         } finally {
             maintain("false");
             cluster.deletePod("stubborn");
+        }
+    }
+
+    @Test
+    void aVmOfANodeThatIsDeletedIsShutDownAndNeverSaved() throws Exception {
+        StandInPod pod = cluster.startVm("leaving", 60L);
+        cluster.controlPlane.kubectl("taint", "node", StandInCluster.NODE, REMOVAL + "=1:NoSchedule");
+        try {
+            maintain("yes");
+            awaitShutDown("leaving", "Asked");
+            pod.killContainer();
+
+            await("the pod is deleted")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> cluster.client
+                                    .pods()
+                                    .inNamespace(cluster.namespace)
+                                    .withName("leaving")
+                                    .get()
+                            == null);
+            assertThat(pod.nonces()).as("no boot in between").hasSize(1);
+            assertThat(cluster.client
+                            .resources(VMSnapshot.class)
+                            .inNamespace(cluster.namespace)
+                            .list()
+                            .getItems())
+                    .filteredOn(save -> "leaving".equals(save.getSpec().vmName()))
+                    .singleElement()
+                    .satisfies(order -> {
+                        assertThat(order.getStatus().getPhase()).isEqualTo(SnapshotPhase.Cancelled);
+                        assertThat(order.getStatus().getImage()).isNull();
+                        assertThat(order.getStatus().getProgress()).isNull();
+                    });
+        } finally {
+            maintain("false");
+            cluster.controlPlane.kubectl("taint", "node", StandInCluster.NODE, REMOVAL + "-");
         }
     }
 

@@ -11,7 +11,9 @@ enum DrainCause {
     /** The node's annotation or taint asks for it: until that is gone. */
     Maintenance,
     /** An eviction from a node that takes pods: whoever asked does not take it back. */
-    Eviction;
+    Eviction,
+    /** The node is about to be deleted, and its VMs are shut down: until its taint is gone. */
+    Removal;
 
     /** Returns the cause of an eviction from a node; null: the node is gone. */
     static DrainCause ofEviction(@Nullable Node node) {
@@ -29,6 +31,7 @@ enum DrainCause {
                 !NodeLeave.isCordoned(node) && NodeLeave.maintenance(node).isEmpty();
             case Maintenance -> NodeLeave.maintenance(node).isEmpty();
             case Eviction -> false;
+            case Removal -> NodeLeave.removal(node).isEmpty();
         };
     }
 }

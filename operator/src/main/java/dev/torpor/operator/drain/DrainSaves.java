@@ -64,7 +64,17 @@ final class DrainSaves {
 
     /** Makes a save of a pod, if it is not there yet. */
     void begin(Pod pod, DrainCause cause, int attempt) {
-        VMSnapshot save = make(pod, cause, attempt);
+        create(make(pod, cause, attempt, false), cause);
+    }
+
+    /** Has the node's agent shut down the VM of a pod, unsaved, by a snapshot that is cancelled from the first. */
+    void orderShutdown(Pod pod, int attempt) {
+        VMSnapshot order = make(pod, DrainCause.Removal, attempt, true);
+        order.getMetadata().getAnnotations().put(Torpor.SHUT_DOWN_ANNOTATION, ShutdownProgress.wish(pod));
+        create(order, DrainCause.Removal);
+    }
+
+    private void create(VMSnapshot save, DrainCause cause) {
         String name = save.getMetadata().getName();
         try {
             client.resource(save).create();
@@ -91,8 +101,7 @@ final class DrainSaves {
 
     /** Has the node's agent shut down a VM whose save failed. */
     void askShutdown(VMSnapshot failed, Pod pod) {
-        String value = pod.getMetadata().getUid() + "/" + ShutdownProgress.graceSeconds(pod);
-        patch(failed, Map.of(Torpor.SHUT_DOWN_ANNOTATION, value), Map.of());
+        patch(failed, Map.of(Torpor.SHUT_DOWN_ANNOTATION, ShutdownProgress.wish(pod)), Map.of());
     }
 
     /** Has the node's agent let a VM be that it was to shut down. */
@@ -193,7 +202,7 @@ final class DrainSaves {
         }
     }
 
-    private static VMSnapshot make(Pod pod, DrainCause cause, int attempt) {
+    private static VMSnapshot make(Pod pod, DrainCause cause, int attempt, boolean cancelled) {
         VmName vm = vmOf(pod);
         var metadata = new ObjectMetaBuilder()
                 .withNamespace(vm.namespace())
@@ -212,7 +221,7 @@ final class DrainSaves {
                 SourceSpec.ofPod(pod.getMetadata().getUid()),
                 null,
                 DEADLINE_SECONDS,
-                null,
+                cancelled ? true : null,
                 null,
                 ResumePolicy.WhenReady,
                 null));

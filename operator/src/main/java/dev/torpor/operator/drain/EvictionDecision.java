@@ -1,14 +1,10 @@
 package dev.torpor.operator.drain;
 
-import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.operator.vm.LauncherWiring;
-import dev.torpor.operator.vm.NodeLeave;
 import dev.torpor.operator.vm.VmPods;
-import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.util.Optional;
-import java.util.function.Supplier;
 import org.jspecify.annotations.Nullable;
 
 /** Decides what becomes of an eviction. Pure: in two parts, as most evictions need no more than a look at the pod. */
@@ -42,38 +38,29 @@ final class EvictionDecision {
     /**
      * Decides by how far the save is. A save that is to begin is for the caller to make, after this answer.
      *
-     * @param blocked what forbids to begin a save on the node, by {@link #removal}
+     * @param removal what forbids to begin a save on the node
      */
-    static EvictionAnswer bySave(Pod pod, SaveStep step, Optional<String> blocked, SaveWords words, boolean dryRun) {
-        if (blocked.isPresent()) {
-            String text = words.nodeIsRemoved(blocked.get());
+    static EvictionAnswer bySave(
+            Pod pod, SaveStep step, Optional<NodeRemoval> removal, SaveWords words, boolean dryRun) {
+        if (removal.isPresent() && !removal.get().shutDown()) {
+            String text = words.nodeIsRemoved(removal.get().sign());
             return dryRun ? EvictionAnswer.refuse(text) : EvictionAnswer.wait(text);
         }
-        return dryRun ? asIf(pod, step, words) : EvictionAnswer.wait(words.of(step));
-    }
-
-    /**
-     * Returns what says that the node is deleted next, if a save must not begin for that reason.
-     *
-     * @param node null: it is gone
-     * @param policy what the class says about such nodes; asked only of one
-     */
-    static Optional<String> removal(SaveStep step, @Nullable Node node, Supplier<OnNodeRemoval> policy) {
-        return step instanceof SaveStep.Begin && node != null
-                ? NodeLeave.removal(node).filter(sign -> policy.get() == OnNodeRemoval.Block)
-                : Optional.empty();
+        if (!dryRun) {
+            return EvictionAnswer.wait(
+                    removal.map(found -> words.isShutDown(found.sign())).orElseGet(() -> words.of(step)));
+        }
+        return asIf(pod, step, words, removal.isPresent() ? words.wouldBeShutDown() : words.wouldBeSaved());
     }
 
     // To be allowed would end in 429 from the PodDisruptionBudget, which kubectl repeats for ever; 404 is what a drain
     // that went well ends with, 409 what one ends with that would wait for a person.
-    private static EvictionAnswer asIf(Pod pod, SaveStep step, SaveWords words) {
+    private static EvictionAnswer asIf(Pod pod, SaveStep step, SaveWords words, String would) {
         Optional<String> lacks = LauncherWiring.lacks(pod);
         if (step instanceof SaveStep.Begin && lacks.isPresent()) {
             return EvictionAnswer.refuse(words.noLauncher(lacks.get()));
         }
-        return step instanceof SaveStep.Blocked
-                ? EvictionAnswer.refuse(words.of(step))
-                : EvictionAnswer.gone(words.wouldBeSaved());
+        return step instanceof SaveStep.Blocked ? EvictionAnswer.refuse(words.of(step)) : EvictionAnswer.gone(would);
     }
 
     private static @Nullable String vmLabel(Pod pod) {

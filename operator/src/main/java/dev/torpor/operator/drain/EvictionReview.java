@@ -106,10 +106,14 @@ public final class EvictionReview implements AdmissionRequestHandler {
         Node node = client.nodes().withName(nodeName).get();
         SaveStep step = saves.look(pod);
         SaveWords words = SaveWords.of(pod, save -> saves.othersOfNode(save, nodeName));
-        Optional<String> removal = EvictionDecision.removal(step, node, saves::onNodeRemoval);
+        Optional<NodeRemoval> removal = NodeRemoval.of(step, node, saves::onNodeRemoval);
         EvictionAnswer answer = EvictionDecision.bySave(pod, step, removal, words, dryRun);
-        if (!dryRun && step instanceof SaveStep.Begin(int attempt, Optional<String> _) && removal.isEmpty()) {
-            saves.begin(pod, DrainCause.ofEviction(node), attempt);
+        if (!dryRun && step instanceof SaveStep.Begin(int attempt, Optional<String> _)) {
+            if (removal.isEmpty()) {
+                saves.begin(pod, DrainCause.ofEviction(node), attempt);
+            } else if (removal.get().shutDown()) {
+                saves.orderShutdown(pod, attempt);
+            }
         }
         return answer;
     }

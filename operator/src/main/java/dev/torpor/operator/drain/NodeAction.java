@@ -9,6 +9,9 @@ sealed interface NodeAction {
     /** Makes a save. */
     record Begin(Pod pod, int attempt, String message) implements NodeAction {}
 
+    /** Has the node's agent shut a VM down, unsaved, as its node is deleted next. */
+    record OrderShutdown(Pod pod, int attempt, String message) implements NodeAction {}
+
     /** Has a save end that has lost its cause. */
     record Cancel(VMSnapshot save, String message) implements NodeAction {}
 

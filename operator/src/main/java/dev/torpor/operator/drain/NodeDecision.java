@@ -95,9 +95,12 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
 
     private static NodeAction begin(
             Node node, Vm vm, int attempt, Optional<String> after, String maintenance, OnNodeRemoval onRemoval) {
-        Optional<String> removal = EvictionDecision.removal(vm.step(), node, () -> onRemoval);
+        Optional<NodeRemoval> removal = NodeRemoval.of(vm.step(), node, () -> onRemoval);
         if (removal.isPresent()) {
-            return new NodeAction.Report(vm.pod(), words(vm).nodeIsRemoved(removal.get()));
+            String sign = removal.get().sign();
+            return removal.get().shutDown()
+                    ? new NodeAction.OrderShutdown(vm.pod(), attempt, words(vm).isShutDown(sign))
+                    : new NodeAction.Report(vm.pod(), words(vm).nodeIsRemoved(sign));
         }
         return new NodeAction.Begin(
                 vm.pod(),

@@ -109,6 +109,10 @@ public final class NodeReconciler implements Reconciler<Node> {
                     saves.begin(pod, DrainCause.Maintenance, attempt);
                     tell(pod, EventReason.DrainSaving, message);
                 }
+                case NodeAction.OrderShutdown(Pod pod, int attempt, String message) -> {
+                    saves.orderShutdown(pod, attempt);
+                    tell(pod, EventReason.ShuttingDown, message);
+                }
                 case NodeAction.Cancel(VMSnapshot save, String message) -> {
                     saves.cancel(save);
                     tell(save, EventReason.DrainEnded, message);

@@ -9,6 +9,7 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
+import dev.torpor.operator.vm.ShutdownOrder;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -59,7 +60,19 @@ final class SaveProgress {
         if (other.isPresent()) {
             return isSaved(other.get()) ? new SaveStep.Saved(other.get()) : new SaveStep.OtherUnderWay(other.get());
         }
-        return ours.isEmpty() ? new SaveStep.Begin(1, Optional.empty()) : afterFailure(ours, policy, now);
+        if (ours.isEmpty()) {
+            return new SaveStep.Begin(1, Optional.empty());
+        }
+        VMSnapshot last = ours.getLast();
+        if (ShutdownOrder.stands(last)) {
+            return ShutdownProgress.of(last, why(last));
+        }
+        // One that was recalled says nothing of the VM.
+        List<VMSnapshot> tried =
+                ours.stream().filter(save -> !ShutdownOrder.is(save)).toList();
+        return tried.isEmpty() || ShutdownOrder.is(last)
+                ? new SaveStep.Begin(SaveName.attemptOf(last) + 1, Optional.empty())
+                : afterFailure(tried, policy, now);
     }
 
     private static SaveStep afterFailure(

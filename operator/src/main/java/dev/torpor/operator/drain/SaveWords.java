@@ -7,6 +7,7 @@ import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.vm.ShutdownOrder;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.util.Locale;
@@ -57,9 +58,16 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
                         .formatted(vm, in.toSeconds() + 1, why);
             case SaveStep.Blocked(VMSnapshot failed, String why) ->
                 "torpor: blocked: VM %s cannot be saved, and runs on: %s %s".formatted(vm, why, whatToDo(failed));
+            case SaveStep.ShutDown(VMSnapshot order, String _, boolean _)
+            when ShutdownOrder.is(order) ->
+                isShutDown("its VMSnapshot %s".formatted(order.getMetadata().getName()));
             case SaveStep.ShutDown(VMSnapshot _, String why, boolean _) ->
                 "torpor: VM %s cannot be saved, and its class says onSaveFailure: Shutdown: its guest is asked to shut down. It was %s"
                         .formatted(vm, why);
+            case SaveStep.LetGo(VMSnapshot order, String _)
+            when ShutdownOrder.is(order) ->
+                "torpor: VM %s was shut down, as node %s is about to be deleted; its pod %s is being deleted"
+                        .formatted(vm, nodeName, podName);
             case SaveStep.LetGo(VMSnapshot failed, String why)
             when ShutdownProgress.isDone(failed) ->
                 "torpor: VM %s could not be saved and was shut down; its pod %s is being deleted. It was %s"
@@ -75,6 +83,17 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
                 .formatted(vm, nodeName, podName);
     }
 
+    String wouldBeShutDown() {
+        return "torpor: dry run: VM %s would be shut down, not saved, as node %s is about to be deleted, and pod %s deleted then; nothing was done"
+                .formatted(vm, nodeName, podName);
+    }
+
+    /** Says that the VM is shut down because its node is deleted next, as some sign tells. */
+    String isShutDown(String sign) {
+        return "torpor: node %s is about to be deleted (%s), and the class says onNodeRemoval: Shutdown: the guest of VM %s is asked to shut down"
+                .formatted(nodeName, sign, vm);
+    }
+
     String noLauncher(String lacks) {
         return "torpor: blocked: VM %s could not be saved: pod %s does not start QEMU through the launcher: it lacks %s. Start the VM from a pod that is wired, or shut it down and delete the pod."
                 .formatted(vm, podName, lacks);
@@ -86,6 +105,10 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
     }
 
     private String underWay(VMSnapshot save) {
+        if (ShutdownOrder.is(save)) {
+            return "torpor: VM %s is about to be shut down, as its node %s is about to be deleted: %s"
+                    .formatted(vm, nodeName, progress(save));
+        }
         if (SaveProgress.isToldToEnd(save)) {
             return "torpor: an earlier save of VM %s is being cancelled; a new one begins after it".formatted(vm);
         }

@@ -50,10 +50,10 @@ final class ShutdownProgress {
                 && Conditions.isTrue(failed.getStatus().getConditions(), ConditionType.SHUT_DOWN);
     }
 
-    /** Returns how long the guest of a pod has. */
-    static long graceSeconds(Pod pod) {
+    /** Returns what the agent is asked for, as the annotation's value: which pod is meant, and how long its guest has. */
+    static String wish(Pod pod) {
         Long grace = pod.getSpec().getTerminationGracePeriodSeconds();
-        return grace == null ? GRACE_SECONDS_DEFAULT : grace;
+        return pod.getMetadata().getUid() + "/" + (grace == null ? GRACE_SECONDS_DEFAULT : grace);
     }
 
     private static Optional<Condition> said(VMSnapshot failed) {

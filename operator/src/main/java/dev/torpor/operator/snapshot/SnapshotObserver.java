@@ -15,6 +15,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.ManagedImages;
+import dev.torpor.operator.vm.ShutdownOrder;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.VmPods;
@@ -92,7 +93,10 @@ final class SnapshotObserver {
         if (failure != null) {
             return new SnapshotSituation.GaveUp(
                     Objects.requireNonNullElse(failure.reason(), FailureReason.Internal.name()),
-                    Objects.requireNonNullElse(failure.message(), ""),
+                    ShutdownOrder.is(snapshot)
+                            ? "Node %s is about to be deleted, so VM %s is not saved: its guest is asked to shut down."
+                                    .formatted(nodeName, snapshot.getSpec().vmName())
+                            : Objects.requireNonNullElse(failure.message(), ""),
                     VolumeSnapshots.ofFailure(snapshot));
         }
         return new SnapshotSituation.InWork(
@@ -108,7 +112,9 @@ final class SnapshotObserver {
         if (Conditions.isTrue(status.getConditions(), ConditionType.STALLED)) {
             return new SnapshotSituation.Ended();
         }
-        if (Boolean.TRUE.equals(snapshot.getSpec().cancel()) || Boolean.TRUE.equals(status.getCancelRequested())) {
+        boolean cancelled =
+                Boolean.TRUE.equals(snapshot.getSpec().cancel()) || Boolean.TRUE.equals(status.getCancelRequested());
+        if (cancelled && !ShutdownOrder.stands(snapshot)) {
             return new SnapshotSituation.CancelledUnbound();
         }
         Optional<String> mark = Imported.mark(snapshot.getMetadata());

@@ -85,6 +85,21 @@ final class Drained {
         return save;
     }
 
+    /** Returns what a save would be that is told to end. */
+    static VMSnapshotSpec cancelled(VMSnapshotSpec spec) {
+        return new VMSnapshotSpec(
+                spec.vmName(),
+                spec.mode(),
+                spec.className(),
+                spec.source(),
+                spec.parallel(),
+                spec.deadlineSeconds(),
+                true,
+                spec.deletionPolicy(),
+                spec.resume(),
+                spec.verify());
+    }
+
     /** Pins a save to another pod. */
     static VMSnapshot ofPod(VMSnapshot save, String podUid) {
         save.setSpec(snapshot(save.getMetadata().getName(), SaveMode.ManagedSave, podUid)

@@ -218,11 +218,7 @@ class EvictionReviewTest {
     @Test
     void noVmIsSavedOntoADiskThatGoesWithItsNode() {
         createPod(pod -> pod);
-        Node tainted = Drained.tainted("ToBeDeletedByClusterAutoscaler");
-        client.nodes().withName("n1").edit(node -> {
-            node.setSpec(tainted.getSpec());
-            return node;
-        });
+        taint();
 
         AdmissionResponse response = evict(NO_OPTIONS);
 
@@ -237,23 +233,62 @@ class EvictionReviewTest {
     @Test
     void aNodeWhoseDiskOutlivesItIsLikeAnyOtherWhereTheClassSaysSo() {
         createPod(pod -> pod);
-        VMSnapshotClass network = new VMSnapshotClass();
-        network.setMetadata(new ObjectMetaBuilder()
-                .withName("network")
-                .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
-                .build());
-        network.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, OnNodeRemoval.Save, null));
-        client.resource(network).create();
-        Node tainted = Drained.tainted("ToBeDeletedByClusterAutoscaler");
-        client.nodes().withName("n1").edit(node -> {
-            node.setSpec(tainted.getSpec());
-            return node;
-        });
+        defaultClass(OnNodeRemoval.Save);
+        taint();
 
         assertThat(evict(DRY_RUN).getStatus().getCode()).isEqualTo(404);
         assertThat(saves()).isEmpty();
         assertThat(evict(NO_OPTIONS).getStatus().getMessage()).startsWith("torpor: saving VM web: it begins");
         assertThat(saves()).hasSize(1);
+    }
+
+    @Test
+    void whereTheClassSaysSoAVmIsShutDownInsteadAndNeverSaved() {
+        createPod(pod -> pod);
+        String uid = client.pods()
+                .inNamespace("vms")
+                .withName("web-0")
+                .get()
+                .getMetadata()
+                .getUid();
+        defaultClass(OnNodeRemoval.Shutdown);
+        taint();
+
+        assertRefused(
+                evict(DRY_RUN),
+                404,
+                "NotFound",
+                "torpor: dry run: VM web would be shut down, not saved, as node n1 is about to be deleted, and pod web-0 deleted then; nothing was done");
+        assertThat(saves()).isEmpty();
+        assertThat(evict(NO_OPTIONS).getStatus().getMessage())
+                .isEqualTo(
+                        "torpor: node n1 is about to be deleted (taint ToBeDeletedByClusterAutoscaler), and the class says onNodeRemoval: Shutdown: the guest of VM web is asked to shut down");
+        assertThat(evict(NO_OPTIONS).getStatus().getMessage())
+                .startsWith("torpor: VM web is about to be shut down, as its node n1 is about to be deleted");
+        assertThat(saves()).singleElement().satisfies(order -> {
+            assertThat(order.getSpec().cancel()).as("no agent saves it").isTrue();
+            assertThat(order.getMetadata().getAnnotations())
+                    .containsEntry(Torpor.DRAIN_CAUSE_ANNOTATION, "Removal")
+                    .containsEntry(Torpor.SHUT_DOWN_ANNOTATION, uid + "/30");
+        });
+    }
+
+    private void defaultClass(OnNodeRemoval onNodeRemoval) {
+        VMSnapshotClass made = new VMSnapshotClass();
+        made.setMetadata(new ObjectMetaBuilder()
+                .withName("default")
+                .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
+                .build());
+        made.setSpec(new VMSnapshotClassSpec(null, null, null, null, null, onNodeRemoval, null));
+        client.resource(made).create();
+    }
+
+    private void taint() {
+        Node tainted = Drained.tainted("ToBeDeletedByClusterAutoscaler");
+        client.nodes().withName("n1").edit(node -> {
+            node.setSpec(tainted.getSpec());
+            return node;
+        });
     }
 
     private void cordon() {

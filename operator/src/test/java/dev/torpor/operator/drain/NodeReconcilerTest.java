@@ -6,6 +6,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.OnSaveFailure;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
@@ -228,6 +229,54 @@ class NodeReconcilerTest {
         node(going);
         step();
         assertThat(saves()).hasSize(1);
+    }
+
+    @Test
+    void onANodeThatIsDeletedVmsAreShutDownUnsavedWhereTheClassSaysSo() {
+        removalClass(OnNodeRemoval.Shutdown);
+        createPod("web-0", Drained.POD_UID, "web", "1Gi");
+        Node going = Drained.inMaintenance("yes");
+        going.setSpec(Drained.tainted("karpenter.sh/disrupted").getSpec());
+        node(going);
+        step();
+        step();
+        assertThat(saves()).singleElement().satisfies(order -> {
+            assertThat(order.getSpec().cancel()).isTrue();
+            assertThat(order.getMetadata().getAnnotations())
+                    .containsEntry(Torpor.SHUT_DOWN_ANNOTATION, podUid("web-0") + "/30");
+        });
+        assertThat(events("web-0")).singleElement().satisfies(event -> assertThat(event.getMessage())
+                .contains("onNodeRemoval: Shutdown"));
+
+        status(Drained.ended(saves().getFirst(), SnapshotPhase.Cancelled, "Cancelled"));
+        said(false, "Asked", "the guest was asked");
+        step();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+        said(true, "Ended", "QEMU has ended");
+        step();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNull();
+    }
+
+    @Test
+    void aNodeThatIsNotDeletedAfterAllCallsTheAgentBackAndIsDrainedAnew() {
+        removalClass(OnNodeRemoval.Shutdown);
+        createPod("web-0", Drained.POD_UID, "web", "1Gi");
+        VMSnapshot order = Drained.ofPod(
+                Drained.ended(Drained.save(1, DrainCause.Removal), SnapshotPhase.Cancelled, "Cancelled"),
+                podUid("web-0"));
+        order.setSpec(Drained.cancelled(order.getSpec()));
+        order.getMetadata().getAnnotations().put(Torpor.SHUT_DOWN_ANNOTATION, podUid("web-0") + "/30");
+        create(order);
+        said(false, "Asked", "the guest was asked");
+
+        node(Drained.inMaintenance("yes"));
+        step();
+        assertThat(wish()).isNull();
+        step();
+        assertThat(saves()).hasSize(2).last().satisfies(save -> {
+            assertThat(save.getSpec().cancel()).isNull();
+            assertThat(save.getMetadata().getName()).endsWith("-2");
+        });
     }
 
     private void removalClass(OnNodeRemoval policy) {
