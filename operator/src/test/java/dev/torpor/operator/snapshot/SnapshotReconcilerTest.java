@@ -13,6 +13,7 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.AdmissionLock;
@@ -23,6 +24,7 @@ import dev.torpor.operator.vm.TestPods;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -31,6 +33,7 @@ import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -121,6 +124,56 @@ class SnapshotReconcilerTest {
 
         assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Bound);
         assertThat(revisions()).hasSize(1);
+    }
+
+    @Test
+    void anOrderToShutDownIsBoundAlthoughItIsCancelledAndNothingElseThatIs() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        Map<String, String> order = Map.of(
+                Torpor.CREATED_BY_ANNOTATION,
+                Torpor.CREATED_BY_DRAIN,
+                Torpor.DRAIN_CAUSE_ANNOTATION,
+                Torpor.CAUSE_REMOVAL,
+                Torpor.SHUT_DOWN_ANNOTATION,
+                "u1/30");
+        createCancelled("web-1", order);
+        step();
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Bound);
+        assertThat(status().getPod()).isNotNull();
+
+        for (String without : order.keySet()) {
+            client.resources(VMSnapshot.class)
+                    .inNamespace("vms")
+                    .withName("web-1")
+                    .edit(it -> {
+                        it.setMetadata(new ObjectMetaBuilder(it.getMetadata())
+                                .withFinalizers(List.of())
+                                .build());
+                        return it;
+                    });
+            client.resources(VMSnapshot.class)
+                    .inNamespace("vms")
+                    .withName("web-1")
+                    .delete();
+            Map<String, String> less = new HashMap<>(order);
+            less.remove(without);
+            createCancelled("web-1", less);
+            step();
+            assertThat(status().getPhase()).as("without %s", without).isEqualTo(SnapshotPhase.Cancelled);
+            assertThat(status().getNodeName()).isNull();
+        }
+    }
+
+    private void createCancelled(String name, Map<String, String> annotations) {
+        cluster.snapshot(name, SaveMode.ManagedSave);
+        client.resources(VMSnapshot.class).inNamespace("vms").withName(name).edit(it -> {
+            VMSnapshotSpec spec = it.getSpec();
+            it.setSpec(new VMSnapshotSpec(
+                    spec.vmName(), spec.mode(), null, null, null, spec.deadlineSeconds(), true, null, null, null));
+            it.getMetadata().setAnnotations(new HashMap<>(annotations));
+            return it;
+        });
     }
 
     @Test
