@@ -48,6 +48,11 @@ final class JsonFields {
         }
     }
 
+    /** Takes an object that was parsed. */
+    static JsonFields of(JsonNode json) throws MalformedImageException {
+        return new JsonFields(json, "");
+    }
+
     static ObjectNode newObject() {
         return JSON.createObjectNode();
     }

@@ -24,6 +24,7 @@ final class PageReader implements AutoCloseable {
     private final Way way;
     private final CRC32C crc = new CRC32C();
     private final ByteBuffer chunk = AlignedBuffer.allocate(CHUNK_BYTES);
+    private long nextData = -1;
 
     private PageReader(Descriptor pages, Descriptor bitmaps, Way way) {
         this.pages = pages;
@@ -76,7 +77,10 @@ final class PageReader implements AutoCloseable {
         void chunk(int chunk, int crc32c, RamBlock block, long offset) throws TorporException;
     }
 
-    /** Reads each chunk that has a page in the file; returns the bytes of those pages. */
+    /**
+     * Reads each chunk that has a page in the file; returns the bytes of those pages. Where there is none, the file must be
+     * zero, as a guest that has the image mapped sees what is there: nothing is read where it is a hole.
+     */
     long readAll(ImageLayout layout, ImageProgress progress, Sink sink) throws IOException, TorporException {
         long total = 0;
         for (RamBlock block : layout.blocks()) {
@@ -92,7 +96,9 @@ final class PageReader implements AutoCloseable {
             for (long at = 0; at < block.pages().lengthBytes(); at += step) {
                 long length = Math.min(step, block.pages().lengthBytes() - at);
                 long n = presentPages(block, at / block.pageBytes(), pagesPerChunk);
-                if (n > 0) {
+                if (n == 0) {
+                    requireZeros(block, at, length);
+                } else {
                     sink.chunk(
                             number,
                             read(block, at, length),
@@ -120,9 +126,37 @@ final class PageReader implements AutoCloseable {
         return n;
     }
 
-    private int read(RamBlock block, long at, long length) throws IOException, TorporException {
+    private void requireZeros(RamBlock block, long at, long length) throws IOException, TorporException {
+        long begin = block.pages().offsetBytes() + at;
+        if (nextData < begin) {
+            nextData = bitmaps.nextData(begin);
+        }
+        if (nextData < begin + length && read(pages, block, at, length) != zeros(length)) {
+            throw new TorporException(
+                    FailureReason.ImageDamaged,
+                    "the image is damaged: RAM block '" + block.name() + "' has no page at offset " + begin
+                            + ", and what is there is not zero");
+        }
+    }
+
+    private int zeros(long length) {
         crc.reset();
-        Descriptor source = way.cached(block, block.pages().offsetBytes() + at, length) ? bitmaps : pages;
+        chunk.clear();
+        while (chunk.hasRemaining()) {
+            chunk.putLong(0);
+        }
+        for (long done = 0; done < length; done += CHUNK_BYTES) {
+            crc.update(chunk.clear().limit((int) Math.min(CHUNK_BYTES, length - done)));
+        }
+        return (int) crc.getValue();
+    }
+
+    private int read(RamBlock block, long at, long length) throws IOException, TorporException {
+        return read(way.cached(block, block.pages().offsetBytes() + at, length) ? bitmaps : pages, block, at, length);
+    }
+
+    private int read(Descriptor source, RamBlock block, long at, long length) throws IOException, TorporException {
+        crc.reset();
         for (long done = 0; done < length; done += CHUNK_BYTES) {
             long offset = block.pages().offsetBytes() + at + done;
             chunk.clear().limit((int) Math.min(CHUNK_BYTES, length - done));

@@ -7,7 +7,6 @@ import java.util.Optional;
 /** The JSON of the record beside an image. */
 final class RecordJson {
     static final int BYTES_MAX = 64 * 1024;
-    private static final int VERSION = 1;
     private static final int TEXT_MAX = 1024;
     private static final String[] STATES = {"Partial", "Complete", "Verified", "HandedOver", "Consumed", "Stale"};
 
@@ -15,8 +14,7 @@ final class RecordJson {
 
     static byte[] encode(ImageRecord record) {
         PartialIntent intent = record.intent();
-        ObjectNode root = JsonFields.newObject()
-                .put("formatVersion", VERSION)
+        ObjectNode root = SealedJson.begin()
                 .put("namespace", record.id().namespace())
                 .put("vm", record.id().vm())
                 .put("uid", record.id().uid())
@@ -35,7 +33,7 @@ final class RecordJson {
         if (record.state() instanceof ImageState.HandedOver(ProcessIdentity process)) {
             root.set("process", encode(process));
         }
-        return JsonFields.bytes(root);
+        return SealedJson.seal(root);
     }
 
     private static ObjectNode encode(ProcessIdentity process) {
@@ -53,8 +51,7 @@ final class RecordJson {
      * @param id the identity that its place gives it
      */
     static ImageRecord decode(byte[] json, ImageId id) throws IOException {
-        JsonFields root = JsonFields.parse(json);
-        root.number("formatVersion", VERSION, VERSION);
+        JsonFields root = JsonFields.of(SealedJson.open(json));
         if (!HeaderJson.id(root).equals(id)) {
             throw new MalformedImageException("it is the record of another image, " + HeaderJson.id(root));
         }

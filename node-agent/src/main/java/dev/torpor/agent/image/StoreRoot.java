@@ -31,7 +31,6 @@ record StoreRoot(
     private static final String PROBE = ".direct-io.probe";
     private static final String WRITABLE = "writable.probe";
     private static final int IDENTITY_BYTES_MAX = 4096;
-    private static final long VERSION = 1;
 
     /** Opens a store, making it if there is none, and locks it. */
     static StoreRoot own(Path path) throws TorporException {
@@ -62,8 +61,7 @@ record StoreRoot(
             if (directory.facts(IDENTITY).isEmpty()) {
                 directory.replaceFile(
                         IDENTITY,
-                        JsonFields.bytes(JsonFields.newObject()
-                                .put("formatVersion", VERSION)
+                        SealedJson.seal(SealedJson.begin()
                                 .put("storeID", UUID.randomUUID().toString())
                                 .put(
                                         "created",
@@ -105,8 +103,7 @@ record StoreRoot(
     }
 
     private static String identity(Directory directory) throws IOException {
-        JsonFields fields = JsonFields.parse(directory.readFile(IDENTITY, IDENTITY_BYTES_MAX));
-        fields.number("formatVersion", VERSION, VERSION);
+        JsonFields fields = JsonFields.of(SealedJson.open(directory.readFile(IDENTITY, IDENTITY_BYTES_MAX)));
         String id = fields.text("storeID", 63);
         if (!ImageId.isUid(id)) {
             throw fields.wrong("storeID", "a UID");

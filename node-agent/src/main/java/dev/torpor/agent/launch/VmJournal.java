@@ -2,10 +2,11 @@ package dev.torpor.agent.launch;
 
 import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.image.SealedJson;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.ErrnoException;
 import dev.torpor.failure.FailureReason;
@@ -29,10 +30,8 @@ import org.slf4j.LoggerFactory;
 public final class VmJournal {
     private static final String DIRECTORY = "vms";
     private static final String SUFFIX = ".json";
-    private static final int FORMAT_VERSION = 1;
     private static final int RECORD_BYTES_MAX = 1 << 20;
     private static final int VMS_MAX = 100_000;
-    private static final ObjectMapper JSON = new ObjectMapper();
     private static final Logger LOG = LoggerFactory.getLogger(VmJournal.class);
 
     private final Directory store;
@@ -88,7 +87,7 @@ public final class VmJournal {
             if (ready) {
                 namespace.replaceWithPrepared(vm.name() + SUFFIX);
             } else {
-                namespace.replaceFile(vm.name() + SUFFIX, JSON.writeValueAsBytes(encode(after)));
+                namespace.replaceFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));
             }
         } catch (IOException | IllegalArgumentException e) {
             throw failed(vm, e);
@@ -104,7 +103,7 @@ public final class VmJournal {
         VmRecord after = change.apply(read(vm));
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
-            namespace.prepareFile(vm.name() + SUFFIX, JSON.writeValueAsBytes(encode(after)));
+            namespace.prepareFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));
             prepared = Optional.of(new Prepared(vm, after));
         } catch (IOException | IllegalArgumentException e) {
             throw failed(vm, e);
@@ -153,8 +152,7 @@ public final class VmJournal {
     }
 
     private static ObjectNode encode(VmRecord r) {
-        ObjectNode json =
-                JSON.createObjectNode().put("formatVersion", FORMAT_VERSION).put("runs", r.runs());
+        ObjectNode json = SealedJson.begin().put("runs", r.runs());
         r.lastRun().ifPresent(run -> {
             ObjectNode node = json.putObject("lastRun")
                     .put("podUID", run.podUID())
@@ -188,7 +186,8 @@ public final class VmJournal {
     }
 
     private static ObjectNode encode(ImageId id) {
-        return JSON.createObjectNode()
+        return JsonNodeFactory.instance
+                .objectNode()
                 .put("namespace", id.namespace())
                 .put("vm", id.vm())
                 .put("uid", id.uid());
@@ -196,11 +195,7 @@ public final class VmJournal {
 
     private static VmRecord decode(byte[] bytes) throws IOException {
         try {
-            JsonNode json = JSON.readTree(bytes);
-            int version = json.required("formatVersion").asInt();
-            if (version != FORMAT_VERSION) {
-                throw new IOException("a journal record of version " + version + " is for a newer release");
-            }
+            JsonNode json = SealedJson.open(bytes);
             List<String> retired = new ArrayList<>();
             json.required("retiredPods").forEach(uid -> retired.add(uid.asText()));
             return new VmRecord(

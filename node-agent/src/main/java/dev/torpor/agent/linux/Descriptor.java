@@ -103,6 +103,23 @@ public final class Descriptor implements AutoCloseable {
         }
     }
 
+    /**
+     * Returns where the next bytes are that are not in a hole (SEEK_DATA of lseek(2)); a file system without holes says that
+     * all is data.
+     *
+     * @return an offset from the one given on; {@link Long#MAX_VALUE} if there is a hole up to the end of the file
+     */
+    public long nextData(long offsetBytes) throws IOException {
+        try {
+            return Libc.call(Libc.LSEEK, "lseek", about, number(), offsetBytes, Libc.SEEK_DATA);
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.ENXIO) {
+                return Long.MAX_VALUE;
+            }
+            throw e;
+        }
+    }
+
     /** Writes the whole buffer to the file at an offset; zero progress is an error. */
     public void write(ByteBuffer buffer, long offsetBytes) throws IOException {
         int wanted = buffer.remaining();

@@ -39,6 +39,8 @@ final class Libc {
     static final int F_UNLCK = 2;
     static final int LOCK_EX = 2;
     static final int LOCK_NB = 4;
+    // unistd.h
+    static final int SEEK_DATA = 3;
     // sys/mman.h
     static final int PROT_READ = 1;
     static final int MAP_SHARED = 1;
@@ -80,6 +82,7 @@ final class Libc {
     static final MethodHandle GETEUID = bind("geteuid", JAVA_INT);
     static final MethodHandle GETSOCKOPT = bind("getsockopt", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
     static final MethodHandle LISTEN = bind("listen", JAVA_INT, JAVA_INT, JAVA_INT);
+    static final MethodHandle LSEEK = bind("lseek", JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT);
     static final MethodHandle MINCORE = bind("mincore", JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS);
     static final MethodHandle MKDIRAT = bind("mkdirat", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
     // Its result is an address of user space, so below zero only if it failed (MAP_FAILED is -1).

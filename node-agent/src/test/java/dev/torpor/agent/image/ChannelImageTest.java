@@ -1,25 +1,19 @@
 package dev.torpor.agent.image;
 
-import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import dev.torpor.agent.linux.AlignedBuffer;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Instant;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
-import java.util.OptionalInt;
-import java.util.Random;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -33,7 +27,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 class ChannelImageTest {
     private static final int MIB = 1 << 20;
     private static final long BASE = ImageHeader.STREAM_OFFSET_BYTES;
-    private static final Compression ZSTD_3 = new Compression(Compression.Method.ZSTD, OptionalInt.of(3));
+    private static final Compression ZSTD_3 = SampleImages.ZSTD_3;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -58,46 +52,21 @@ class ChannelImageTest {
         return temp.resolve("store").resolve(SampleStream.ID.relativePath());
     }
 
-    /** A main channel as QEMU sends it: its beginning, something, and the end of device state. */
     private static byte[] main(String machine, int bytes, byte[] end) throws IOException {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        out.write("QEVM".getBytes(UTF_8));
-        out.write(ByteBuffer.allocate(9)
-                .putInt(3)
-                .put((byte) 7)
-                .putInt(machine.length())
-                .array());
-        out.write(machine.getBytes(UTF_8));
-        out.write(random(bytes));
-        out.write(end);
-        return out.toByteArray();
+        return SampleImages.mainChannel(machine, bytes, end);
     }
 
     private static byte[] main() throws IOException {
-        return main(SampleStream.MACHINE, 1000, SampleStream.deviceState("{\"devices\":[]}"));
+        return SampleImages.mainChannel();
     }
 
     private static byte[] random(int bytes) {
-        byte[] data = new byte[bytes];
-        new Random(bytes).nextBytes(data);
-        return data;
+        return SampleImages.random(bytes);
     }
 
-    private ChannelLayout write(PartialImage partial, boolean directIO, byte[]... streams)
+    private static ChannelLayout write(PartialImage partial, boolean directIO, byte[]... streams)
             throws IOException, TorporException {
-        try (ImageFiles files = partial.openForQemu(directIO)) {
-            ChannelWriter writer = new ChannelWriter(files, streams.length);
-            ByteBuffer unit = AlignedBuffer.allocate(MIB);
-            // The last first: each channel's place is its own.
-            for (int channel = streams.length - 1; channel >= 0; channel--) {
-                for (int at = 0; at < streams[channel].length; at += MIB) {
-                    int n = Math.min(MIB, streams[channel].length - at);
-                    writer.add(
-                            channel, unit.clear().put(streams[channel], at, n).flip());
-                }
-            }
-            return writer.finish(ZSTD_3);
-        }
+        return SampleImages.write(partial, directIO, List.of(streams));
     }
 
     private PartialImage create() throws TorporException {
@@ -111,22 +80,7 @@ class ChannelImageTest {
     }
 
     private static List<byte[]> read(CommittedImage image, boolean directIO) throws IOException, TorporException {
-        List<byte[]> streams = new ArrayList<>();
-        try (ImageFiles files = image.openForQemu(directIO)) {
-            ChannelReader reader =
-                    ChannelReader.open(files, image.layout().channels().orElseThrow());
-            ByteBuffer unit = AlignedBuffer.allocate(MIB);
-            for (int channel = 0; channel < reader.layout().lengthsBytes().size(); channel++) {
-                ByteArrayOutputStream out = new ByteArrayOutputStream();
-                for (long number = 0; reader.read(channel, number, unit); number++) {
-                    byte[] part = new byte[unit.remaining()];
-                    unit.get(part);
-                    out.write(part);
-                }
-                streams.add(out.toByteArray());
-            }
-        }
-        return streams;
+        return SampleImages.read(image, directIO);
     }
 
     private void patch(long offset, byte... bytes) throws IOException {

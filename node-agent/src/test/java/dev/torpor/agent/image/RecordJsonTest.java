@@ -37,7 +37,8 @@ class RecordJsonTest {
             delimiter = '|',
             quoteCharacter = '"',
             value = {
-                "formatVersion|2|field formatVersion is not a whole number from 1 to 1",
+                "formatVersion|3|it has format version 3; this release reads up to 2",
+                "formatVersion|1|its format version is not 2",
                 "uid|'other'|it is the record of another image, default/vm1/other",
                 "vm|'../x'|field vm is not a name",
                 "state|'Asleep'|field state is not one of Partial, Complete, Verified, HandedOver, Consumed, Stale",
@@ -56,7 +57,7 @@ class RecordJsonTest {
                 "file.headerCrc32c|'1'|field file.headerCrc32c is not a checksum of 8 hexadecimal digits",
             })
     void badFieldIsNamed(String field, String value, String message) {
-        byte[] json = SampleJson.with(RecordJson.encode(RECORD), field, value);
+        byte[] json = SampleJson.resealed(RecordJson.encode(RECORD), field, value);
         assertThatThrownBy(() -> RecordJson.decode(json, SampleStream.ID))
                 .isInstanceOf(MalformedImageException.class)
                 .hasMessage(message);

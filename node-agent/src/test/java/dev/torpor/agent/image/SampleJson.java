@@ -12,6 +12,17 @@ final class SampleJson {
 
     private SampleJson() {}
 
+    /** The same in an object with a checksum, which is right again afterwards. */
+    static byte[] resealed(byte[] sealed, String path, String value) {
+        try {
+            ObjectNode changed = (ObjectNode) JSON.readTree(with(sealed, path, value));
+            changed.remove("crc32c");
+            return SealedJson.seal(changed);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** Sets the field of a dotted path to a value, in JSON with single quotes. */
     static byte[] with(byte[] json, String path, String value) {
         try {

@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
+import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -108,11 +109,43 @@ class VmJournalTest {
         assertThat(journal.podsOfLastRuns()).isEmpty();
     }
 
+    /** Also those that leave JSON with all fields that must be there, as in the name of one that need not be. */
+    @Test
+    void noFlippedBitOfARecordIsBelieved() throws Exception {
+        VmJournal journal = new VmJournal(store);
+        VmRecord whole = journal.update(
+                VM, r -> r.booted("p1", "a1", NOW).retired("p0").waitingFor(new VmRecord.Waiting("r1", IMAGE)));
+        Path file = temp.resolve("vms/vms/web.json");
+        byte[] sound = Files.readAllBytes(file);
+        for (int i = 0; i < sound.length; i++) {
+            byte[] flipped = sound.clone();
+            flipped[i] ^= (byte) (1 << i % Byte.SIZE);
+            Files.write(file, flipped);
+            assertThatThrownBy(() -> journal.read(VM)).as("byte " + i).isInstanceOf(TorporException.class);
+            Files.write(file, Arrays.copyOf(sound, i));
+            assertThatThrownBy(() -> journal.read(VM)).as("cut at " + i).isInstanceOf(TorporException.class);
+        }
+        Files.write(file, sound);
+        assertThat(journal.read(VM)).isEqualTo(whole);
+    }
+
+    @Test
+    void aRecordWithoutAChecksumIsOfAnOlderReleaseAndRead() throws Exception {
+        VmJournal journal = new VmJournal(store);
+        VmRecord now = journal.update(VM, r -> r.booted("p1", "a1", NOW).retired("p0"));
+        Path file = temp.resolve("vms/vms/web.json");
+        String older = Files.readString(file)
+                .replace("\"formatVersion\":2", "\"formatVersion\":1")
+                .replaceFirst(",\"crc32c\":\"[0-9a-f]{8}\"", "");
+        Files.writeString(file, older);
+        assertThat(journal.read(VM)).isEqualTo(now);
+    }
+
     @Test
     void aRecordOfANewerReleaseIsNotGuessedAt() throws Exception {
         VmJournal journal = new VmJournal(store);
         journal.update(VM, r -> r.retired("p0"));
-        Files.writeString(temp.resolve("vms/vms/web.json"), "{\"formatVersion\":2}");
+        Files.writeString(temp.resolve("vms/vms/web.json"), "{\"formatVersion\":3}");
         assertThatThrownBy(() -> journal.read(VM)).isInstanceOf(TorporException.class);
     }
 
