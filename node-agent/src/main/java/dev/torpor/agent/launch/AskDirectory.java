@@ -110,13 +110,19 @@ public final class AskDirectory {
     }
 
     private Descriptor openAnswer(String id) throws IOException {
-        // Looked at by name first: opening a device could have effects.
-        try (Descriptor named = directory.openFile(ANSWER + id, Access.NAME_ONLY)) {
+        // Looked at first: opening a device could have effects. What is opened then is what was looked at.
+        Descriptor named = directory.openFile(ANSWER + id, Access.NAME_ONLY);
+        try {
             if (!named.facts().isFifo()) {
-                return directory.openFile(ANSWER + id, Access.NAME_ONLY);
+                return named;
             }
+            Descriptor fifo = Directory.reopen(named, Access.WRITE_FIFO);
+            named.close();
+            return fifo;
+        } catch (IOException e) {
+            named.close();
+            throw e;
         }
-        return directory.openFile(ANSWER + id, Access.WRITE_FIFO);
     }
 
     private void forget(String id) throws IOException {

@@ -80,6 +80,16 @@ public final class Directory implements AutoCloseable {
                 descriptor.number(), checked(name), access.flags, 0, RESOLVE | Libc.RESOLVE_NO_XDEV, about(name));
     }
 
+    /**
+     * Opens the very file that a descriptor names (O_PATH), whatever has become of its name since it was looked at
+     * (proc(5), /proc/self/fd).
+     */
+    public static Descriptor reopen(Descriptor named, Access access) throws IOException {
+        // The last step is a link of the kernel's own making, and is meant to be followed.
+        int flags = access.flags & ~Libc.O_NOFOLLOW;
+        return openAt2(AT_FDCWD, named.path().toString(), flags, 0, 0, named.toString());
+    }
+
     /** Creates a file that did not exist, with mode 0600, open for reading and writing. */
     public Descriptor createFile(String name) throws IOException {
         int flags = Libc.O_RDWR | Libc.O_CREAT | Libc.O_EXCL | Libc.O_NOFOLLOW | Libc.O_CLOEXEC;
@@ -200,13 +210,18 @@ public final class Directory implements AutoCloseable {
      * @throws IOException if it is longer, or not a regular file
      */
     public byte[] readFile(String name, int maxBytes) throws IOException {
-        // Looked at by name first: opening a FIFO or a device could block or have effects.
+        // Looked at first: opening a FIFO or a device could block or have effects. What is opened then is what was
+        // looked at.
         try (Descriptor named = openFile(name, Access.NAME_ONLY)) {
             if (!named.facts().isRegularFile()) {
                 throw new IOException(about(name) + " is not a regular file");
             }
+            return readFile(named, name, maxBytes);
         }
-        try (Descriptor file = openFile(name, Access.READ)) {
+    }
+
+    private byte[] readFile(Descriptor named, String name, int maxBytes) throws IOException {
+        try (Descriptor file = reopen(named, Access.READ)) {
             FileFacts facts = file.facts();
             if (!facts.isRegularFile() || facts.sizeBytes() > maxBytes) {
                 throw new IOException(

@@ -5,11 +5,15 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -30,6 +34,61 @@ class DirectoryTest {
             assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(temp.resolve("record"))))
                     .isEqualTo("rw-------");
         }
+    }
+
+    @Test
+    void whatIsOpenedIsWhatWasLookedAt() throws IOException {
+        Files.writeString(temp.resolve("ask"), "mine");
+        try (Directory directory = Directory.open(temp);
+                Descriptor named = directory.openFile("ask", Access.NAME_ONLY)) {
+            Files.delete(temp.resolve("ask"));
+            Files.createSymbolicLink(temp.resolve("ask"), Files.writeString(temp.resolve("other"), "other"));
+            try (Descriptor file = Directory.reopen(named, Access.READ)) {
+                ByteBuffer content = ByteBuffer.allocate(4);
+                file.read(content, 0);
+                assertThat(content.array()).asString(UTF_8).isEqualTo("mine");
+            }
+        }
+    }
+
+    /** To open a FIFO that was put in the place of a file in between would wait for ever. */
+    @Test
+    @Timeout(60)
+    void aFileThatIsSwappedForAFifoWhileItIsReadKeepsNobodyWaiting() throws Exception {
+        assertThat(new ProcessBuilder("mkfifo", temp.resolve("fifo").toString())
+                        .start()
+                        .waitFor())
+                .isZero();
+        Path file = Files.writeString(temp.resolve("file"), "content");
+        Path name = temp.resolve("name");
+        AtomicBoolean over = new AtomicBoolean();
+        Thread swapper = Thread.ofPlatform().start(() -> {
+            while (!over.get()) {
+                for (Path next : List.of(file, temp.resolve("fifo"))) {
+                    try {
+                        Files.deleteIfExists(name);
+                        Files.createLink(name, next);
+                    } catch (IOException e) {
+                        throw new UncheckedIOException(e);
+                    }
+                }
+            }
+        });
+        int read = 0;
+        try (Directory directory = Directory.open(temp)) {
+            for (int i = 0; i < 20_000; i++) {
+                try {
+                    assertThat(directory.readFile("name", 16)).asString(UTF_8).isEqualTo("content");
+                    read++;
+                } catch (IOException e) {
+                    assertThat(e).message().containsAnyOf("is not a regular file", "No such file");
+                }
+            }
+        } finally {
+            over.set(true);
+            swapper.join();
+        }
+        assertThat(read).as("times that it was a file").isPositive();
     }
 
     @Test
