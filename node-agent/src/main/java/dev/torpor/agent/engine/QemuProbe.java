@@ -7,6 +7,7 @@ import dev.torpor.agent.linux.Proc;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.agent.qmp.QmpCommandException;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -30,6 +31,10 @@ public final class QemuProbe {
     // "  pc.ram    4 KiB  0x0… 0x0000000010000000 …  rw": name, page size, offset, used length, rest (QEMU 7.2 to 11).
     private static final Pattern RAM_BLOCK =
             Pattern.compile("^\\s*(\\S+)\\s+\\S+ \\S+\\s+0x[0-9a-f]+\\s+0x([0-9a-f]+)\\s+0x[0-9a-f]+(.*)$");
+    /** 64 TiB: more than any guest has. */
+    private static final long MEMORY_BYTES_MAX = 1L << 46;
+
+    private static final int DIGITS_MAX = 16;
     private static final Pattern CHILD = Pattern.compile("^child<(.+)>$");
     private static final String NO_MIGRATION = "none";
     private static final String TYPE = "type";
@@ -109,8 +114,7 @@ public final class QemuProbe {
                         first.to(KVM).path("enabled").asBoolean() ? "kvm" : "tcg",
                         withAddresses(devices, second),
                         ramBlocks(first.to(RAM).asText()),
-                        first.to(MEMORY).path("base-memory").asLong()
-                                + first.to(MEMORY).path("plugged-memory").asLong(),
+                        memoryBytes(first.to(MEMORY)),
                         cpuFeatures(ofCpu.ifAny(QmpCommand.property(cpu, FEATURES)))),
                 names(first.to(CAPABILITIES), "capability"),
                 fieldNames(first.to(PARAMETERS)),
@@ -159,17 +163,40 @@ public final class QemuProbe {
     }
 
     /** Writable RAM blocks; ROMs are made anew by each QEMU, and may differ in size between builds. */
-    private static NavigableMap<String, Long> ramBlocks(String table) {
+    private static NavigableMap<String, Long> ramBlocks(String table) throws TorporException {
         NavigableMap<String, Long> blocks = new TreeMap<>();
-        table.lines().forEach(line -> {
+        for (String line : table.lines().toList()) {
             Matcher row = RAM_BLOCK.matcher(line);
             if (row.matches()
                     && !row.group(3).strip().endsWith("ro")
                     && !row.group(1).startsWith("/rom@")) {
-                blocks.put(row.group(1), Long.parseLong(row.group(2), 16));
+                blocks.put(row.group(1), bytes(row.group(2)));
             }
-        });
+        }
         return blocks;
+    }
+
+    private static long memoryBytes(JsonNode summary) throws TorporException {
+        long base = summary.path("base-memory").asLong();
+        long plugged = summary.path("plugged-memory").asLong();
+        if (base < 0 || plugged < 0 || base > MEMORY_BYTES_MAX || plugged > MEMORY_BYTES_MAX) {
+            throw new TorporException(
+                    FailureReason.NotQEMU,
+                    "what answers as QEMU says that its guest has " + base + " and " + plugged + " bytes of memory");
+        }
+        return base + plugged;
+    }
+
+    /** Whoever adds up sizes of blocks need not think of overflow: a message has room for less than 2^17 rows. */
+    private static long bytes(String digits) throws TorporException {
+        if (digits.length() <= DIGITS_MAX) {
+            long bytes = Long.parseUnsignedLong(digits, 16);
+            if (bytes >= 0 && bytes <= MEMORY_BYTES_MAX) {
+                return bytes;
+            }
+        }
+        throw new TorporException(
+                FailureReason.NotQEMU, "what answers as QEMU says that a RAM block has 0x" + digits + " bytes");
     }
 
     private static Map<String, QmpCommand> containers() {

@@ -34,7 +34,7 @@ public final class GuestAgentClient implements AutoCloseable {
     private static final byte DELIMITER = (byte) 0xFF;
 
     // guest-info lists some 60 commands in 8 KiB.
-    private static final QmpLimits LIMITS = new QmpLimits(Duration.ZERO, Duration.ZERO, 256 << 10, 32, 0, 100);
+    private static final QmpLimits LIMITS = new QmpLimits(Duration.ZERO, Duration.ZERO, 256 << 10, 32, 20_000, 0, 100);
     private static final int VERSION_MAX = 32;
     private static final Pattern NOT_IN_A_VERSION = Pattern.compile("[^0-9A-Za-z.+~_-]");
 

@@ -7,14 +7,17 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.torpor.agent.linux.UnixSocket;
 import dev.torpor.failure.TorporException;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Takes bytes from a peer's socket and makes messages of them: one JSON object a line, within the limits. */
 final class MessageReader {
+    /** What is kept of memory between two messages. */
+    private static final int LINE_BYTES = 16 << 10;
+
     private final UnixSocket socket;
     private final QmpLimits limits;
     private final Peer peer;
@@ -22,7 +25,9 @@ final class MessageReader {
     private final byte[] chunk = new byte[64 << 10];
     private int chunkUsed;
     private int chunkFilled;
-    private final ByteArrayOutputStream line = new ByteArrayOutputStream();
+    private byte[] line = new byte[LINE_BYTES];
+    private int lineUsed;
+    private int lastBytes;
 
     /** Who is on the other end: how his failures are told. */
     interface Peer {
@@ -43,6 +48,7 @@ final class MessageReader {
         this.json = new ObjectMapper(JsonFactory.builder()
                 .streamReadConstraints(StreamReadConstraints.builder()
                         .maxNestingDepth(limits.depthMax())
+                        .maxTokenCount(limits.tokensMax())
                         .build())
                 .build());
     }
@@ -65,15 +71,13 @@ final class MessageReader {
             while (end < chunkFilled && chunk[end] != '\n') {
                 end++;
             }
-            if (line.size() + end - chunkUsed > limits.lineBytesMax()) {
+            if (lineUsed + end - chunkUsed > limits.lineBytesMax()) {
                 throw peer.broken("it sent a message of more than " + limits.lineBytesMax() + " bytes", null);
             }
-            line.write(chunk, chunkUsed, end - chunkUsed);
-            chunkUsed = end;
+            append(end);
             if (end < chunkFilled) {
                 chunkUsed++;
-                JsonNode message = parse(line.toByteArray());
-                line.reset();
+                JsonNode message = parse();
                 if (message.isObject()) {
                     return Optional.of(message);
                 }
@@ -87,7 +91,7 @@ final class MessageReader {
 
     /** Drops what comes, up to and including a byte of this value. */
     void skipPast(byte mark, long endNanos, String waitingFor) throws TorporException {
-        line.reset();
+        lineUsed = 0;
         for (long dropped = 0; dropped <= limits.lineBytesMax(); dropped++) {
             if (chunkUsed == chunkFilled && !fill(endNanos, waitingFor)) {
                 throw peer.silent(waitingFor);
@@ -115,9 +119,30 @@ final class MessageReader {
         return n > 0 || endNanos - System.nanoTime() > 0;
     }
 
-    private JsonNode parse(byte[] bytes) throws TorporException {
+    private void append(int end) {
+        int length = end - chunkUsed;
+        if (lineUsed + length > line.length) {
+            line = Arrays.copyOf(line, Math.max(lineUsed + length, 2 * line.length));
+        }
+        System.arraycopy(chunk, chunkUsed, line, lineUsed, length);
+        lineUsed += length;
+        chunkUsed = end;
+    }
+
+    /** Returns how many bytes the last message had. */
+    int lastBytes() {
+        return lastBytes;
+    }
+
+    private JsonNode parse() throws TorporException {
+        byte[] bytes = line;
+        lastBytes = lineUsed;
+        lineUsed = 0;
+        if (bytes.length > LINE_BYTES) {
+            line = new byte[LINE_BYTES]; // a long one is rare
+        }
         try {
-            JsonNode message = json.readTree(bytes);
+            JsonNode message = json.readTree(bytes, 0, lastBytes);
             return message == null ? json.missingNode() : message;
         } catch (JsonProcessingException e) {
             throw peer.broken(e.getOriginalMessage(), e);

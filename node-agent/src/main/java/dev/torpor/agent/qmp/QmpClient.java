@@ -40,9 +40,12 @@ public final class QmpClient implements AutoCloseable {
     private final UnixSocket socket;
     private final QmpLimits limits;
     private final MessageReader reader;
-    private final Deque<QmpEvent> events = new ArrayDeque<>();
+    private final Deque<Kept> events = new ArrayDeque<>();
     private final String version;
     private long lastId;
+
+    /** An event with the bytes that it came in. */
+    private record Kept(QmpEvent event, int bytes) {}
 
     private QmpClient(UnixSocket socket, QmpLimits limits) throws TorporException {
         this.socket = socket;
@@ -154,6 +157,7 @@ public final class QmpClient implements AutoCloseable {
             if (answer.has("event")) {
                 keep(answer);
             } else if (!answer.path("id").isIntegralNumber()
+                    || !answer.path("id").canConvertToLong()
                     || answer.path("id").longValue() != id) {
                 throw notQemu("an answer to a command that was not asked");
             } else if (answer.has("return")) {
@@ -173,7 +177,7 @@ public final class QmpClient implements AutoCloseable {
 
     /** Takes the oldest event that was received beside the answers, if there is one. */
     public synchronized Optional<QmpEvent> pollEvent() {
-        return Optional.ofNullable(events.poll());
+        return Optional.ofNullable(events.poll()).map(Kept::event);
     }
 
     /**
@@ -185,7 +189,7 @@ public final class QmpClient implements AutoCloseable {
      */
     public synchronized boolean awaitEvent(Predicate<QmpEvent> wanted, Duration atMost) throws TorporException {
         long end = deadline(atMost);
-        while (!events.removeIf(wanted)) {
+        while (!events.removeIf(kept -> wanted.test(kept.event()))) {
             Optional<JsonNode> message = reader.nextUntil(end, "an event");
             if (message.isEmpty()) {
                 return false;
@@ -296,11 +300,13 @@ public final class QmpClient implements AutoCloseable {
     }
 
     private void keep(JsonNode message) {
-        if (events.size() == limits.eventsMax()) {
+        JsonNode data = message.path("data");
+        QmpEvent event = new QmpEvent(message.path("event").asText(), data.isObject() ? data : JSON.createObjectNode());
+        events.add(new Kept(event, reader.lastBytes()));
+        while (events.size() > limits.eventsMax()
+                || events.stream().mapToLong(Kept::bytes).sum() > QmpLimits.EVENT_BYTES_MAX) {
             events.remove();
         }
-        JsonNode data = message.path("data");
-        events.add(new QmpEvent(message.path("event").asText(), data.isObject() ? data : JSON.createObjectNode()));
     }
 
     // The peer's words end up in conditions and logs: no longer than a person reads.

@@ -41,7 +41,7 @@ class DisksTest {
 
     private <R> R asking(Function<String, String> qemu, Test1<R> test) throws IOException, TorporException {
         Path socket = temp.resolve("qmp.sock");
-        QmpLimits limits = new QmpLimits(Duration.ofSeconds(5), Duration.ofSeconds(5), 1 << 20, 64, 16, 100);
+        QmpLimits limits = new QmpLimits(Duration.ofSeconds(5), Duration.ofSeconds(5), 1 << 20, 64, 10_000, 16, 100);
         try (FakeMonitor _ = new FakeMonitor(socket, FakeMonitor.GREETING, qemu);
                 QmpClient qmp = QmpClient.connect(socket, limits)) {
             return test.with(qmp);

@@ -52,7 +52,7 @@ class QemuDirectEngineTest {
     void connect() throws Exception {
         Path socket = temp.resolve("qmp.sock");
         monitor = new FakeMonitor(socket, FakeMonitor.GREETING, qemu);
-        QmpLimits limits = new QmpLimits(Duration.ofSeconds(5), Duration.ofSeconds(5), 1 << 20, 64, 16, 100);
+        QmpLimits limits = new QmpLimits(Duration.ofSeconds(5), Duration.ofSeconds(5), 1 << 20, 64, 10_000, 16, 100);
         qmp = QmpClient.connect(socket, limits);
         directory = Directory.open(temp);
         directory.createFile("image").close();

@@ -17,12 +17,42 @@ import java.util.TreeMap;
 import java.util.function.Function;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The probe against recorded answers of QEMU 10.0.2. */
 class QemuProbeTest {
     @TempDir
     @SuppressWarnings("NullAway.Init")
     Path temp;
+
+    /** Whoever adds up what they say must not get less than nothing. */
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "0xffffffffffffffff",
+                "0x7fffffffffffffff",
+                "0x0000400000000001",
+                "0x10000000000000000000000000000000000000000"
+            })
+    void aLieAboutTheSizeOfABlockIsTold(String used) {
+        RecordedQemu honest = new RecordedQemu("probe-qemu-10.0.2.qmp");
+        TorporException e = catchThrowableOfType(
+                TorporException.class,
+                () -> probe(line ->
+                        honest.apply(line).replace("0x0000000010000000 0x0000000010000000", used + " " + used)));
+        assertThat(e.reason()).isEqualTo(FailureReason.NotQEMU);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"-1", "9223372036854775807", "70368744177665"})
+    void aLieAboutTheSizeOfMemoryIsTold(String base) {
+        RecordedQemu honest = new RecordedQemu("probe-qemu-10.0.2.qmp");
+        TorporException e = catchThrowableOfType(
+                TorporException.class,
+                () -> probe(line -> honest.apply(line).replaceFirst("(\"base-memory\":)[0-9]+", "$1" + base)));
+        assertThat(e.reason()).isEqualTo(FailureReason.NotQEMU);
+    }
 
     @Test
     void aVmWithVirtioDevices() throws Exception {

@@ -27,7 +27,7 @@ import org.junit.jupiter.api.io.TempDir;
 class VmMonitorTest {
     private static final String POD = "3fa7c1de-0000-4111-8222-1234567890ab";
     private static final QmpLimits LIMITS =
-            new QmpLimits(Duration.ofMillis(300), Duration.ofSeconds(2), 1 << 16, 16, 16, 100);
+            new QmpLimits(Duration.ofMillis(300), Duration.ofSeconds(2), 1 << 16, 16, 1000, 16, 100);
     private static final String HONEST = """
             {"QMP":{"version":{"qemu":{"major":10,"minor":0,"micro":2}},"capabilities":[]}}
             {"return":{},"id":1}

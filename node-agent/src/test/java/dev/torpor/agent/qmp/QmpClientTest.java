@@ -25,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** The client against peers that are honest, slow, lying, flooding or gone. */
 class QmpClientTest {
     private static final QmpLimits STRICT =
-            new QmpLimits(Duration.ofMillis(300), Duration.ofMillis(300), 64 << 10, 16, 4, 100);
+            new QmpLimits(Duration.ofMillis(300), Duration.ofMillis(300), 64 << 10, 16, 1000, 4, 100);
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
