@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Optional;
 import java.util.Set;
 import org.slf4j.Logger;
@@ -298,8 +299,36 @@ public final class CommittedImage {
         }
     }
 
-    /** Reads every page and returns their checksums. */
+    /**
+     * Reads every page and returns their checksums, which are those of what was committed: nobody may have written since.
+     *
+     * @throws TorporException ImageDamaged if somebody did, or has the file open to do so
+     */
     ChunkTable checksums(ImageProgress progress) throws TorporException {
+        ChunkTable table = readChecksums(progress);
+        requireUnwritten();
+        return table;
+    }
+
+    private void requireUnwritten() throws TorporException {
+        Optional<Instant> committed = record.flatMap(ImageRecord::seal).flatMap(ImageRecord.Seal::modifiedAt);
+        try (Directory directory = folder.open();
+                Descriptor file = openFile(directory, fileName)) {
+            // The lease first: who has it open now may write between a look at the time and one at the writers.
+            boolean writer = !file.hasNoWriter();
+            Instant modifiedAt = file.facts().modifiedAt();
+            if (writer || committed.filter(time -> !time.equals(modifiedAt)).isPresent()) {
+                throw new TorporException(
+                        FailureReason.ImageDamaged,
+                        "the image is damaged: " + (writer ? "somebody has it open for writing" : "it was written to")
+                                + " after it was committed");
+            }
+        } catch (IOException e) {
+            throw unreadable(e);
+        }
+    }
+
+    private ChunkTable readChecksums(ImageProgress progress) throws TorporException {
         if (layout().channels().isPresent()) {
             var _ = readChannels(progress); // the file has their checksums in it
             return new ChunkTable.Builder(area).build();

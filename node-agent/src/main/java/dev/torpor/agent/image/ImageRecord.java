@@ -1,5 +1,6 @@
 package dev.torpor.agent.image;
 
+import java.time.Instant;
 import java.util.Optional;
 
 /**
@@ -16,8 +17,9 @@ public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal,
      *
      * @param sizeBytes length of the file
      * @param headerCrc32c checksum of the header area as it stands in it
+     * @param modifiedAt when the commit wrote to it, as the file system says; empty in records of older releases
      */
-    public record Seal(long sizeBytes, int headerCrc32c) {}
+    public record Seal(long sizeBytes, int headerCrc32c, Optional<Instant> modifiedAt) {}
 
     /** Tells whether this committed image is there to stop the VM of a pod, and waits to be resumed or discarded. */
     public boolean stoppedForGood(String podUID) {

@@ -154,8 +154,11 @@ public final class PartialImage {
             observer.done(Step.HEADER_WRITTEN);
             file.flushData();
             observer.done(Step.FILE_FLUSHED);
+            return new ImageRecord.Seal(
+                    layout.sizeBytes(),
+                    ByteBuffer.wrap(area).getInt(HeaderArea.CRC_OFFSET),
+                    Optional.of(file.facts().modifiedAt()));
         }
-        return new ImageRecord.Seal(layout.sizeBytes(), ByteBuffer.wrap(area).getInt(HeaderArea.CRC_OFFSET));
     }
 
     /** Removes file and record durably; may be repeated. QEMU must have let go of the file, or its space stays taken. */

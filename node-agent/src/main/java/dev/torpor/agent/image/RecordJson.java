@@ -27,9 +27,12 @@ final class RecordJson {
         if (intent.frozen()) {
             root.put("frozen", true);
         }
-        record.seal().ifPresent(seal -> root.putObject("file")
-                .put("sizeBytes", seal.sizeBytes())
-                .put("headerCrc32c", JsonFields.hex(seal.headerCrc32c())));
+        record.seal().ifPresent(seal -> {
+            ObjectNode file = root.putObject("file")
+                    .put("sizeBytes", seal.sizeBytes())
+                    .put("headerCrc32c", JsonFields.hex(seal.headerCrc32c()));
+            seal.modifiedAt().ifPresent(time -> file.put("modifiedAt", time.toString()));
+        });
         if (record.state() instanceof ImageState.HandedOver(ProcessIdentity process)) {
             root.set("process", encode(process));
         }
@@ -66,8 +69,10 @@ final class RecordJson {
         Optional<ImageRecord.Seal> seal = Optional.empty();
         if (!(state instanceof ImageState.Partial)) {
             JsonFields file = root.object("file");
-            seal = Optional.of(
-                    new ImageRecord.Seal(file.number("sizeBytes", 0, Long.MAX_VALUE), file.crc("headerCrc32c")));
+            seal = Optional.of(new ImageRecord.Seal(
+                    file.number("sizeBytes", 0, Long.MAX_VALUE),
+                    file.crc("headerCrc32c"),
+                    file.has("modifiedAt") ? Optional.of(file.instant("modifiedAt")) : Optional.empty()));
         }
         return new ImageRecord(id, intent, seal, state);
     }

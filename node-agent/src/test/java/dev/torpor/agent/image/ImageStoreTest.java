@@ -3,7 +3,9 @@ package dev.torpor.agent.image;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
@@ -458,6 +460,33 @@ class ImageStoreTest {
                         TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged))
                 .hasMessageStartingWith("the image is damaged: the checksum of RAM block '" + block.name()
                         + "' at offset " + block.pages().offsetBytes() + " is ");
+    }
+
+    /** A QEMU that runs as root keeps a descriptor that only names the file, which no lease notices, and opens it again. */
+    @Test
+    void whatWasWrittenAfterTheCommitIsNotTakenForTheImage() throws Exception {
+        PartialImage partial = written();
+        try (Directory folder = Directory.open(file().resolve("..").normalize());
+                Descriptor kept = folder.openFile(ID.fileName(), Access.NAME_ONLY)) {
+            CommittedImage image = partial.commit(sample.header(), sample.pages());
+            long offset = image.layout().blocks().getFirst().pages().offsetBytes();
+            Instant committed = kept.facts().modifiedAt();
+            try (Descriptor writer = Directory.reopen(kept, Access.WRITE)) {
+                refuses(
+                        FailureReason.ImageDamaged,
+                        "the image is damaged: somebody has it open for writing after it was committed",
+                        () -> store.verify(ID, (_, _) -> {}));
+                while (kept.facts().modifiedAt().equals(committed)) {
+                    writer.write(ByteBuffer.wrap(new byte[] {0x55}), offset);
+                }
+            }
+            refuses(
+                    FailureReason.ImageDamaged,
+                    "the image is damaged: it was written to after it was committed",
+                    () -> store.verify(ID, (_, _) -> {}));
+            assertThat(store.state(ID)).contains(new ImageState.Complete());
+            assertThat(file().resolveSibling(ID.checksumsName())).doesNotExist();
+        }
     }
 
     @Test

@@ -16,7 +16,7 @@ class RecordJsonTest {
             SampleStream.ID,
             new PartialIntent(
                     ImageMode.CHECKPOINT, 3, false, Optional.of(PROCESS), Instant.parse("2026-01-02T03:04:05Z")),
-            Optional.of(new ImageRecord.Seal(12345, 0xCAFE)),
+            Optional.of(new ImageRecord.Seal(12345, 0xCAFE, Optional.of(Instant.parse("2026-01-02T03:04:05.678Z")))),
             new ImageState.HandedOver(PROCESS));
 
     @Test
@@ -54,6 +54,7 @@ class RecordJsonTest {
                 "process.startTicks|-1|field process.startTicks is not a whole number from 0 to 9223372036854775807",
                 "file|null|field file is not an object",
                 "file.sizeBytes|-1|field file.sizeBytes is not a whole number from 0 to 9223372036854775807",
+                "file.modifiedAt|7|field file.modifiedAt is not a text of at most 64 characters",
                 "file.headerCrc32c|'1'|field file.headerCrc32c is not a checksum of 8 hexadecimal digits",
             })
     void badFieldIsNamed(String field, String value, String message) {

@@ -23,6 +23,20 @@ final class SampleJson {
         }
     }
 
+    /** Turns an object with a checksum into one of version 1. */
+    static byte[] withoutChecksum(byte[] sealed) {
+        try {
+            ObjectNode old = (ObjectNode) JSON.readTree(sealed);
+            old.remove("crc32c");
+            if (old.has("file")) {
+                ((ObjectNode) old.get("file")).remove("modifiedAt");
+            }
+            return JSON.writeValueAsBytes(old.put("formatVersion", 1));
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** Sets the field of a dotted path to a value, in JSON with single quotes. */
     static byte[] with(byte[] json, String path, String value) {
         try {
