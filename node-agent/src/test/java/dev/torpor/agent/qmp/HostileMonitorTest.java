@@ -30,18 +30,24 @@ import org.junit.jupiter.api.io.TempDir;
 class HostileMonitorTest {
     private static final long MIB = 1 << 20;
     private static final String GREETED = FakeMonitor.GREETING + "{\"return\":{},\"id\":1}\n";
-    private static final QmpLimits LIMITS = new QmpLimits(
-            Duration.ofSeconds(1),
-            Duration.ofSeconds(1),
-            QmpLimits.DEFAULT.lineBytesMax(),
-            QmpLimits.DEFAULT.depthMax(),
-            QmpLimits.DEFAULT.tokensMax(),
-            QmpLimits.DEFAULT.eventsMax(),
-            QmpLimits.DEFAULT.messagesPerCommandMax());
+    private static final QmpLimits LIMITS = limits(Duration.ofSeconds(30));
+    private static final QmpLimits IMPATIENT = limits(Duration.ofMillis(500));
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
     Path temp;
+
+    private static QmpLimits limits(Duration patience) {
+        QmpLimits usual = QmpLimits.DEFAULT;
+        return new QmpLimits(
+                patience,
+                patience,
+                usual.lineBytesMax(),
+                usual.depthMax(),
+                usual.tokensMax(),
+                usual.eventsMax(),
+                usual.messagesPerCommandMax());
+    }
 
     /** What a peer sends, over and over, once it was connected to; until the client hangs up. */
     private static final class Flood implements AutoCloseable {
@@ -124,7 +130,11 @@ class HostileMonitorTest {
     }
 
     private static void ask(Path socket) throws TorporException {
-        try (QmpClient client = QmpClient.connect(socket, LIMITS)) {
+        ask(socket, LIMITS);
+    }
+
+    private static void ask(Path socket, QmpLimits limits) throws TorporException {
+        try (QmpClient client = QmpClient.connect(socket, limits)) {
             var _ = client.execute("query-status");
         }
     }
@@ -182,7 +192,7 @@ class HostileMonitorTest {
 
     @Test
     void aPeerThatNeverAnswersIsGivenUp() throws Exception {
-        refused(FailureReason.QMPTimeout, "no answer in time", 8 * MIB, GREETED, "", HostileMonitorTest::ask);
+        refused(FailureReason.QMPTimeout, "no answer in time", 8 * MIB, GREETED, "", socket -> ask(socket, IMPATIENT));
     }
 
     @Test
