@@ -34,6 +34,7 @@ helm:
 guest: packages
 	@tools/guest.sh >/dev/null
 	@tools/qemu-old.sh >/dev/null
+	@tools/libvirt.sh >/dev/null
 images: packages build ## container images of operator, agent and launcher (and of the tests), in target/images
 	@tools/images.sh >/dev/null
 
