@@ -9,9 +9,9 @@ source "$here/pack.sh"
 JAVA_HOME=$("$here/../jdk.sh")
 
 # What the classes of ours and of the libraries use at run time; jdk.security.auth is for dbus-java alone, which asks it
-# for the user's number. Left out on purpose: java.desktop, java.sql and
-# java.xml, for which Jackson and SnakeYAML look and do without; java.compiler, for generators of the framework.
-modules=java.base,java.logging,java.management,java.naming,java.net.http,jdk.httpserver,jdk.management,jdk.security.auth,jdk.unsupported
+# for the user's number. java.xml reads the definitions of libvirt's domains.
+# Left out on purpose: java.desktop and java.sql, for which Jackson and SnakeYAML look and do without; java.compiler, for generators of the framework.
+modules=java.base,java.logging,java.management,java.naming,java.net.http,java.xml,jdk.httpserver,jdk.management,jdk.security.auth,jdk.unsupported
 loader=/lib64/ld-linux-x86-64.so.2
 # Those that the runtime's libraries are linked with; the resolver of libc 2.34 and later is in libc itself.
 libraries=(/lib/x86_64-linux-gnu/lib{c,m,dl,pthread,rt}.so.{6,2,0,1})

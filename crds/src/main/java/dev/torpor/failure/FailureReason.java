@@ -161,6 +161,9 @@ public enum FailureReason {
     /** The image was written by a newer release, and says which version reads it. */
     ImageFormatTooNew(Kind.TERMINAL),
 
+    /** The image is a file of libvirt's in a compression that is not read here. */
+    ImageFormatUnsupported(Kind.TERMINAL),
+
     /** The target QEMU was not started with {@code -incoming defer}, or was already fed. */
     NotIncoming(Kind.TERMINAL),
 
@@ -227,7 +230,12 @@ public enum FailureReason {
     /** Tells whether the image itself cannot be restored as it is, whoever tries. */
     public boolean isOfImage() {
         return switch (this) {
-            case ImageMissing, ImageTruncated, ImageDamaged, ImageIncomplete, ImageFormatTooNew -> true;
+            case ImageMissing,
+                    ImageTruncated,
+                    ImageDamaged,
+                    ImageIncomplete,
+                    ImageFormatTooNew,
+                    ImageFormatUnsupported -> true;
             default -> false;
         };
     }

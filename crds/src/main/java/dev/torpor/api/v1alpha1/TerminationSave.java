@@ -4,7 +4,7 @@ import com.fasterxml.jackson.annotation.JsonIgnoreProperties;
 import com.fasterxml.jackson.annotation.JsonPropertyDescription;
 import org.jspecify.annotations.Nullable;
 
-/** A VM that an agent saves or has saved by itself, because its pod was terminated. */
+/** A VM that an agent saves or has saved by itself, because its pod was terminated; or a file that was imported. */
 @JsonIgnoreProperties(ignoreUnknown = true)
 public record TerminationSave(
         @JsonPropertyDescription("Namespace of the VM.") @Nullable
@@ -17,7 +17,12 @@ public record TerminationSave(
         String podUID,
 
         @JsonPropertyDescription("Whether the image is committed; false while it is being written.") @Nullable
-        Boolean saved) {
+        Boolean saved,
+
+        @JsonPropertyDescription(
+                "True if it is no VM's save, but a file of libvirt's that was imported on the node; podUID is then that of no pod.")
+        @Nullable
+        Boolean imported) {
     /** Tells whether this is of a VM. */
     public boolean isOf(String itsNamespace, String itsName) {
         return itsNamespace.equals(namespace) && itsName.equals(vmName);

@@ -42,6 +42,8 @@ public final class Torpor {
     public static final String CREATED_BY_DRAIN = "drain";
     /** Value of {@link #CREATED_BY_ANNOTATION}: for a VM that its node's agent saved as its pod was terminated. */
     public static final String CREATED_BY_TERMINATION = "termination";
+    /** Value of {@link #CREATED_BY_ANNOTATION}: for a file of libvirt's that was imported on a node. */
+    public static final String CREATED_BY_IMPORT = "import";
     /** Annotation of a VMSnapshot that a drain made: name of the node. */
     public static final String DRAIN_NODE_ANNOTATION = "torpor.dev/drain-node";
     /** Annotation of a VMSnapshot that a drain made: Cordon, Maintenance, Eviction or {@link #CAUSE_REMOVAL}; when the cause ends, so does the save. */

@@ -118,7 +118,7 @@ final class Saving {
 
     /** Checks and loads, and leaves the guest as it was saved: paused. */
     static LoadReport load(Vm target, CommittedImage image, boolean directIO) throws IOException, TorporException {
-        RestoreChecks.compare(image.header().vm(), QemuProbe.probe(target.qmp()), Engines.of(image.layout()));
+        RestoreChecks.compare(image.header(), image.layout(), QemuProbe.probe(target.qmp()));
         return loadUnchecked(target, image, directIO);
     }
 

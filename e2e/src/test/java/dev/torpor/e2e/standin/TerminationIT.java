@@ -70,7 +70,7 @@ class TerminationIT {
             cluster.deletePod("db");
 
             await("the save in the NodeStore").atMost(StandInCluster.PATIENCE).until(() -> saves(cluster)
-                    .equals(List.of(new TerminationSave(cluster.namespace, "db", uid, true))));
+                    .equals(List.of(new TerminationSave(cluster.namespace, "db", uid, true, null))));
             assertThat(cluster.snapshot("db-" + uid.substring(0, 8))).isNull();
 
             cluster.client

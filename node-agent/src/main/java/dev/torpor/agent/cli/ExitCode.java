@@ -21,6 +21,7 @@ final class ExitCode {
             FailureReason.ImageTruncated,
             FailureReason.ImageDamaged,
             FailureReason.ImageFormatTooNew,
+            FailureReason.ImageFormatUnsupported,
             FailureReason.SnapshotUnusable);
 
     private ExitCode() {}

@@ -3,19 +3,24 @@ package dev.torpor.agent.cli;
 import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageHeader;
+import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.image.LibvirtImage;
+import dev.torpor.agent.image.LibvirtImport;
 import dev.torpor.agent.image.PageCheck;
 import dev.torpor.agent.image.RamBlock;
 import dev.torpor.agent.image.VmDefinition;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.launch.VmName;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -24,11 +29,11 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 
-/** {@code torpor-agent image}: looks, without owning the store and without changing anything. */
+/** {@code torpor-agent image}: looks, without owning the store and without changing anything; or adds to it what libvirt saved. */
 @Command(
         name = "image",
         mixinStandardHelpOptions = true,
-        description = "Looks into images; needs no right on the store but to read it.")
+        description = "Looks into images, which needs no right on the store but to read it; imports those of libvirt.")
 final class ImageCommand implements Runnable {
     @Spec
     @SuppressWarnings("NullAway.Init")
@@ -84,7 +89,8 @@ final class ImageCommand implements Runnable {
             description = {
                 "Checks an image and reads every page that is in it from the disk.",
                 "Header, stream headers, bitmaps and device state are compared with their checksums, and pages as well if "
-                        + "there is a table of theirs beside the image; if not, that each can be read is what is checked."
+                        + "there is a table of theirs beside the image; if not, that each can be read is what is checked.",
+                "Of a file that virsh save wrote, that its lengths hold and its stream is that domain's, and whole."
             })
     int verify(
             @Parameters(paramLabel = "PATH|UID", description = "File of the image, or its UID in the store.")
@@ -92,7 +98,61 @@ final class ImageCommand implements Runnable {
             @Option(names = "--store", paramLabel = "DIR", description = "Folder of the images, for a UID.") @Nullable
                     Path store)
             throws TorporException {
+        if (store == null && LibvirtImage.read(Path.of(image)).isPresent()) {
+            try (ProgressBar bar = ProgressBar.onStandardError("verifying")) {
+                verify(LibvirtImport.verify(Path.of(image), bar::progress));
+            }
+            return ExitCode.DONE;
+        }
         return open(image, store, ImageCommand::verify);
+    }
+
+    @Command(
+            name = "import",
+            mixinStandardHelpOptions = true,
+            description = {
+                "Makes an image of a file that virsh save wrote, formats raw, gzip, zstd and sparse; the file stays as it is.",
+                "The image waits in the store for the next start of the VM, as that of a managed save does. The agent that owns "
+                        + "the store may be at work; it tells of the image, and the operator makes a VMSnapshot of it."
+            })
+    int importFile(
+            @Parameters(paramLabel = "PATH", description = "File that virsh save wrote.") Path file,
+            @Option(names = "--store", required = true, paramLabel = "DIR", description = "Folder of the images.")
+                    Path store,
+            @Option(names = "--namespace", required = true, paramLabel = "NS", description = "Namespace of the VM.")
+                    String namespace,
+            @Option(names = "--vm", required = true, paramLabel = "NAME", description = "Name that the VM has here.")
+                    String vm)
+            throws TorporException {
+        ImageId id;
+        try {
+            id = new ImageId(namespace, vm, UUID.randomUUID().toString());
+        } catch (IllegalArgumentException e) {
+            throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+        }
+        try (ImageStore images = ImageStore.openReadOnly(store);
+                ProgressBar bar = ProgressBar.onStandardError("importing")) {
+            long runs = new VmJournal(images.directory())
+                    .read(new VmName(namespace, vm))
+                    .runs();
+            if (runs > 0) {
+                throw new TorporException(
+                        FailureReason.VMRanSince,
+                        "VM " + namespace + "/" + vm + " has run on this node " + runs
+                                + " times, so the file cannot be known to"
+                                + " belong to its disks: import it for a VM of another name");
+            }
+            CommittedImage image = LibvirtImport.run(images, id, file, runs, bar::progress);
+            System.out.println(image.id().uid());
+        }
+        return ExitCode.DONE;
+    }
+
+    private static void verify(LibvirtImport.Verified file) {
+        System.out.println("domain " + shown(file.domain().name()) + ": the header holds, and the stream of a "
+                + shown(file.domain().machineType()) + " is whole ("
+                + Amount.bytes(file.streamBytes()) + "); its pages "
+                + (file.checksummed() ? "match the checksum of the compression" : "have no checksums"));
     }
 
     private static void verify(CommittedImage image) throws TorporException {
@@ -144,10 +204,19 @@ final class ImageCommand implements Runnable {
                 "Stream",
                 image.format().name().toLowerCase(Locale.ROOT) + ", at offset " + image.streamOffsetBytes());
         line(out, "Cookie", image.hasCookie() ? "yes" : "none");
-        line(out, "Restore", "not by this release: start the domain with virsh restore");
-        // It is somebody's text, and goes to a terminal.
-        out.append(image.xml().replaceAll("[\\p{Cntrl}&&[^\n\t]]", "?"));
+        line(
+                out,
+                "Restore",
+                image.isImportable()
+                        ? "after torpor-agent image import"
+                        : "not of this format: restore the domain with libvirt, and save it again as zstd, raw or sparse");
+        out.append(shown(image.xml()));
         return out.toString().stripTrailing();
+    }
+
+    /** Returns somebody's text as it may go to a terminal. */
+    private static String shown(String text) {
+        return text.replaceAll("[\\p{Cntrl}&&[^\n\t]]", "?");
     }
 
     private static String text(CommittedImage image) {

@@ -50,7 +50,7 @@ final class RestoreCommand implements Callable<Integer> {
             try (QmpClient qmp = QmpClient.connect(options.socket, QmpLimits.DEFAULT);
                     Interrupt interrupt = new Interrupt()) {
                 VmFacts target = QemuProbe.probe(qmp);
-                RestoreChecks.compare(image.header().vm(), target, Engines.of(image.layout()));
+                RestoreChecks.compare(image.header(), image.layout(), target);
                 LoadReport report = load(store, qmp, target, image, interrupt);
                 boolean runs = handOver(store, qmp, image);
                 System.err.println("torpor-agent: loaded in "

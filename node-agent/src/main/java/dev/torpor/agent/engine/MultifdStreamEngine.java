@@ -219,7 +219,9 @@ public final class MultifdStreamEngine {
             Cancellation cancellation,
             ProgressListener listener)
             throws TorporException {
-        requireCapabilities(target);
+        if (layout.lengthsBytes().size() > 1) {
+            requireCapabilities(target);
+        }
         requireCompression(target, layout.compression());
         int channels = layout.lengthsBytes().size() - 1;
         QemuDirectEngine.requireDescriptors(target, channels + 1);
@@ -244,7 +246,9 @@ public final class MultifdStreamEngine {
                 return switch (end) {
                     case MigrationWatch.End.Completed(JsonNode _) ->
                         new LoadReport(
-                                channels, files.direct().isPresent(), Duration.ofNanos(System.nanoTime() - began));
+                                Math.max(1, channels),
+                                files.direct().isPresent(),
+                                Duration.ofNanos(System.nanoTime() - began));
                     case MigrationWatch.End.Failed(String description) ->
                         throw new TorporException(
                                 FailureReason.LoadFailed,
@@ -326,11 +330,15 @@ public final class MultifdStreamEngine {
             Compression compression,
             long bandwidthBytesPerSecond)
             throws TorporException {
-        Set<String> wanted = new HashSet<>(Set.of(MULTIFD));
+        // An ordinary stream of one channel: nothing but that may be on, and there is nothing to set.
+        Set<String> wanted = new HashSet<>(channels == 0 ? Set.of() : Set.of(MULTIFD));
         if (settings.hasCapability(MigrationWatch.EVENTS)) {
             wanted.add(MigrationWatch.EVENTS);
         }
         settings.enableOnly(qmp, wanted);
+        if (channels == 0) {
+            return;
+        }
         Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("multifd-channels", channels);
         parameters.put("max-bandwidth", bandwidthBytesPerSecond);

@@ -1,5 +1,7 @@
 package dev.torpor.agent.engine;
 
+import dev.torpor.agent.image.ImageHeader;
+import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.VmDefinition;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -7,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.SortedMap;
 import java.util.TreeMap;
 
 /**
@@ -27,32 +30,88 @@ public final class RestoreChecks {
         compare(saved, target, Engine.QEMU_DIRECT);
     }
 
+    /** Does the same for an image, with what is known of its VM. */
+    public static void compare(ImageHeader header, ImageLayout layout, VmFacts target) throws TorporException {
+        if (header.isOfLibvirt()) {
+            compareImported(header.vm(), layout, target);
+        } else {
+            compare(header.vm(), target, Engines.of(layout));
+        }
+    }
+
+    /**
+     * Of an image that libvirt wrote less is known: ROMs are among its blocks, of its devices only their places on PCI buses
+     * are there, those that every such machine has among them. QEMU itself refuses a stream of a device or block that it lacks.
+     */
+    private static void compareImported(VmDefinition saved, ImageLayout layout, VmFacts target) throws TorporException {
+        requireIncoming(target);
+        if (layout.channels().isEmpty()) {
+            QemuDirectEngine.requireCapabilities(target);
+        }
+        VmDefinition now = target.definition();
+        machine(saved, now);
+        SortedMap<String, Long> sameBlocks = new TreeMap<>(saved.ramBlocks());
+        sameBlocks.keySet().retainAll(now.ramBlocks().keySet());
+        memory(sameBlocks, now.ramBlocks());
+        vcpusAndUuid(saved, now);
+        accelerator(saved, now);
+        List<String> added = new ArrayList<>();
+        for (String device : now.devices()) {
+            int at = device.lastIndexOf('@');
+            if (at >= 0 && !saved.devices().contains(device.substring(at))) {
+                added.add(device);
+            }
+        }
+        if (!added.isEmpty()) {
+            throw new TorporException(
+                    FailureReason.DevicesMismatch,
+                    "the target has " + added + " where the domain has no PCI device; its devices are at "
+                            + saved.devices() + ": give the same devices at the same addresses");
+        }
+    }
+
     /** Does the same for an image that a certain engine will feed. */
     public static void compare(VmDefinition saved, VmFacts target, Engine engine) throws TorporException {
+        requireIncoming(target);
+        switch (engine) {
+            case QEMU_DIRECT -> QemuDirectEngine.requireCapabilities(target);
+            case MULTIFD_STREAM -> MultifdStreamEngine.requireCapabilities(target);
+        }
+        VmDefinition now = target.definition();
+        machine(saved, now);
+        memory(saved.ramBlocks(), now.ramBlocks());
+        vcpusAndUuid(saved, now);
+        same(FailureReason.CPUMismatch, "CPU model", saved.cpuModel(), now.cpuModel(), "give the same -cpu");
+        accelerator(saved, now);
+        cpuFeatures(saved.cpuFeatures(), now.cpuFeatures());
+        devices(saved.devices(), now.devices());
+    }
+
+    private static void requireIncoming(VmFacts target) throws TorporException {
         if (!target.runState().incoming()) {
             throw new TorporException(
                     FailureReason.NotIncoming,
                     "the target QEMU is in state " + target.runState().status()
                             + ": start it with -incoming defer; one that was fed before needs a new process");
         }
-        switch (engine) {
-            case QEMU_DIRECT -> QemuDirectEngine.requireCapabilities(target);
-            case MULTIFD_STREAM -> MultifdStreamEngine.requireCapabilities(target);
-        }
-        VmDefinition now = target.definition();
+    }
+
+    private static void machine(VmDefinition saved, VmDefinition now) throws TorporException {
         same(
                 FailureReason.MachineTypeMismatch,
                 "machine type",
                 saved.machineType(),
                 now.machineType(),
                 "name the versioned type in -machine");
-        memory(saved.ramBlocks(), now.ramBlocks());
+    }
+
+    private static void vcpusAndUuid(VmDefinition saved, VmDefinition now) throws TorporException {
         same(FailureReason.VCPUsMismatch, "number of vCPUs", saved.vcpus(), now.vcpus(), "give the same -smp");
         same(FailureReason.UUIDMismatch, "UUID", saved.uuid(), now.uuid(), "give the same -uuid");
-        same(FailureReason.CPUMismatch, "CPU model", saved.cpuModel(), now.cpuModel(), "give the same -cpu");
+    }
+
+    private static void accelerator(VmDefinition saved, VmDefinition now) throws TorporException {
         same(FailureReason.CPUMismatch, "accelerator", saved.accelerator(), now.accelerator(), "give the same -accel");
-        cpuFeatures(saved.cpuFeatures(), now.cpuFeatures());
-        devices(saved.devices(), now.devices());
     }
 
     /**

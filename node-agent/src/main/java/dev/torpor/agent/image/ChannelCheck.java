@@ -40,7 +40,7 @@ final class ChannelCheck {
         int tail = (int) Math.min(length, TAIL_BYTES_MAX);
         ByteBuffer bytes = ByteBuffer.allocate(tail);
         main.read(bytes, length - tail);
-        StreamEnd end = new StreamEnd(tail);
+        StreamEnd end = new StreamEnd();
         end.update(bytes.flip());
         if (!end.found()) {
             throw new MalformedImageException("the device state does not end where the main channel ends");

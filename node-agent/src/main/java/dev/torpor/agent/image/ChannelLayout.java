@@ -80,9 +80,9 @@ public record ChannelLayout(Compression compression, List<Long> lengthsBytes, in
         for (long length : lengthsBytes) {
             units += length / UNIT_BYTES + 1;
         }
-        if (lengthsBytes.size() < 2 || units > UNITS_MAX) {
+        if (lengthsBytes.isEmpty() || units > UNITS_MAX) {
             throw new MalformedImageException("it is said to have " + lengthsBytes.size() + " channels of " + units
-                    + " units: at least 2 and at most " + UNITS_MAX + " are possible");
+                    + " units: at least 1 and at most " + UNITS_MAX + " are possible");
         }
     }
 

@@ -41,6 +41,17 @@ public record ImageHeader(
      */
     public static final long STREAM_OFFSET_BYTES = 0x10_1000;
 
+    /** Name of what wrote an image that was made from a file of libvirt's. */
+    public static final String LIBVIRT = "libvirt";
+
+    /**
+     * Tells whether it was made from a file of libvirt's. Of its VM only that is known which stream and domain tell: CPU model
+     * and QEMU's version are not, devices are those on PCI buses and without their types, and blocks of RAM include ROMs.
+     */
+    public boolean isOfLibvirt() {
+        return engine.equals(LIBVIRT);
+    }
+
     /** Of a VM whose disks are not known. */
     public ImageHeader(
             ImageId id,

@@ -38,6 +38,11 @@ public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal,
                 .isPresent();
     }
 
+    /** Tells whether the image was made without a VMSnapshot, so that somebody is to make one of it. */
+    public boolean isWithoutRequest() {
+        return isOfTermination() || intent.imported();
+    }
+
     ImageRecord with(ImageState next) {
         return new ImageRecord(id, intent, seal, next);
     }

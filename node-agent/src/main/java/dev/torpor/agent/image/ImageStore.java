@@ -32,6 +32,7 @@ public final class ImageStore implements AutoCloseable {
     static final String DAMAGE_SUFFIX = ".damaged";
     static final String SHADOW_SUFFIX = ".shadow";
     static final String PLAN_SUFFIX = ".ahead";
+    private static final String IMPORT_SUFFIX = ".import";
 
     private static final Logger LOG = LoggerFactory.getLogger(ImageStore.class);
     private static final int ENTRIES_MAX = 100_000;
@@ -158,6 +159,29 @@ public final class ImageStore implements AutoCloseable {
             folder.sync();
             observer.done(Step.FILE_CREATED);
             return new PartialImage(this, record, observer);
+        } catch (IOException e) {
+            throw StoreTrouble.of("image " + id + " cannot be created", e);
+        }
+    }
+
+    /**
+     * Begins an image that is added whole, beside the owner, who may be at work: it has a name that nobody looks at until it
+     * is committed, and no record. Commit gives it its name, then its record. What a crash leaves behind is a file
+     * {@code .<uid>.img.import}, which the next import of the same VM removes.
+     */
+    public PartialImage createBeside(ImageId id, PartialIntent intent) throws TorporException {
+        ImageRecord record = new ImageRecord(id, intent, Optional.empty(), new ImageState.Partial());
+        String fileName = "." + id.fileName() + IMPORT_SUFFIX;
+        try (Directory images = root.directory().childCreating(IMAGES);
+                Directory namespace = images.childCreating(id.namespace());
+                Directory folder = namespace.childCreating(id.vm())) {
+            for (String name : folder.list(ENTRIES_MAX)) {
+                if (name.startsWith(".") && name.endsWith(IMPORT_SUFFIX)) {
+                    var _ = folder.unlink(name);
+                }
+            }
+            folder.createFile(fileName).close();
+            return new PartialImage(this, record, observer, fileName);
         } catch (IOException e) {
             throw StoreTrouble.of("image " + id + " cannot be created", e);
         }
@@ -439,11 +463,29 @@ public final class ImageStore implements AutoCloseable {
      *
      * @throws IOException if that cannot be made durable
      */
-    synchronized ImageRecord seal(Directory folder, ImageRecord record, ImageRecord.Seal seal) throws IOException {
+    synchronized ImageRecord seal(Directory folder, ImageRecord record, ImageRecord.Seal seal, String fileName)
+            throws IOException {
+        if (!fileName.equals(record.id().fileName())) {
+            folder.rename(fileName, record.id().fileName());
+            folder.sync();
+        }
         ImageRecord sealed =
                 new ImageRecord(record.id(), record.intent(), Optional.of(seal), new ImageState.Complete());
         folder.replaceFile(record.id().recordName(), RecordJson.encode(sealed));
         return sealed;
+    }
+
+    /** Removes what was begun and not committed. */
+    void abandon(ImageId id, String fileName) throws TorporException {
+        if (fileName.equals(id.fileName())) {
+            delete(id);
+            return;
+        }
+        try (Directory folder = folder(id)) {
+            var _ = folder.unlink(fileName);
+        } catch (IOException e) {
+            throw StoreTrouble.of("what was begun of image " + id + " cannot be removed", e);
+        }
     }
 
     /** Removes an image's file and record for good, in whatever state it is; nothing if there is none. */

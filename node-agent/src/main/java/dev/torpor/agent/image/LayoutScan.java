@@ -11,7 +11,7 @@ import java.util.zip.CRC32C;
  */
 final class LayoutScan {
     /** RAM of devices (video memory, ROMs) comes on top of the guest's; more than this is not believed. */
-    private static final long DEVICE_MEMORY_BYTES_MAX = 1L << 30;
+    static final long DEVICE_MEMORY_BYTES_MAX = 1L << 30;
 
     private static final long DEVICE_STATE_BYTES_MAX = 1L << 30;
     private static final int CHUNK_BYTES = 1 << 20;
@@ -43,13 +43,18 @@ final class LayoutScan {
      * @throws MalformedImageException if the stream is not whole
      */
     static Result scan(ByteSource source, long fileBytes, long memoryBytes) throws IOException {
-        return new LayoutScan(source, fileBytes).scan(memoryBytes);
+        return scan(source, ImageHeader.STREAM_OFFSET_BYTES, fileBytes, memoryBytes);
     }
 
-    private Result scan(long memoryBytes) throws IOException {
+    /** Scans a file whose stream begins anywhere. */
+    static Result scan(ByteSource source, long streamOffsetBytes, long fileBytes, long memoryBytes) throws IOException {
+        return new LayoutScan(source, fileBytes).scan(streamOffsetBytes, memoryBytes);
+    }
+
+    private Result scan(long streamOffsetBytes, long memoryBytes) throws IOException {
         MappedRamStream stream = MappedRamStream.parse(
                 source,
-                ImageHeader.STREAM_OFFSET_BYTES,
+                streamOffsetBytes,
                 new MappedRamStream.Bounds(fileBytes, memoryBytes + DEVICE_MEMORY_BYTES_MAX));
         CRC32C headers = new CRC32C();
         for (Extent extent : stream.headers()) {
@@ -70,7 +75,7 @@ final class LayoutScan {
             throw new MalformedImageException("the RAM section does not end at offset " + stateOffset);
         }
         CRC32C deviceState = new CRC32C();
-        StreamEnd end = new StreamEnd(fileBytes - stateOffset);
+        StreamEnd end = new StreamEnd();
         read(state, bytes -> {
             deviceState.update(bytes.duplicate());
             end.update(bytes);

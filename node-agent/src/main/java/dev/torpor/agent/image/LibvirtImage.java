@@ -6,13 +6,17 @@ import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import io.airlift.compress.zstd.ZstdInputStream;
+import java.io.BufferedInputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.zip.GZIPInputStream;
 
 /**
  * What stands before QEMU's stream in a file that {@code virsh save} wrote (src/qemu/qemu_saveimage.h of libvirt, version 2; the
@@ -58,7 +62,8 @@ public record LibvirtImage(
     private static final int COOKIE_OFFSET = 32;
     private static final int VERSION_MAX = 2;
     // A definition of some ten KiB, the cookie, and 64 KiB left free to edit the definition in.
-    private static final int DATA_BYTES_MAX = 16 << 20;
+    private static final int DATA_BYTES_MAX = 4 << 20;
+    private static final int STREAM_BUFFER_BYTES = 256 << 10;
 
     /** How the stream is kept, in libvirt's order, with how it begins. */
     public enum Format {
@@ -180,6 +185,59 @@ public record LibvirtImage(
                 new String(data.array(), 0, end, StandardCharsets.UTF_8),
                 cookie != 0,
                 HEADER_BYTES + (long) length);
+    }
+
+    /** Tells whether an image can be made of it. */
+    public boolean isImportable() {
+        return switch (format) {
+            case RAW, GZIP, ZSTD, SPARSE -> true;
+            case BZIP2, XZ, LZOP -> false;
+        };
+    }
+
+    /**
+     * Opens the stream of a file, decompressed. Not of one that is {@link Format#SPARSE}.
+     *
+     * @param file that this is the header of; kept open by the caller
+     * @throws TorporException ImageFormatUnsupported, saying what to do
+     */
+    InputStream stream(ByteSource file) throws IOException, TorporException {
+        InputStream kept = new BufferedInputStream(new SourceStream(file, streamOffsetBytes), STREAM_BUFFER_BYTES);
+        return switch (format) {
+            case RAW -> kept;
+            case GZIP -> new GZIPInputStream(kept, STREAM_BUFFER_BYTES);
+            case ZSTD -> new ZstdInputStream(kept);
+            case BZIP2, XZ, LZOP, SPARSE ->
+                throw new TorporException(
+                        FailureReason.ImageFormatUnsupported,
+                        "the image is compressed with " + format.name().toLowerCase(Locale.ROOT)
+                                + ", which is not read here: restore the domain with libvirt and save it again with"
+                                + " virsh save --image-format zstd, raw or sparse");
+        };
+    }
+
+    /** A file from an offset on. */
+    private static final class SourceStream extends InputStream {
+        private final ByteSource file;
+        private long position;
+
+        SourceStream(ByteSource file, long position) {
+            this.file = file;
+            this.position = position;
+        }
+
+        @Override
+        public int read() throws IOException {
+            byte[] one = new byte[1];
+            return read(one, 0, 1) < 0 ? -1 : one[0] & 0xFF;
+        }
+
+        @Override
+        public int read(byte[] bytes, int offset, int length) throws IOException {
+            int n = file.read(ByteBuffer.wrap(bytes, offset, length), position);
+            position += n;
+            return n == 0 && length > 0 ? -1 : n;
+        }
     }
 
     private static TorporException damaged(String why) {

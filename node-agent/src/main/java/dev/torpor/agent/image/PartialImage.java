@@ -21,12 +21,23 @@ public final class PartialImage {
     private final ImageStore store;
     private final ImageRecord record;
     private final Step.Observer observer;
+    private final String fileName;
     private boolean committed;
 
     PartialImage(ImageStore store, ImageRecord record, Step.Observer observer) {
+        this(store, record, observer, record.id().fileName());
+    }
+
+    /**
+     * Prepares.
+     *
+     * @param fileName that the file has until it is committed
+     */
+    PartialImage(ImageStore store, ImageRecord record, Step.Observer observer, String fileName) {
         this.store = store;
         this.record = record;
         this.observer = observer;
+        this.fileName = fileName;
     }
 
     /** Returns which image. */
@@ -46,7 +57,7 @@ public final class PartialImage {
      */
     public ImageFiles openForQemu(boolean directIO) throws TorporException {
         try (Directory folder = store.folder(id())) {
-            return ImageFiles.open(folder, id().fileName(), Access.WRITE, directIO, Access.WRITE_DIRECT);
+            return ImageFiles.open(folder, fileName, Access.WRITE, directIO, Access.WRITE_DIRECT);
         } catch (IOException e) {
             throw StoreTrouble.of("image " + id() + " cannot be opened for writing", e);
         }
@@ -85,7 +96,7 @@ public final class PartialImage {
         ImageRecord sealed;
         try (Directory folder = store.folder(id())) {
             ImageRecord.Seal seal = writeHeader(folder, header, check.of(folder));
-            sealed = store.seal(folder, record, seal);
+            sealed = store.seal(folder, record, seal, fileName);
             observer.done(Step.RECORDED_COMPLETE);
         } catch (MalformedImageException e) {
             throw checkFailed(e.why());
@@ -98,7 +109,7 @@ public final class PartialImage {
     }
 
     private ImageLayout check(Directory folder, VmDefinition vm, long normalPages) throws IOException, TorporException {
-        try (Descriptor file = folder.openFile(id().fileName(), Access.READ)) {
+        try (Descriptor file = folder.openFile(fileName, Access.READ)) {
             proveNoWriter(file);
             LayoutScan.Result scan = LayoutScan.scan(file::read, file.facts().sizeBytes(), vm.memoryBytes());
             ImageLayout layout = scan.layout();
@@ -124,7 +135,7 @@ public final class PartialImage {
 
     private ImageLayout check(Directory folder, VmDefinition vm, ChannelLayout channels)
             throws IOException, TorporException {
-        try (Descriptor file = folder.openFile(id().fileName(), Access.READ)) {
+        try (Descriptor file = folder.openFile(fileName, Access.READ)) {
             proveNoWriter(file);
             long sizeBytes = file.facts().sizeBytes();
             if (sizeBytes != channels.sizeBytes()) {
@@ -149,7 +160,7 @@ public final class PartialImage {
 
     private ImageRecord.Seal writeHeader(Directory folder, ImageHeader header, ImageLayout layout) throws IOException {
         byte[] area = HeaderArea.encode(header, layout);
-        try (Descriptor file = folder.openFile(id().fileName(), Access.WRITE)) {
+        try (Descriptor file = folder.openFile(fileName, Access.WRITE)) {
             file.write(ByteBuffer.wrap(area), 0);
             observer.done(Step.HEADER_WRITTEN);
             file.flushData();
@@ -166,7 +177,7 @@ public final class PartialImage {
         if (committed) {
             throw new IllegalStateException("image " + id() + " was committed");
         }
-        store.delete(id());
+        store.abandon(id(), fileName);
     }
 
     private TorporException checkFailed(String why) {

@@ -14,6 +14,7 @@ import java.util.Optional;
  * @param startedAt when the save was begun
  * @param frozen whether the guest's file systems may have been frozen for the save: then they are thawed when the guest goes
  *     on, and in each guest that comes from the image
+ * @param imported whether no VM of ours is saved, but somebody else's file taken over
  */
 public record PartialIntent(
         ImageMode mode,
@@ -21,10 +22,22 @@ public record PartialIntent(
         boolean wasRunning,
         Optional<ProcessIdentity> source,
         Instant startedAt,
-        boolean frozen) {
+        boolean frozen,
+        boolean imported) {
     /** Of a save for which nothing is frozen. */
     public PartialIntent(
             ImageMode mode, long runNumber, boolean wasRunning, Optional<ProcessIdentity> source, Instant startedAt) {
         this(mode, runNumber, wasRunning, source, startedAt, false);
+    }
+
+    /** Of a save. */
+    public PartialIntent(
+            ImageMode mode,
+            long runNumber,
+            boolean wasRunning,
+            Optional<ProcessIdentity> source,
+            Instant startedAt,
+            boolean frozen) {
+        this(mode, runNumber, wasRunning, source, startedAt, frozen, false);
     }
 }

@@ -27,6 +27,9 @@ final class RecordJson {
         if (intent.frozen()) {
             root.put("frozen", true);
         }
+        if (intent.imported()) {
+            root.put("imported", true);
+        }
         record.seal().ifPresent(seal -> {
             ObjectNode file = root.putObject("file")
                     .put("sizeBytes", seal.sizeBytes())
@@ -64,7 +67,8 @@ final class RecordJson {
                 root.flag("wasRunning"),
                 root.has("source") ? Optional.of(process(root.object("source"))) : Optional.empty(),
                 root.instant("startedAt"),
-                root.has("frozen") && root.flag("frozen"));
+                root.has("frozen") && root.flag("frozen"),
+                root.has("imported") && root.flag("imported"));
         ImageState state = state(root);
         Optional<ImageRecord.Seal> seal = Optional.empty();
         if (!(state instanceof ImageState.Partial)) {

@@ -13,33 +13,32 @@ final class StreamEnd {
     // zero byte, 6, u32 length, '{'
     private static final int WINDOW_BYTES = 7;
 
-    private final long totalBytes;
     private long seenBytes;
     private long window;
-    private boolean described;
-
-    StreamEnd(long totalBytes) {
-        this.totalBytes = totalBytes;
-    }
+    /** Where the description ends that was begun last: there is no zero byte in it, so none is begun within it. */
+    private long describedBytes = -1;
 
     /** Takes the next bytes of device state. */
     void update(ByteBuffer bytes) {
         while (bytes.hasRemaining()) {
             window = (window << 8 | (bytes.get() & 0xFF)) & 0xFF_FFFF_FFFF_FFFFL;
             seenBytes++;
-            if (!described
-                    && seenBytes >= WINDOW_BYTES
+            if (seenBytes >= WINDOW_BYTES
                     && (window & 0xFF) == '{'
                     && (window >>> 40 & 0xFF) == DESCRIPTION
                     && window >>> 48 == EOF) {
-                long length = window >>> 8 & 0xFFFF_FFFFL;
-                described = length == totalBytes - seenBytes + 1;
+                describedBytes = seenBytes - 1 + (window >>> 8 & 0xFFFF_FFFFL);
             }
         }
     }
 
+    /** Tells the same of a stream that is known to have a description, so that one that was cut off is not taken for whole. */
+    boolean foundDescription() {
+        return describedBytes == seenBytes && (window & 0xFF) == '}';
+    }
+
     boolean found() {
         int last = (int) (window & 0xFF);
-        return described ? last == '}' : seenBytes > 0 && last == EOF;
+        return describedBytes == seenBytes ? last == '}' : seenBytes > 0 && last == EOF;
     }
 }

@@ -130,7 +130,7 @@ final class LoadRun {
             vm.quit();
             return new Outcome.Spent();
         }
-        RestoreChecks.compare(image.header().vm(), target, Engines.of(image.layout()));
+        RestoreChecks.compare(image.header(), image.layout(), target);
         requireSameDisks(vm, image);
         long began = System.nanoTime();
         if (mapped.isEmpty()) {

@@ -144,13 +144,14 @@ final class StorePublisher implements StoreNews {
                 records.size(),
                 agentVersion,
                 records.stream()
-                        .filter(ImageRecord::isOfTermination)
+                        .filter(ImageRecord::isWithoutRequest)
                         .filter(record -> !isOver(record.state()))
                         .map(record -> new TerminationSave(
                                 record.id().namespace(),
                                 record.id().vm(),
                                 record.id().uid(),
-                                !(record.state() instanceof ImageState.Partial)))
+                                !(record.state() instanceof ImageState.Partial),
+                                record.intent().imported() ? true : null))
                         .toList(),
                 shutdowns.last().orElse(null));
     }

@@ -116,7 +116,9 @@ final class ManagedStart {
         if (recorded.isEmpty() && Terminations.isAdopting(snapshot)) {
             return held(
                     SnapshotReason.NoPod.name(),
-                    "VM %s has no pod, and the one that it was saved from was gone before it could be recorded. It starts when its controller or somebody makes one."
+                    (Terminations.isOfImport(snapshot)
+                                    ? "VM %s has no pod, as its memory was imported. It starts when somebody makes one."
+                                    : "VM %s has no pod, and the one that it was saved from was gone before it could be recorded. It starts when its controller or somebody makes one.")
                             .formatted(snapshot.getSpec().vmName()),
                     Optional.empty(),
                     LOOK_AGAIN);

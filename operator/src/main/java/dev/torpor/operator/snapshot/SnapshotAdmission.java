@@ -12,6 +12,7 @@ import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.Claims;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.ManagedImages;
+import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.StoreState;
 import dev.torpor.operator.vm.Stores;
@@ -105,6 +106,9 @@ final class SnapshotAdmission {
         StoreState.Alive store = requireStore(found.nodeName());
         String uid = Objects.requireNonNull(found.save().podUID());
         Optional<Pod> pod = pods.ofUid(vm, uid);
+        if (Boolean.TRUE.equals(found.save().imported())) {
+            requireNotRunning(vm);
+        }
         // The pod is deleted when the agent says Saved: of its own node only.
         if (pod.isPresent() && !found.nodeName().equals(pod.get().getSpec().getNodeName())) {
             throw new TorporException(
@@ -156,6 +160,18 @@ final class SnapshotAdmission {
                                             .collect(Collectors.joining(", "))));
         }
         return live.getFirst();
+    }
+
+    /** A VM that runs writes to its disks; what was imported before does not belong to them any more. */
+    private void requireNotRunning(VmName vm) throws TorporException {
+        Optional<Pod> running =
+                pods.live(vm).stream().filter(pod -> !PodGate.holds(pod)).findFirst();
+        if (running.isPresent()) {
+            throw new TorporException(
+                    FailureReason.VMRunning,
+                    "Memory of VM %s was imported while it has pod %s, so it would not belong to its disks. Delete this VMSnapshot with the annotation %s; to import, delete the pod first. Nothing was done to the VM."
+                            .formatted(vm.name(), running.get().getMetadata().getName(), Torpor.DISCARD_ANNOTATION));
+        }
     }
 
     private static void requireSource(@Nullable SourceSpec source, Pod pod) throws TorporException {

@@ -222,7 +222,9 @@ record SnapshotDecision(
             return overdue(seen, own, trouble);
         }
         String message = Terminations.isAdopting(seen)
-                ? "The agent of node %s saved VM %s as its pod was terminated."
+                ? (Terminations.isOfImport(seen)
+                                ? "A file of libvirt's was imported on node %s for VM %s."
+                                : "The agent of node %s saved VM %s as its pod was terminated.")
                         .formatted(binding.nodeName(), seen.getSpec().vmName())
                 : boundMessage(seen, binding.nodeName(), binding.pod().name());
         return new SnapshotDecision(

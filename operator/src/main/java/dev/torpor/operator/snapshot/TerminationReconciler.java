@@ -21,7 +21,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Makes a VMSnapshot for each VM that an agent saves or saved by itself. As early as it can: while the pod is still there,
+ * Makes a VMSnapshot for each VM that an agent saves or saved by itself, and for each file that was imported on a node. As early as it can: while the pod is still there,
  * a bare one's manifest can be recorded. From then on the snapshot is like any other of mode ManagedSave.
  */
 @ControllerConfiguration(name = "nodestore", generationAwareEventProcessing = false)
@@ -53,11 +53,14 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
         if (vm == null) {
             return; // not what an agent of ours writes
         }
+        boolean imported = Boolean.TRUE.equals(save.imported());
         VMSnapshot snapshot = new VMSnapshot();
         snapshot.setMetadata(new ObjectMetaBuilder()
                 .withNamespace(save.namespace())
                 .withName(save.snapshotName())
-                .addToAnnotations(Torpor.CREATED_BY_ANNOTATION, Torpor.CREATED_BY_TERMINATION)
+                .addToAnnotations(
+                        Torpor.CREATED_BY_ANNOTATION,
+                        imported ? Torpor.CREATED_BY_IMPORT : Torpor.CREATED_BY_TERMINATION)
                 .build());
         snapshot.setSpec(new VMSnapshotSpec(
                 vm,
@@ -72,7 +75,11 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
                 null));
         try {
             client.resource(snapshot).create();
-            LOG.info("VMSnapshot {}/{}: made for a VM whose pod was terminated", save.namespace(), save.snapshotName());
+            LOG.info(
+                    "VMSnapshot {}/{}: made for {}",
+                    save.namespace(),
+                    save.snapshotName(),
+                    imported ? "a file that was imported" : "a VM whose pod was terminated");
         } catch (KubernetesClientException e) {
             switch (e.getCode()) {
                 case HttpURLConnection.HTTP_CONFLICT -> {} // there already

@@ -2,9 +2,11 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.TerminationSave;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /** VMs that agents saved by themselves, because their pods were terminated past the eviction API. */
@@ -35,6 +37,12 @@ public final class Terminations {
     /** Returns whether a snapshot stands for an image that an agent made by itself. */
     public static boolean isAdopting(VMSnapshot snapshot) {
         return snapshot.adoptedImage().isPresent();
+    }
+
+    /** Returns whether a snapshot was made for a file that was imported. For words only: anybody may write annotations. */
+    public static boolean isOfImport(VMSnapshot snapshot) {
+        Map<String, String> annotations = snapshot.getMetadata().getAnnotations();
+        return annotations != null && Torpor.CREATED_BY_IMPORT.equals(annotations.get(Torpor.CREATED_BY_ANNOTATION));
     }
 
     /** Returns whether a snapshot stands for this save. */

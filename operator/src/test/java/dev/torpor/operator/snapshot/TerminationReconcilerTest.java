@@ -9,6 +9,7 @@ import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.TerminationSave;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
@@ -64,7 +65,7 @@ class TerminationReconcilerTest {
                 .create()
                 .getMetadata()
                 .getUid();
-        tell(List.of(new TerminationSave("vms", "web", uid, false)));
+        tell(List.of(new TerminationSave("vms", "web", uid, false, null)));
         reconciler.step("n1");
         reconciler.step("n1");
         bind();
@@ -81,7 +82,7 @@ class TerminationReconcilerTest {
 
     @Test
     void onceThePodIsGoneItIsBoundWithoutAManifest() {
-        tell(List.of(new TerminationSave("vms", "web", uid, true)));
+        tell(List.of(new TerminationSave("vms", "web", uid, true, null)));
         reconciler.step("n1");
         bind();
 
@@ -89,6 +90,32 @@ class TerminationReconcilerTest {
         assertThat(pod().name()).isNull();
         assertThat(pod().uid()).isEqualTo(uid);
         assertThat(new RecordedManifests(client).read(snapshot())).isEmpty();
+    }
+
+    @Test
+    void anImportGetsASnapshotThatSaysSo() {
+        tell(List.of(new TerminationSave("vms", "web", uid, true, true)));
+        reconciler.step("n1");
+        bind();
+
+        assertThat(snapshot().getStatus().getPhase()).isEqualTo(SnapshotPhase.Bound);
+        assertThat(snapshot().getMetadata().getAnnotations())
+                .containsEntry(Torpor.CREATED_BY_ANNOTATION, Torpor.CREATED_BY_IMPORT);
+        assertThat(snapshot().getStatus().getConditions())
+                .anyMatch(condition ->
+                        condition.getMessage().equals("A file of libvirt's was imported on node n1 for VM web."));
+    }
+
+    @Test
+    void anImportForAVmThatRunsIsRefused() {
+        client.resource(TestPods.running("web-pod", "").build()).create();
+        tell(List.of(new TerminationSave("vms", "web", uid, true, true)));
+        reconciler.step("n1");
+        bind();
+
+        assertThat(snapshot().getStatus().getPhase()).isEqualTo(SnapshotPhase.Failed);
+        assertThat(snapshot().getStatus().getConditions())
+                .anyMatch(condition -> "VMRunning".equals(condition.getReason()));
     }
 
     @Test
@@ -101,7 +128,7 @@ class TerminationReconcilerTest {
                 .create()
                 .getMetadata()
                 .getUid();
-        tell(List.of(new TerminationSave("vms", "web", uid, true)));
+        tell(List.of(new TerminationSave("vms", "web", uid, true, null)));
         reconciler.step("n1");
         bind();
 
@@ -111,7 +138,7 @@ class TerminationReconcilerTest {
 
     @Test
     void aSnapshotOfAnImageThatNoAgentTellsOfIsRefused() {
-        tell(List.of(new TerminationSave("vms", "web", uid, true)));
+        tell(List.of(new TerminationSave("vms", "web", uid, true, null)));
         reconciler.step("n1");
         tell(List.of());
         bind();

@@ -1,0 +1,301 @@
+package dev.torpor.agent.image;
+
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.AlignedBuffer;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.ErrnoException;
+import dev.torpor.agent.linux.FileFacts;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import io.airlift.compress.MalformedInputException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.OptionalInt;
+import java.util.SortedMap;
+import java.util.TreeMap;
+
+/**
+ * Makes an image of a file that {@code virsh save} wrote, or only reads all of it. The file may be hostile, and stays as it
+ * is: what is checked, and restored later, is the copy.
+ *
+ * <p>{@code raw}, and {@code gzip} and {@code zstd} decompressed, become an image of one stream, QEMU's main channel
+ * ({@link ChannelLayout}); {@code sparse} becomes one with pages at their places.
+ */
+public final class LibvirtImport {
+    /** Most that a stream may have beside the guest's memory: RAM of devices, page headers, device state. */
+    private static final long BESIDE_MEMORY_BYTES_MAX = 2L << 30;
+
+    /** Each page of a stream has a header of 8 bytes, the first of a block its name too. */
+    private static final long MEMORY_PER_HEADER = 256;
+
+    private static final String QEMU_UNKNOWN = "unknown";
+
+    private LibvirtImport() {}
+
+    /**
+     * What was read.
+     *
+     * @param image its header
+     * @param domain what its definition tells
+     * @param streamBytes length of QEMU's stream, decompressed; of a sparse one, what of it is in the file
+     * @param checksummed whether it carried a checksum of its stream
+     */
+    public record Verified(LibvirtImage image, LibvirtDomain domain, long streamBytes, boolean checksummed) {}
+
+    /**
+     * Reads all of a file and compares what can be: lengths, the stream's head with the domain, the compression's checksum, the
+     * stream's end.
+     *
+     * @throws TorporException ImageMissing, ImageIncomplete, ImageTruncated, ImageDamaged, ImageFormatTooNew,
+     *     ImageFormatUnsupported
+     */
+    public static Verified verify(Path path, ImageProgress progress) throws TorporException {
+        return with(path, (file, facts, image, domain) -> {
+            if (image.format() == LibvirtImage.Format.SPARSE) {
+                ImageLayout layout = LayoutScan.scan(
+                                file::read, image.streamOffsetBytes(), facts.sizeBytes(), domain.memoryBytes())
+                        .layout();
+                requireDescription(file::read, layout.deviceStateOffsetBytes(), facts.sizeBytes());
+                requireSame(domain, parse(file, facts, image, domain).machineType());
+                long pageBytes = layout.blocks().getFirst().pageBytes();
+                return new Verified(image, domain, layout.presentPages() * pageBytes, false);
+            }
+            PlainStream stream = new PlainStream();
+            read(file, facts, image, domain, progress, (unit, _) -> stream.update(unit));
+            requireSame(domain, stream.finish(memoryMax(domain)).machineType());
+            return new Verified(image, domain, stream.lengthBytes(), image.format() != LibvirtImage.Format.RAW);
+        });
+    }
+
+    /**
+     * Makes an image of a file, committed like any other ({@link PartialImage#commit}). It waits for its VM's next start, as
+     * that of a managed save does.
+     *
+     * @param store to which the image is added, beside its owner
+     * @param runNumber of which run of the VM it is taken to be
+     * @throws TorporException what {@link #verify} throws; NotEnoughSpace, StoreFailed
+     */
+    public static CommittedImage run(ImageStore store, ImageId id, Path path, long runNumber, ImageProgress progress)
+            throws TorporException {
+        return with(path, (file, facts, image, domain) -> {
+            Instant began = Instant.now();
+            PartialImage partial = store.createBeside(
+                    id,
+                    new PartialIntent(
+                            ImageMode.MANAGED_SAVE,
+                            runNumber,
+                            image.wasRunning(),
+                            Optional.empty(),
+                            began,
+                            false,
+                            true));
+            Import work = new Import(partial, file, facts, image, domain, progress);
+            try {
+                return image.format() == LibvirtImage.Format.SPARSE ? work.sparse() : work.plain();
+            } catch (IOException | TorporException | RuntimeException e) {
+                try {
+                    partial.abandon();
+                } catch (TorporException also) {
+                    e.addSuppressed(also);
+                }
+                throw e;
+            }
+        });
+    }
+
+    private record Import(
+            PartialImage partial,
+            Descriptor file,
+            FileFacts facts,
+            LibvirtImage image,
+            LibvirtDomain domain,
+            ImageProgress progress) {
+        CommittedImage plain() throws IOException, TorporException {
+            PlainStream stream = new PlainStream();
+            ChannelLayout layout;
+            PlainStream.Head head;
+            try (ImageFiles files = partial.openForQemu(false)) {
+                ChannelWriter writer = new ChannelWriter(files, 1);
+                read(file, facts, image, domain, progress, (unit, _) -> {
+                    stream.update(unit.duplicate());
+                    writer.add(0, unit);
+                });
+                head = stream.finish(memoryMax(domain));
+                requireSame(domain, head.machineType());
+                layout = writer.finish(new Compression(Compression.Method.NONE, OptionalInt.empty()));
+            }
+            return partial.commit(header(head.blocks()), layout);
+        }
+
+        CommittedImage sparse() throws IOException, TorporException {
+            MappedRamStream stream = parse(file, facts, image, domain);
+            requireSame(domain, stream.machineType());
+            requireDescription(file::read, stream.deviceStateOffsetBytes(), facts.sizeBytes());
+            long pages;
+            try (ImageFiles files = partial.openForQemu(false)) {
+                pages = MappedRamCopy.copy(stream, file::read, facts.sizeBytes(), files.buffered(), progress);
+            }
+            SortedMap<String, Long> blocks = new TreeMap<>();
+            stream.blocks().forEach(block -> blocks.put(block.name(), block.usedBytes()));
+            return partial.commit(header(blocks), pages);
+        }
+
+        private ImageHeader header(SortedMap<String, Long> blocks) {
+            return new ImageHeader(
+                    partial.id(),
+                    ImageMode.MANAGED_SAVE,
+                    new VmDefinition(
+                            QEMU_UNKNOWN,
+                            domain.machineType(),
+                            domain.vcpus(),
+                            domain.uuid().toLowerCase(Locale.ROOT),
+                            "",
+                            domain.accelerator(),
+                            domain.pciFunctions(),
+                            blocks,
+                            domain.memoryBytes()),
+                    ImageHeader.LIBVIRT,
+                    1,
+                    false,
+                    partial.intent().runNumber(),
+                    image.wasRunning(),
+                    partial.intent().startedAt(),
+                    Instant.now());
+        }
+    }
+
+    private static MappedRamStream parse(Descriptor file, FileFacts facts, LibvirtImage image, LibvirtDomain domain)
+            throws IOException {
+        return MappedRamStream.parse(
+                file::read,
+                image.streamOffsetBytes(),
+                new MappedRamStream.Bounds(facts.sizeBytes(), memoryMax(domain)));
+    }
+
+    private static void requireDescription(ByteSource file, long from, long to) throws IOException {
+        StreamEnd end = new StreamEnd();
+        ByteBuffer bytes = ByteBuffer.allocate(64 << 10);
+        for (long at = from; at < to; at += bytes.limit()) {
+            if (file.read(bytes.clear(), at) == 0) {
+                break;
+            }
+            end.update(bytes.flip().duplicate());
+        }
+        if (!end.foundDescription()) {
+            throw new MalformedImageException("the stream does not end as QEMU ends one");
+        }
+    }
+
+    private static long memoryMax(LibvirtDomain domain) {
+        return domain.memoryBytes() + LayoutScan.DEVICE_MEMORY_BYTES_MAX;
+    }
+
+    private static void requireSame(LibvirtDomain domain, String machineType) throws MalformedImageException {
+        if (!domain.machineType().equals(machineType)) {
+            throw new MalformedImageException(
+                    "its stream is of a machine " + machineType + ", and the domain says " + domain.machineType());
+        }
+    }
+
+    private interface Units {
+        void next(ByteBuffer unit, long number) throws IOException;
+    }
+
+    /** Reads a stream in units of an image, each from 0 to its limit, all but the last one whole. */
+    private static void read(
+            Descriptor file,
+            FileFacts facts,
+            LibvirtImage image,
+            LibvirtDomain domain,
+            ImageProgress progress,
+            Units units)
+            throws IOException, TorporException {
+        // What decompresses to more than the machine can have sent fills a disk and nothing else.
+        long max = memoryMax(domain) + domain.memoryBytes() / MEMORY_PER_HEADER + BESIDE_MEMORY_BYTES_MAX;
+        ByteBuffer unit = AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES);
+        byte[] bytes = new byte[64 << 10];
+        long[] position = {0};
+        ByteSource counted = (buffer, offset) -> {
+            int n = file.read(buffer, offset);
+            position[0] = offset + n;
+            return n;
+        };
+        try (InputStream in = image.stream(counted)) {
+            long total = 0;
+            for (long number = 0; ; number++) {
+                unit.clear().limit(ChannelLayout.UNIT_BYTES);
+                while (unit.hasRemaining()) {
+                    int n = in.read(bytes, 0, Math.min(bytes.length, unit.remaining()));
+                    if (n < 0) {
+                        break;
+                    }
+                    unit.put(bytes, 0, n);
+                }
+                if (unit.position() == 0) {
+                    return;
+                }
+                unit.flip();
+                total += unit.limit();
+                if (total > max) {
+                    throw new MalformedImageException("its stream is longer than one of a machine with "
+                            + domain.memoryBytes() + " bytes of memory");
+                }
+                boolean last = unit.limit() < ChannelLayout.UNIT_BYTES;
+                units.next(unit, number);
+                progress.progress(Math.min(position[0], facts.sizeBytes()), facts.sizeBytes());
+                if (last) {
+                    return;
+                }
+            }
+        } catch (ErrnoException | MalformedImageException e) {
+            throw e; // of a disk, or of what is in the stream
+        } catch (IOException | MalformedInputException e) {
+            throw new TorporException(
+                    FailureReason.ImageDamaged,
+                    "the image's stream cannot be decompressed: it is cut off, or damaged: " + e.getMessage(),
+                    e);
+        }
+    }
+
+    private interface Work<T> {
+        T on(Descriptor file, FileFacts facts, LibvirtImage image, LibvirtDomain domain)
+                throws IOException, TorporException;
+    }
+
+    private static <T> T with(Path path, Work<T> work) throws TorporException {
+        Path absolute = path.toAbsolutePath();
+        Path parent = absolute.getParent();
+        Path name = absolute.getFileName();
+        if (parent == null || name == null) {
+            throw new TorporException(FailureReason.ImageMissing, path + " is not a file");
+        }
+        try (Directory directory = Directory.open(parent)) {
+            // Opening a FIFO or a device could block or have effects.
+            if (directory
+                    .facts(name.toString())
+                    .filter(facts -> !facts.isRegularFile())
+                    .isPresent()) {
+                throw new TorporException(FailureReason.ImageMissing, path + " is not a file");
+            }
+            try (Descriptor file = directory.openFile(name.toString(), Access.READ)) {
+                LibvirtImage image = LibvirtImage.read(file::read)
+                        .orElseThrow(() -> new TorporException(
+                                FailureReason.ImageDamaged, "the file does not begin as one that virsh save wrote"));
+                return work.on(file, file.facts(), image, LibvirtDomain.parse(image.xml()));
+            }
+        } catch (MalformedImageException e) {
+            throw new TorporException(
+                    FailureReason.ImageDamaged, "the image that libvirt wrote is damaged or cut off: " + e.why(), e);
+        } catch (IOException e) {
+            throw StoreTrouble.missing(e)
+                    ? new TorporException(FailureReason.ImageMissing, "the image's file is missing", e)
+                    : StoreTrouble.of("the image cannot be read, or written to the store", e);
+        }
+    }
+}
