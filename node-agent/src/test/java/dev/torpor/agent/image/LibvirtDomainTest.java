@@ -11,8 +11,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 class LibvirtDomainTest {
-    static final String XML =
-            """
+    static final String XML = """
             <domain type='kvm' id='1'>
               <name>web</name>
               <uuid>11111111-2222-3333-4444-555555555555</uuid>
@@ -79,8 +78,7 @@ class LibvirtDomainTest {
     private static void refuses(String xml) {
         assertThatThrownBy(() -> LibvirtDomain.parse(xml))
                 .isInstanceOfSatisfying(
-                        TorporException.class,
-                        e -> assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged))
+                        TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged))
                 .hasMessageStartingWith("the domain's definition cannot be read: ");
     }
 }

@@ -95,6 +95,11 @@ final class SampleStream {
     }
 
     Content compose() {
+        return compose(ImageHeader.STREAM_OFFSET_BYTES);
+    }
+
+    /** Composes it to begin anywhere. */
+    Content compose(long startBytes) {
         TreeMap<Long, byte[]> parts = new TreeMap<>();
         Bytes head = new Bytes()
                 .raw("QEVM".getBytes(UTF_8))
@@ -106,7 +111,7 @@ final class SampleStream {
         capabilities.forEach(head::name);
         head.u8(1).u32(2).name("ram").u32(0).u32(4);
         head.u64(blocks.stream().mapToLong(Block::usedBytes).sum() | 4);
-        long at = ImageHeader.STREAM_OFFSET_BYTES;
+        long at = startBytes;
         for (Block block : blocks) {
             head.name(block.name()).u64(block.usedBytes());
             if (capabilities.contains("x-ignore-shared")) {
