@@ -1,12 +1,15 @@
 package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.agent.qmp.QmpCommandException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -19,6 +22,7 @@ import java.util.Optional;
 final class FdSet {
     // QEMU keeps a text with each descriptor: ours begins so, and goes on with the note.
     private static final String OURS = "torpor ";
+    private static final Path DEVICES = Path.of("/dev");
 
     private final long id;
 
@@ -35,7 +39,7 @@ final class FdSet {
             throws TorporException {
         check(descriptors, directIO, toSave);
         // QEMU makes the set with the first descriptor, and says which it is.
-        FdSet fdSet = keep(qmp, descriptors.getFirst(), note);
+        FdSet fdSet = first(qmp, descriptors.getFirst(), note);
         long id = fdSet.id;
         try {
             for (Descriptor descriptor : descriptors.subList(1, descriptors.size())) {
@@ -69,12 +73,21 @@ final class FdSet {
     }
 
     /**
-     * Has QEMU keep a note and nothing else of use: a descriptor must come with it.
-     *
-     * @param any a descriptor of no consequence; the caller keeps and closes its own copy
+     * Has QEMU keep a note and nothing else of use: /dev/null comes with it. A descriptor must come along, and be an open one: QEMU
+     * makes whatever it receives blocking, and dies of one that only names a file (O_PATH), as fcntl(2) refuses that (the
+     * assertions in qemu_set_block, up to 6.2, and of 10.2 and 11.1; tried with each).
      */
-    static FdSet keep(QmpClient qmp, Descriptor any, String note) throws TorporException {
-        JsonNode added = qmp.execute("add-fd", Map.of("opaque", OURS + note), any);
+    static FdSet keep(QmpClient qmp, String note) throws TorporException {
+        try (Directory devices = Directory.open(DEVICES);
+                Descriptor nothing = devices.openFile("null", Access.READ)) {
+            return first(qmp, nothing, note);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.StoreFailed, "cannot open /dev/null: " + e.getMessage(), e);
+        }
+    }
+
+    private static FdSet first(QmpClient qmp, Descriptor descriptor, String note) throws TorporException {
+        JsonNode added = qmp.execute("add-fd", Map.of("opaque", OURS + note), descriptor);
         if (!added.path("fdset-id").isIntegralNumber()) {
             throw new TorporException(FailureReason.QMPCommandFailed, "QEMU does not say where it keeps a descriptor");
         }

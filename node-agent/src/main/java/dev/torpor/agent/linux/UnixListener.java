@@ -18,13 +18,11 @@ public final class UnixListener implements AutoCloseable {
     private final Directory directory;
     private final String name;
     private final Descriptor socket;
-    private final Descriptor inode;
 
-    private UnixListener(Directory directory, String name, Descriptor socket, Descriptor inode) {
+    private UnixListener(Directory directory, String name, Descriptor socket) {
         this.directory = directory;
         this.name = name;
         this.socket = socket;
-        this.inode = inode;
     }
 
     /**
@@ -42,15 +40,11 @@ public final class UnixListener implements AutoCloseable {
             // Through the directory's own descriptor: no step of the path can be exchanged, and it is short enough.
             MemorySegment address = UnixSocket.address(arena, UnixSocket.name(directory.path() + "/" + name));
             Libc.call(Libc.BIND, "bind", name, socket.number(), address, (int) address.byteSize());
-            Descriptor inode = directory.openFile(name, Access.NAME_ONLY);
-            try {
+            try (Descriptor inode = directory.openFile(name, Access.NAME_ONLY)) {
                 share(arena, inode);
-                Libc.call(Libc.LISTEN, "listen", name, socket.number(), backlog);
-                return new UnixListener(directory, name, socket, inode);
-            } catch (IOException | RuntimeException e) {
-                inode.close();
-                throw e;
             }
+            Libc.call(Libc.LISTEN, "listen", name, socket.number(), backlog);
+            return new UnixListener(directory, name, socket);
         } catch (IOException | RuntimeException e) {
             socket.close();
             throw e;
@@ -69,11 +63,6 @@ public final class UnixListener implements AutoCloseable {
                 inode.toString(),
                 arena.allocateFrom(inode.path().toString()),
                 ANYBODY);
-    }
-
-    /** Returns a descriptor that names the socket's file (O_PATH); closed with this. */
-    public Descriptor inode() {
-        return inode;
     }
 
     /**
@@ -104,8 +93,7 @@ public final class UnixListener implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        try (socket;
-                inode) {
+        try (socket) {
             var _ = directory.unlink(name);
         }
     }

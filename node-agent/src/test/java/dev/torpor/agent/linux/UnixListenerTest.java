@@ -139,7 +139,8 @@ class UnixListenerTest {
         Path folder = Files.createDirectory(temp.resolve(new String(letters)));
         try (Directory open = Directory.open(folder);
                 UnixListener listener = UnixListener.listen(open, "s", 4);
-                UnixSocket _ = UnixSocket.connect(listener.inode())) {
+                Descriptor file = open.openFile("s", Access.NAME_ONLY);
+                UnixSocket _ = UnixSocket.connect(file)) {
             assertThat(listener.accept(SOON)).isPresent();
         }
     }
