@@ -24,6 +24,10 @@ format: jdk ## rewrite the Java sources in the house format
 generate: jdk ## rewrite the files that come from the API's Java types
 	@$(MVN) -q test -pl crds -Dtest=GeneratedFilesTest -Dtorpor.generate=true
 
+.PHONY: record-qmp
+record-qmp: jdk guest ## write down anew what each QEMU that runs here answers to a probe
+	@TORPOR_QEMU=all $(MVN) -q verify -pl e2e -am -DskipUTs -Dtorpor.record=true -Dit.test='QemuVersionsIT#itAnswersAsItWasRecorded*' -Dfailsafe.failIfNoSpecifiedTests=false
+
 .PHONY: packages kubernetes guest images helm
 packages:
 	@tools/packages.sh
@@ -33,7 +37,7 @@ helm:
 	@tools/helm.sh >/dev/null
 guest: packages
 	@tools/guest.sh >/dev/null
-	@tools/qemu-old.sh >/dev/null
+	@for v in 4.2 5.2 6.2 7.2 8.2 10.2; do tools/qemu.sh $$v >/dev/null || exit 1; done
 	@tools/libvirt.sh >/dev/null
 images: packages build ## container images of operator, agent and launcher (and of the tests), in target/images
 	@tools/images.sh >/dev/null

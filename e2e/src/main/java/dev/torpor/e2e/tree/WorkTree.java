@@ -5,6 +5,8 @@ import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 
 /** The work tree of Torpor's sources. */
 public final class WorkTree {
@@ -27,9 +29,12 @@ public final class WorkTree {
      *
      * @param script path relative to the root
      */
-    public static String run(String script) {
+    public static String run(String script, String... arguments) {
+        List<String> command = new ArrayList<>();
+        command.add(root().resolve(script).toString());
+        command.addAll(List.of(arguments));
         try {
-            Process process = new ProcessBuilder(root().resolve(script).toString())
+            Process process = new ProcessBuilder(command)
                     .redirectError(ProcessBuilder.Redirect.INHERIT)
                     .start();
             String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8).strip();

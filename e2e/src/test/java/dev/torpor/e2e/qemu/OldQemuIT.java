@@ -45,7 +45,7 @@ class OldQemuIT {
     @BeforeAll
     void boot(@TempDir Path folder) throws Exception {
         temp = folder;
-        qemu = WorkTree.run("tools/qemu-old.sh");
+        qemu = WorkTree.run("tools/qemu.sh", "7.2");
         store = ImageStore.open(temp.resolve("store"));
         source = Vm.guestOf(qemu, temp);
         first = source.process().awaitTick(tick -> tick.number() >= 1);

@@ -28,13 +28,15 @@ import org.jspecify.annotations.Nullable;
 /** Asks a QEMU what it is and what it can do. Choices are made by what it says it has, never by its version number. */
 public final class QemuProbe {
     private static final String MACHINE_SUFFIX = "-machine";
-    // "  pc.ram    4 KiB  0x0… 0x0000000010000000 …  rw": name, page size, offset, used length, rest (QEMU 7.2 to 11).
+    // "  pc.ram    4 KiB  0x0… 0x0000000010000000 …  rw": name, page size, offset, used length, rest (QEMU 4.2 to 11;
+    // which blocks are read-only 8.2 says, and 7.2 does not).
     private static final Pattern RAM_BLOCK =
             Pattern.compile("^\\s*(\\S+)\\s+\\S+ \\S+\\s+0x[0-9a-f]+\\s+0x([0-9a-f]+)\\s+0x[0-9a-f]+(.*)$");
     /** 64 TiB: more than any guest has. */
     private static final long MEMORY_BYTES_MAX = 1L << 46;
 
     private static final int DIGITS_MAX = 16;
+    private static final Pattern ROM = Pattern.compile("/rom@.*|pc\\.bios|.*\\.rom");
     private static final Pattern CHILD = Pattern.compile("^child<(.+)>$");
     private static final String NO_MIGRATION = "none";
     private static final String TYPE = "type";
@@ -162,14 +164,17 @@ public final class QemuProbe {
         return words;
     }
 
-    /** Writable RAM blocks; ROMs are made anew by each QEMU, and may differ in size between builds. */
+    /**
+     * Writable RAM blocks; ROMs are made anew by each QEMU, and may differ in size between builds. A QEMU that does not say which those are
+     * names them so that they can be told (hw/i386/pc.c, hw/i386/x86.c, hw/pci/pci.c, hw/core/loader.c).
+     */
     private static NavigableMap<String, Long> ramBlocks(String table) throws TorporException {
         NavigableMap<String, Long> blocks = new TreeMap<>();
         for (String line : table.lines().toList()) {
             Matcher row = RAM_BLOCK.matcher(line);
             if (row.matches()
                     && !row.group(3).strip().endsWith("ro")
-                    && !row.group(1).startsWith("/rom@")) {
+                    && !ROM.matcher(row.group(1)).matches()) {
                 blocks.put(row.group(1), bytes(row.group(2)));
             }
         }

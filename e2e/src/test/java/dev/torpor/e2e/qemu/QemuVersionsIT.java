@@ -1,0 +1,97 @@
+package dev.torpor.e2e.qemu;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.agent.engine.Cancellation;
+import dev.torpor.agent.engine.Engine;
+import dev.torpor.agent.engine.Guest;
+import dev.torpor.agent.engine.QemuProbe;
+import dev.torpor.agent.engine.SaveOptions;
+import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.Compression;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.e2e.guest.GuestImage;
+import dev.torpor.e2e.guest.QemuProcess;
+import dev.torpor.e2e.guest.Tick;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.OptionalInt;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The QEMU versions that run here: what they answer to a probe, and that what follows from it works. */
+@Tag("qemu")
+class QemuVersionsIT {
+    private static final boolean WRITE = Boolean.getBoolean("torpor.record");
+    private static final Compression ZLIB = new Compression(Compression.Method.ZLIB, OptionalInt.empty());
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    static List<QemuVersion> versions() {
+        return QemuVersion.tried();
+    }
+
+    /** What the unit tests of the choice read is what QEMU says. {@code make record-qmp} writes it anew. */
+    @ParameterizedTest
+    @MethodSource("versions")
+    void itAnswersAsItWasRecorded(QemuVersion version) throws Exception {
+        List<String> arguments = new ArrayList<>(GuestImage.machine(64));
+        arguments.addAll(List.of("-machine", version.machine(), "-cpu", "qemu64", "-smp", "2"));
+        arguments.addAll(List.of("-uuid", "11111111-2222-3333-4444-555555555555", "-vga", "std"));
+        arguments.addAll(List.of("-device", "virtio-rng-pci,id=rng", "-device", "virtio-balloon-pci"));
+        arguments.addAll(List.of("-nic", "user,model=virtio-net-pci", "-S"));
+        try (QemuProcess qemu = QemuProcess.start(version.program(), temp, arguments)) {
+            QmpRecording now = QmpRecording.of(qemu.socket(), temp);
+            if (WRITE) {
+                now.write(version.recording());
+            }
+            assertThat(now.conversation())
+                    .isEqualTo(QmpRecording.read(version.recording()).conversation());
+        }
+    }
+
+    // Of zlib: Debian's 5.2 was built without the other.
+    @ParameterizedTest
+    @MethodSource("versions")
+    void aGuestIsSavedByEachEngineThatItHasAndGoesOn(QemuVersion version) throws Exception {
+        try (ImageStore store = ImageStore.open(temp.resolve("store"));
+                Vm source = Vm.guestOf(version.program(), temp)) {
+            Tick first = source.process().awaitTick(tick -> tick.number() >= 1);
+            List<SaveOptions> ways = new ArrayList<>();
+            ways.add(SaveOptions.DEFAULT.with(Engine.MULTIFD_STREAM));
+            if (QemuProbe.probe(source.qmp()).capabilities().contains("mapped-ram")) {
+                ways.add(SaveOptions.DEFAULT.with(Engine.QEMU_DIRECT));
+            }
+            if (QemuProbe.probe(source.qmp()).parameters().contains("multifd-compression")) {
+                ways.add(SaveOptions.DEFAULT.with(ZLIB));
+            }
+            for (SaveOptions way : ways) {
+                Saving saving = Saving.begin(source, store, way);
+                MemoryDump before = MemoryDump.of(source.qmp(), temp, "before");
+                CommittedImage image = saving.commit(saving.write(new Cancellation(), (_, _) -> {}));
+                try (Vm restored = Vm.guestOf(version.program(), temp, "-incoming", "defer")) {
+                    Saving.load(restored, image, saving.plan().directIO());
+                    MemoryDump after = MemoryDump.of(restored.qmp(), temp, "after");
+                    after.assertSameAs(before);
+                    after.delete();
+                    Guest.resume(restored.qmp());
+                    assertThat(restored.process().awaitTick(tick -> true).nonce())
+                            .as("%s", way)
+                            .isEqualTo(first.nonce());
+                }
+                before.delete();
+                Guest.resume(source.qmp());
+                long now = source.process().lastTick().orElseThrow().number();
+                assertThat(source.process()
+                                .awaitTick(tick -> tick.number() > now)
+                                .nonce())
+                        .isEqualTo(first.nonce());
+            }
+        }
+    }
+}
