@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# qemu.sh VERSION: makes another QEMU beside the installed one, and prints its command. It is that of a Debian or Ubuntu release, with
-# all libraries of that release and its loader: downloaded and unpacked, never installed. Kept in $TORPOR_CACHE (default
-# ~/.cache/torpor), one folder for each version of this script.
+# qemu.sh VERSION: makes another QEMU beside the installed one, and prints its command. It is that of a Debian release, from where this
+# machine's apt gets its own, or of an Ubuntu release, from the archive that TORPOR_UBUNTU_ARCHIVE names; with all libraries of that
+# release and its loader: downloaded and unpacked, never installed. Kept in $TORPOR_CACHE (default ~/.cache/torpor), one folder for
+# each version of this script.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 say() { printf 'torpor: %s\n' "$*" >&2; }
@@ -21,8 +22,11 @@ case $version in
 esac
 case $suite in
   bullseye | bookworm | sid)
-    keyring=/usr/share/keyrings/debian-archive-keyring.gpg source="http://deb.debian.org/debian $suite main" ;;
-  *) keyring='' source="http://archive.ubuntu.com/ubuntu $suite main universe" ;;
+    archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m 1 '/debian/*$' || true)
+    keyring=/usr/share/keyrings/debian-archive-keyring.gpg source="$archive $suite main" ;;
+  *)
+    archive=${TORPOR_UBUNTU_ARCHIVE:-}
+    keyring='' source="$archive $suite main universe" ;;
 esac
 
 out=${TORPOR_CACHE:-$HOME/.cache/torpor}/qemu-$version-$(sha256sum "$here/qemu.sh" | cut -c1-12)
@@ -30,6 +34,7 @@ mkdir -p "$out"
 exec 9>"$out/.lock"
 flock 9
 if [ ! -x "$out/qemu-system-x86_64" ]; then
+  [ -n "$archive" ] || { say "QEMU $version is of $suite, and no archive of that distribution is known"; exit 1; }
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   cd "$work"

@@ -74,8 +74,8 @@ final class FdSet {
 
     /**
      * Has QEMU keep a note and nothing else of use: /dev/null comes with it. A descriptor must come along, and be an open one: QEMU
-     * makes whatever it receives blocking, and dies of one that only names a file (O_PATH), as fcntl(2) refuses that (the
-     * assertions in qemu_set_block, up to 6.2, and of 10.2 and 11.1; tried with each).
+     * makes whatever it receives blocking, and may die of one that only names a file (O_PATH), as fcntl(2) refuses that (an
+     * assertion in qemu_set_block of 6.2; 5.2, 10.2 and 11.1 ended too).
      */
     static FdSet keep(QmpClient qmp, String note) throws TorporException {
         try (Directory devices = Directory.open(DEVICES);

@@ -180,7 +180,7 @@ public final class MultifdStreamEngine {
     /**
      * QEMU counts what it sends over the channels beside the main one; all of that must have come. Before 8.1 it counts on from
      * one save to the next, and pages as they were before they were compressed: of those saves nothing can be compared. QEMU 4.2, which
-     * cannot compress, sends some pages twice and counts them once: there it is the least that must have come (tried: up to 3 % more, and
+     * cannot compress, sends more than it counts, pages twice by the look of it: there it is the least that must have come (tried: up to 3 % more, and
      * memory was the same after each of 15 loads).
      */
     private static void requireAllOf(long sent, long sentBefore, ChannelLayout layout, MigrationSettings settings)
