@@ -98,7 +98,7 @@ final class LazyResume {
         RestoreChecks.compare(image.header().vm(), target.facts());
         done("probed and compared");
         var _ = QemuDirectEngine.feedShadow(
-                qmp, target.facts(), parts.shadow().buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
+                qmp, target, parts.shadow().buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
         done("device state loaded");
         MappedMemory.compare(qmp, parts.samples());
         done("samples compared");

@@ -8,6 +8,7 @@ import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.RestoreChecks;
+import dev.torpor.agent.engine.ResumeTarget;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageHeader;
@@ -60,7 +61,11 @@ final class LazyVm {
         assertThat(LazyParts.expected(image.layout())).containsExactlyInAnyOrderElementsOf(mapped);
         try (LazyParts parts = LazyParts.of(image, Set.copyOf(mapped))) {
             QemuDirectEngine.feedShadow(
-                    vm.qmp(), facts, parts.shadow().buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
+                    vm.qmp(),
+                    new ResumeTarget(facts, Set.copyOf(mapped), Optional.empty()),
+                    parts.shadow().buffered(),
+                    ImageHeader.STREAM_OFFSET_BYTES,
+                    new Cancellation());
             MappedMemory.compare(vm.qmp(), parts.samples());
             QemuDirectEngine.settle(vm.qmp());
         }

@@ -5,6 +5,7 @@ import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.agent.qmp.QmpCommandException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ThreadLocalRandom;
 
 /**
  * Descriptors of one file, handed to QEMU as a set it can open by the path {@code /dev/fdset/N} (docs/devel/migration of
@@ -62,6 +64,17 @@ final class FdSet {
             }
             throw e;
         }
+    }
+
+    /** Chooses a set of one file that QEMU is to load from, for {@link #adding}: none of a number that is in use. */
+    static FdSet chooseToLoad(Descriptor file) throws TorporException {
+        check(List.of(file), false, false);
+        return new FdSet(ThreadLocalRandom.current().nextInt(Integer.MAX_VALUE));
+    }
+
+    /** Returns the command that makes the set; the descriptor is to be sent with it. */
+    QmpCommand adding(String note) {
+        return new QmpCommand("add-fd", Map.of("fdset-id", id, "opaque", OURS + note));
     }
 
     private static void removeAfter(TorporException failure, QmpClient qmp, FdSet fdSet) {

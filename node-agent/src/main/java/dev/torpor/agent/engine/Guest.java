@@ -2,13 +2,18 @@ package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.agent.qmp.QmpCommandException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.util.List;
 import java.util.Map;
 
 /** Stops and continues the guest, and proves that it took: the answer to a command proves nothing. */
 public final class Guest {
+    private static final QmpCommand CONTINUE = QmpCommand.of("cont");
+    private static final QmpCommand STATUS = QmpCommand.of("query-status");
+
     private Guest() {}
 
     /** Returns the run state. */
@@ -46,12 +51,13 @@ public final class Guest {
      *     {@code cont} with success and does nothing)
      */
     public static void resume(QmpClient qmp) throws TorporException {
+        Answers answers = Answers.to(qmp, List.of(CONTINUE, STATUS));
         try {
-            qmp.execute("cont");
+            var _ = answers.to(CONTINUE);
         } catch (QmpCommandException e) {
             throw Disks.orLocked(e);
         }
-        RunState now = runState(qmp);
+        RunState now = runState(answers.to(STATUS));
         if (!now.running()) {
             throw new TorporException(
                     FailureReason.QMPCommandFailed, "the guest does not run after cont: its state is " + now.status());

@@ -16,9 +16,9 @@ import java.util.Set;
 
 /**
  * QEMU's migration capabilities and parameters as they were, so that they can be put back: the VM's owner may have set
- * them for migrations of their own.
+ * them for migrations of their own. Nobody else can do anything with it.
  */
-final class MigrationSettings {
+public final class MigrationSettings {
     // All that we ever set.
     private static final Set<String> PARAMETERS = Set.of(
             "multifd-channels",
@@ -30,8 +30,9 @@ final class MigrationSettings {
             "multifd-zstd-level");
 
     private static final ObjectMapper JSON = new ObjectMapper();
-    private static final QmpCommand QUERY_CAPABILITIES = QmpCommand.of("query-migrate-capabilities");
-    private static final QmpCommand QUERY_PARAMETERS = QmpCommand.of("query-migrate-parameters");
+    static final QmpCommand QUERY_CAPABILITIES = QmpCommand.of("query-migrate-capabilities");
+    static final QmpCommand QUERY_PARAMETERS = QmpCommand.of("query-migrate-parameters");
+    private static final List<QmpCommand> QUESTIONS = List.of(QUERY_CAPABILITIES, QUERY_PARAMETERS);
 
     private final Map<String, Boolean> capabilities = new LinkedHashMap<>();
     private final Map<String, Object> parameters = new LinkedHashMap<>();
@@ -40,8 +41,12 @@ final class MigrationSettings {
 
     /** Reads the settings in force. */
     static MigrationSettings read(QmpClient qmp) throws TorporException {
+        return of(Answers.to(qmp, QUESTIONS));
+    }
+
+    /** Takes them from what QEMU said to {@link #QUESTIONS}. */
+    static MigrationSettings of(Answers answers) throws TorporException {
         MigrationSettings settings = new MigrationSettings();
-        Answers answers = Answers.to(qmp, List.of(QUERY_CAPABILITIES, QUERY_PARAMETERS));
         for (JsonNode entry : answers.to(QUERY_CAPABILITIES)) {
             settings.capabilities.put(
                     entry.path("capability").asText(), entry.path("state").asBoolean());
@@ -57,6 +62,15 @@ final class MigrationSettings {
 
     /** Returns the settings as a text for {@link #fromNote}. */
     String note() {
+        return note(PARAMETERS);
+    }
+
+    /**
+     * Returns the same.
+     *
+     * @param changed the parameters that will be changed: others need not be put back
+     */
+    String note(Set<String> changed) {
         ObjectNode note = JSON.createObjectNode();
         // Those that are on, as all others are off: QEMU reads its monitor byte by byte, so words cost time.
         ObjectNode on = note.putObject("capabilities");
@@ -65,7 +79,9 @@ final class MigrationSettings {
                 on.put(name, true);
             }
         });
-        note.set("parameters", JSON.valueToTree(parameters));
+        Map<String, Object> before = new LinkedHashMap<>(parameters);
+        before.keySet().retainAll(changed);
+        note.set("parameters", JSON.valueToTree(before));
         return note.toString();
     }
 
@@ -86,7 +102,7 @@ final class MigrationSettings {
                     settings.parameters.put(name, tree.path("parameters").get(name));
                 }
             }
-            return settings.parameters.isEmpty() ? Optional.empty() : Optional.of(settings);
+            return tree.has("capabilities") ? Optional.of(settings) : Optional.empty();
         } catch (JsonProcessingException e) {
             return Optional.empty();
         }
@@ -107,13 +123,21 @@ final class MigrationSettings {
 
     /** Turns on exactly these capabilities and turns off every other that is on. */
     void enableOnly(QmpClient qmp, Set<String> wanted) throws TorporException {
+        Optional<QmpCommand> command = enablingOnly(wanted);
+        if (command.isPresent()) {
+            qmp.execute(command.get().name(), command.get().arguments());
+        }
+    }
+
+    /** Returns the command for {@link #enableOnly}; empty if all is as it should be. */
+    Optional<QmpCommand> enablingOnly(Set<String> wanted) {
         Map<String, Boolean> states = new LinkedHashMap<>();
         capabilities.forEach((name, state) -> {
             if (state != wanted.contains(name)) {
                 states.put(name, !state);
             }
         });
-        setCapabilities(qmp, states);
+        return setting(states);
     }
 
     /** Puts back what {@link #read} found. */
@@ -126,16 +150,21 @@ final class MigrationSettings {
                 changed.put(name, before);
             }
         }
-        setCapabilities(qmp, changed);
-        qmp.execute("migrate-set-parameters", parameters);
+        Optional<QmpCommand> command = setting(changed);
+        if (command.isPresent()) {
+            qmp.execute(command.get().name(), command.get().arguments());
+        }
+        if (!parameters.isEmpty()) {
+            qmp.execute("migrate-set-parameters", parameters);
+        }
     }
 
-    private static void setCapabilities(QmpClient qmp, Map<String, Boolean> states) throws TorporException {
+    private static Optional<QmpCommand> setting(Map<String, Boolean> states) {
         if (states.isEmpty()) {
-            return;
+            return Optional.empty();
         }
         List<Map<String, Object>> list = new ArrayList<>();
         states.forEach((name, state) -> list.add(Map.of("capability", name, "state", state)));
-        qmp.execute("migrate-set-capabilities", Map.of("capabilities", list));
+        return Optional.of(new QmpCommand("migrate-set-capabilities", Map.of("capabilities", list)));
     }
 }

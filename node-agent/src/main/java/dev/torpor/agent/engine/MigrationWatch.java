@@ -2,12 +2,14 @@ package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.agent.qmp.QmpCommandException;
 import dev.torpor.agent.qmp.QmpEvent;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
@@ -70,19 +72,9 @@ final class MigrationWatch {
                 long total = ram.path("total").asLong();
                 listener.progress(total - ram.path("remaining").asLong(), total);
             }
-            switch (status.path("status").asText(NONE)) {
-                case "completed" -> {
-                    return new End.Completed(status);
-                }
-                case "failed", "cancelled" -> {
-                    return new End.Failed(status.path("error-desc").asText("no reason given"));
-                }
-                case "none" -> {
-                    return new End.None();
-                }
-                default -> {
-                    // setup, active, device and whatever later versions add in between
-                }
+            Optional<End> end = end(status);
+            if (end.isPresent()) {
+                return end.get();
             }
             if (cancellation.hurried() && !lifted) {
                 qmp.execute("migrate-set-parameters", Map.of("max-bandwidth", 0));
@@ -95,6 +87,21 @@ final class MigrationWatch {
                         FailureReason.AgentRestarted, "the agent was asked to stop while QEMU was at work");
             }
         }
+    }
+
+    /** What QEMU is asked for {@link #end}. */
+    static final QmpCommand QUESTION = QmpCommand.of("query-migrate");
+
+    /** Returns how a migration ended, as QEMU says; empty while it has not. */
+    static Optional<End> end(JsonNode status) {
+        return switch (status.path("status").asText(NONE)) {
+            case "completed" -> Optional.of(new End.Completed(status));
+            case "failed", "cancelled" ->
+                Optional.of(new End.Failed(status.path("error-desc").asText("no reason given")));
+            case "none" -> Optional.of(new End.None());
+            // setup, active, device and whatever later versions add in between
+            default -> Optional.empty();
+        };
     }
 
     /**

@@ -3,10 +3,13 @@ package dev.torpor.agent.engine;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.qmp.QmpAnswer;
 import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpCommand;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
@@ -44,6 +47,9 @@ public final class QemuDirectEngine {
     private static final long LET_GO_NANOS_MAX = TimeUnit.SECONDS.toNanos(5);
     private static final long LET_GO_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
     private static final String DIRECT_IO = "direct-io";
+    // Beside mapped-ram QEMU takes no parameter at all while its owner's compression is in force.
+    private static final QmpCommand NO_COMPRESSION =
+            new QmpCommand("migrate-set-parameters", Map.of(MultifdStreamEngine.COMPRESSION, "none"));
 
     private QemuDirectEngine() {}
 
@@ -205,13 +211,60 @@ public final class QemuDirectEngine {
     }
 
     /**
-     * Feeds the shadow of an image that QEMU has mapped: little enough for the main channel alone. Like {@link #feed}
-     * otherwise.
+     * Feeds the shadow of an image that QEMU has mapped: little enough for the main channel alone, and all commands for it are
+     * sent at once, as a guest waits. Like {@link #feed} otherwise.
      */
     public static LoadReport feedShadow(
-            QmpClient qmp, VmFacts target, Descriptor shadow, long streamOffsetBytes, Cancellation cancellation)
+            QmpClient qmp, ResumeTarget target, Descriptor shadow, long streamOffsetBytes, Cancellation cancellation)
             throws TorporException {
-        return feed(qmp, target, List.of(shadow), 0, streamOffsetBytes, cancellation, (_, _) -> {});
+        requireCapabilities(target.facts());
+        requireDescriptors(target.facts(), 0);
+        MigrationSettings settings =
+                target.settings().isPresent() ? target.settings().get() : MigrationSettings.read(qmp);
+        FdSet fdSet = FdSet.chooseToLoad(shadow);
+        boolean compresses = !settings.isSet(MultifdStreamEngine.COMPRESSION, "none");
+        List<QmpCommand> commands = new ArrayList<>();
+        commands.add(fdSet.adding(settings.note(compresses ? Set.of(MultifdStreamEngine.COMPRESSION) : Set.of())));
+        if (compresses) {
+            commands.add(NO_COMPRESSION);
+        }
+        settings.enablingOnly(capabilities(settings, Set.of(MAPPED_RAM))).ifPresent(commands::add);
+        commands.add(incoming(settings, fdSet, streamOffsetBytes));
+        commands.add(MigrationWatch.QUESTION);
+        cancellation.check();
+        long began = System.nanoTime();
+        MigrationWatch.End end;
+        try {
+            List<QmpAnswer> answers = qmp.executeAll(commands, shadow);
+            for (QmpAnswer answer : answers) {
+                var _ = answer.value();
+            }
+            Optional<MigrationWatch.End> atOnce =
+                    MigrationWatch.end(answers.getLast().value());
+            end = atOnce.isPresent() ? atOnce.get() : MigrationWatch.await(qmp, cancellation, (_, _) -> {});
+        } catch (TorporException e) {
+            cleanUp(qmp, settings, fdSet, e);
+            throw e;
+        }
+        return loaded(end, 0, false, Duration.ofNanos(System.nanoTime() - began));
+    }
+
+    private static QmpCommand incoming(MigrationSettings settings, FdSet fdSet, long streamOffsetBytes) {
+        Map<String, Object> arguments = new LinkedHashMap<>();
+        arguments.put("uri", fdSet.uri(streamOffsetBytes));
+        // Like direct-io since 9.1; without it QEMU 9.0 exits on failure, which we see as QEMUGone.
+        if (settings.hasParameter(DIRECT_IO)) {
+            arguments.put("exit-on-error", false);
+        }
+        return new QmpCommand("migrate-incoming", arguments);
+    }
+
+    private static Set<String> capabilities(MigrationSettings settings, Set<String> wanted) {
+        Set<String> all = new HashSet<>(wanted);
+        if (settings.hasCapability(MigrationWatch.EVENTS)) {
+            all.add(MigrationWatch.EVENTS);
+        }
+        return all;
     }
 
     private static LoadReport feed(
@@ -233,19 +286,19 @@ public final class QemuDirectEngine {
         try {
             set(qmp, settings, channels, directIO, 0);
             cancellation.check();
-            Map<String, Object> arguments = new LinkedHashMap<>();
-            arguments.put("uri", fdSet.uri(streamOffsetBytes));
-            // Like direct-io since 9.1; without it QEMU 9.0 exits on failure, which we see as QEMUGone.
-            if (settings.hasParameter(DIRECT_IO)) {
-                arguments.put("exit-on-error", false);
-            }
-            qmp.execute("migrate-incoming", arguments);
+            QmpCommand incoming = incoming(settings, fdSet, streamOffsetBytes);
+            qmp.execute(incoming.name(), incoming.arguments());
             end = MigrationWatch.await(qmp, cancellation, listener);
         } catch (TorporException e) {
             cleanUp(qmp, settings, fdSet, e);
             throw e;
         }
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
+        return loaded(end, channels, directIO, duration);
+    }
+
+    private static LoadReport loaded(MigrationWatch.End end, int channels, boolean directIO, Duration duration)
+            throws TorporException {
         return switch (end) {
             case MigrationWatch.End.Completed(JsonNode _) -> new LoadReport(channels, directIO, duration);
             case MigrationWatch.End.Failed(String description) ->
@@ -335,18 +388,10 @@ public final class QemuDirectEngine {
     private static void set(
             QmpClient qmp, MigrationSettings settings, int channels, boolean directIO, long bandwidthBytesPerSecond)
             throws TorporException {
-        Set<String> wanted = new HashSet<>(channels == 0 ? Set.of(MAPPED_RAM) : CAPABILITIES);
-        if (settings.hasCapability(MigrationWatch.EVENTS)) {
-            wanted.add(MigrationWatch.EVENTS);
-        }
         if (!settings.isSet(MultifdStreamEngine.COMPRESSION, "none")) {
-            // Beside mapped-ram QEMU takes no parameter at all while its owner's compression is in force.
-            qmp.execute("migrate-set-parameters", Map.of(MultifdStreamEngine.COMPRESSION, "none"));
+            qmp.execute(NO_COMPRESSION.name(), NO_COMPRESSION.arguments());
         }
-        settings.enableOnly(qmp, wanted);
-        if (channels == 0) {
-            return; // all that can be set is of the other channels
-        }
+        settings.enableOnly(qmp, capabilities(settings, CAPABILITIES));
         Map<String, Object> parameters = new LinkedHashMap<>();
         parameters.put("multifd-channels", channels);
         // Without this, defaults of old times throttle to 128 MiB/s.

@@ -52,8 +52,8 @@ public final class QemuProbe {
     private static final QmpCommand KVM = QmpCommand.of("query-kvm");
     private static final QmpCommand RAM =
             new QmpCommand("human-monitor-command", Map.of("command-line", "info ramblock"));
-    private static final QmpCommand CAPABILITIES = QmpCommand.of("query-migrate-capabilities");
-    private static final QmpCommand PARAMETERS = QmpCommand.of("query-migrate-parameters");
+    private static final QmpCommand CAPABILITIES = MigrationSettings.QUERY_CAPABILITIES;
+    private static final QmpCommand PARAMETERS = MigrationSettings.QUERY_PARAMETERS;
     private static final QmpCommand STATUS = QmpCommand.of("query-status");
     private static final QmpCommand MIGRATION = QmpCommand.of("query-migrate");
     private static final Map<String, QmpCommand> CONTAINERS = containers();
@@ -87,7 +87,9 @@ public final class QemuProbe {
     public static ResumeTarget target(QmpClient qmp, ImageLayout layout, String path) throws TorporException {
         QemuProbe probe = new QemuProbe(qmp);
         VmFacts facts = probe.facts(MappedMemory.questions(layout));
-        return new ResumeTarget(facts, Set.copyOf(MappedMemory.of(Objects.requireNonNull(probe.first), layout, path)));
+        Answers answers = Objects.requireNonNull(probe.first);
+        return new ResumeTarget(
+                facts, Set.copyOf(MappedMemory.of(answers, layout, path)), Optional.of(MigrationSettings.of(answers)));
     }
 
     private VmFacts facts(List<QmpCommand> more) throws TorporException {

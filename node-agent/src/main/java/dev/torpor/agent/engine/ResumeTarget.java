@@ -1,5 +1,6 @@
 package dev.torpor.agent.engine;
 
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -7,8 +8,9 @@ import java.util.Set;
  *
  * @param facts what a probe found out
  * @param mapped names of the RAM blocks that it has mapped from the image; empty if all of it is to be loaded
+ * @param settings of its migrations; empty if nobody has asked
  */
-public record ResumeTarget(VmFacts facts, Set<String> mapped) {
+public record ResumeTarget(VmFacts facts, Set<String> mapped, Optional<MigrationSettings> settings) {
     public ResumeTarget {
         mapped = Set.copyOf(mapped);
     }

@@ -129,8 +129,21 @@ public final class QmpClient implements AutoCloseable {
      * @return as many answers, in the same order
      * @throws TorporException QMPTimeout if not all are answered within the limit for one command, QEMUGone, NotQEMU
      */
-    public synchronized List<QmpAnswer> executeAll(List<QmpCommand> commands, Runnable meanwhile)
-            throws TorporException {
+    public List<QmpAnswer> executeAll(List<QmpCommand> commands, Runnable meanwhile) throws TorporException {
+        return executeAll(commands, meanwhile, List.of());
+    }
+
+    /**
+     * Executes several commands likewise.
+     *
+     * @param descriptor sent along, for the first command; the caller keeps its own
+     */
+    public List<QmpAnswer> executeAll(List<QmpCommand> commands, Descriptor descriptor) throws TorporException {
+        return executeAll(commands, () -> {}, List.of(descriptor));
+    }
+
+    private synchronized List<QmpAnswer> executeAll(
+            List<QmpCommand> commands, Runnable meanwhile, List<Descriptor> descriptors) throws TorporException {
         if (commands.isEmpty()) {
             meanwhile.run();
             return List.of();
@@ -142,7 +155,7 @@ public final class QmpClient implements AutoCloseable {
         for (QmpCommand command : commands) {
             lines.append(line(++lastId, command.name(), command.arguments()));
         }
-        send(about, lines.toString(), List.of());
+        send(about, lines.toString(), descriptors);
         meanwhile.run();
         List<QmpAnswer> answers = new ArrayList<>(commands.size());
         for (int i = 0; i < commands.size(); i++) {

@@ -137,7 +137,7 @@ final class LoadRun {
             loadAll(vm, target, image);
         } else {
             try {
-                loadTheRest(vm, target, image, mapped, parts);
+                loadTheRest(vm, found, image, parts);
             } catch (TorporException e) {
                 if (!fallsBack(e)) {
                     throw e;
@@ -216,21 +216,21 @@ final class LoadRun {
     }
 
     /** Loads what QEMU has not mapped: small blocks and device state. */
-    private void loadTheRest(Vm vm, VmFacts target, CommittedImage image, Set<String> mapped, Optional<LazyParts> ready)
+    private void loadTheRest(Vm vm, ResumeTarget target, CommittedImage image, Optional<LazyParts> ready)
             throws TorporException {
-        if (ready.filter(parts -> parts.mapped().equals(mapped)).isPresent()) {
+        if (ready.filter(parts -> parts.mapped().equals(target.mapped())).isPresent()) {
             loadTheRest(vm, target, ready.get());
             return;
         }
         publish(RestoreStrategy.Lazy, Optional.empty());
-        try (LazyParts parts = LazyParts.of(image, mapped)) {
+        try (LazyParts parts = LazyParts.of(image, target.mapped())) {
             loadTheRest(vm, target, parts);
         } catch (IOException e) {
             throw closing(e);
         }
     }
 
-    private void loadTheRest(Vm vm, VmFacts target, LazyParts parts) throws TorporException {
+    private void loadTheRest(Vm vm, ResumeTarget target, LazyParts parts) throws TorporException {
         node.step(Step.RESTORE_LOAD, () -> vm.loadShadow(target, parts.shadow()));
         vm.compare(parts.samples());
     }

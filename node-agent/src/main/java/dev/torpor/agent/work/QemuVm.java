@@ -171,7 +171,7 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes) implem
     }
 
     @Override
-    public void loadShadow(VmFacts target, ImageFiles shadow) throws TorporException {
+    public void loadShadow(ResumeTarget target, ImageFiles shadow) throws TorporException {
         var _ = QemuDirectEngine.feedShadow(
                 monitor.qmp(), target, shadow.buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
     }

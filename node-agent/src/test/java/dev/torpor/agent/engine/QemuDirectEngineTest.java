@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
@@ -252,8 +253,9 @@ class QemuDirectEngineTest {
         String before = qemu.settings();
         LoadReport report = load(Vms.INCOMING);
         assertThat(report.directIO()).isFalse();
-        assertThat(qemu.arguments("migrate-incoming").toString())
-                .isEqualTo("{\"uri\":\"file:/dev/fdset/1,offset=4096\",\"exit-on-error\":false}");
+        assertThat(qemu.arguments("migrate-incoming"))
+                .isEqualTo(new ObjectMapper()
+                        .readTree("{\"uri\":\"file:/dev/fdset/1,offset=4096\",\"exit-on-error\":false}"));
         assertThat(qemu.settings()).isEqualTo(before);
         assertThat(qemu.fdSets()).isEmpty();
         nothingWasCancelledOrContinued();

@@ -182,7 +182,7 @@ final class FakeVms implements Vm.Vms {
 
         @Override
         public ResumeTarget target(ImageLayout layout, String path) {
-            return new ResumeTarget(probe(), Set.of());
+            return new ResumeTarget(probe(), Set.of(), Optional.empty());
         }
 
         @Override
@@ -201,7 +201,7 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public void loadShadow(VmFacts target, ImageFiles shadow) {
+        public void loadShadow(ResumeTarget target, ImageFiles shadow) {
             throw new AssertionError("nothing is mapped");
         }
 
