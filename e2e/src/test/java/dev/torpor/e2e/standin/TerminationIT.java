@@ -107,6 +107,39 @@ class TerminationIT {
     }
 
     @Test
+    void aQemuThatIsKilledBeforeTheImageIsCommittedIsLostAndTheNextPodBoots() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            String nonce = pod.lastTick().orElseThrow().nonce();
+            cluster.restartAgent("before SAVE_WRITE");
+            cluster.client
+                    .pods()
+                    .inNamespace(cluster.namespace)
+                    .withName("db")
+                    .withGracePeriod(20)
+                    .delete();
+            cluster.awaitAgentDeath();
+            await("the grace period is over")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> cluster.client
+                                    .pods()
+                                    .inNamespace(cluster.namespace)
+                                    .withName("db")
+                                    .get()
+                            == null);
+            cluster.restartAgent("never");
+
+            StandInPod next = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            assertThat(next.lastTick().orElseThrow().nonce()).isNotEqualTo(nonce);
+            assertThat(cluster.imageFiles()).as("half an image is none").noneMatch(file -> file.toString()
+                    .endsWith(".img"));
+            await("nothing is told of it any more")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> saves(cluster).isEmpty());
+        }
+    }
+
+    @Test
     void aPodThatOnlyPretendsToEndIsNotSaved() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
             StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
