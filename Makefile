@@ -59,8 +59,9 @@ test: jdk packages kubernetes helm images ## all tests, and how many ran on each
 	@tools/test.sh
 
 .PHONY: test-full
-test-full: test ## the same, and the tests of the API on the oldest and the newest Kubernetes that is supported
+test-full: test ## the same, the tests of the API on the oldest and the newest Kubernetes that is supported, and those of QEMU on other versions
 	@for v in oldest newest; do TORPOR_K8S=$$v tools/kubernetes.sh >/dev/null && TORPOR_K8S=$$v tools/test.sh api || exit 1; done
+	@TORPOR_QEMU=all tools/test.sh qemu
 
 .PHONY: test-unit
 test-unit: jdk ## unit tests: no environment needed, under 2 minutes
