@@ -112,7 +112,10 @@ class ChannelImageTest {
         assertThat(image.header()).isEqualTo(sample.header());
         assertThat(image.layout()).isEqualTo(committed.layout());
         assertThat(image.layout().channels().orElseThrow().compression()).isEqualTo(ZSTD_3);
-        assertThat(read(image, readsDirectly)).usingRecursiveComparison().isEqualTo(List.of(streams));
+        // As buffers: a recursive comparison looks at each byte by itself, for ten seconds.
+        assertThat(read(image, readsDirectly).stream().map(ByteBuffer::wrap))
+                .containsExactlyElementsOf(
+                        Arrays.stream(streams).map(ByteBuffer::wrap).toList());
         assertThat(image.verify((_, _) -> {})).isEqualTo(new PageCheck(layout.totalBytes(), true));
     }
 
