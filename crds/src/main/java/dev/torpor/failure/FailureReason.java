@@ -126,6 +126,9 @@ public enum FailureReason {
     /** The store has not enough room for the image. */
     NotEnoughSpace(Kind.RETRYABLE),
 
+    /** The kubelet would end QEMU before the save is done: a liveness probe that asks the guest does not bear so long a pause. */
+    LivenessProbeTooShort(Kind.TERMINAL),
+
     /** QEMU reported that the save failed. */
     SaveFailed(Kind.TERMINAL),
 

@@ -53,6 +53,26 @@ class ProbesIT {
         assertThat(restarts(scene, "web")).isNotEqualTo("0");
     }
 
+    @Test
+    void aSaveThatAProbeOfTheGuestDoesNotBearIsRefusedAndTheVmRunsOn(Scene scene) {
+        scene.apply(SLOW);
+        scene.apply(VmManifest.of("web")
+                .memory(192, 64)
+                .containerSpec(
+                        "livenessProbe:", "  periodSeconds: 1", "  failureThreshold: 4", "  tcpSocket: {port: 4321}")
+                .pod()
+                .replace("-serial, stdio", "-serial, stdio, -serial, 'tcp::4321,server=on,wait=off'"));
+        Tick before = scene.awaitTick("web");
+
+        scene.snapshot("web-saved", "web", "className: slow-probes");
+        assertThat(scene.awaitFailure("vmsnap/web-saved"))
+                .startsWith("LivenessProbeTooShort: ")
+                .contains("the liveness probe of container qemu gives up after 4 s")
+                .contains("The VM runs.");
+        scene.awaitGoingOn("web", before);
+        assertThat(restarts(scene, "web")).isEqualTo("0");
+    }
+
     /** A VM whose probe wants the guest to have ticked within the last 5 s, from its first tick on. */
     private static String probed(String name, int failures) {
         return VmManifest.of(name)

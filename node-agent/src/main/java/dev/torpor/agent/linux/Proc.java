@@ -16,6 +16,8 @@ import java.util.Set;
 /** Facts of processes and of this boot, from proc(5). */
 public final class Proc {
     private static final Path BOOT_ID = Path.of("/proc/sys/kernel/random/boot_id");
+    // x86-64 has no other.
+    private static final long PAGE_BYTES = 4096;
     private static final String OPEN_FILES = "Max open files";
 
     private Proc() {}
@@ -38,6 +40,11 @@ public final class Proc {
         } catch (NoSuchFileException e) {
             return OptionalLong.empty();
         }
+    }
+
+    /** Returns how much memory a process has in RAM, huge pages of hugetlbfs not counted (second field of /proc/PID/statm). */
+    public static long residentBytes(int pid) throws IOException {
+        return Long.parseLong(Files.readString(of(pid, "statm")).split(" ", -1)[1]) * PAGE_BYTES;
     }
 
     /** Returns the lines of /proc/PID/cgroup: the process's place in each hierarchy. */

@@ -14,7 +14,7 @@ public final class PodDirectories {
     public static final String PATH_IN_POD = "/run/torpor";
 
     /** Name of the volume. */
-    private static final String VOLUME = "torpor";
+    public static final String VOLUME = "torpor";
 
     private static final Pattern UID = Pattern.compile("[0-9a-zA-Z-]{1,64}");
 

@@ -28,7 +28,9 @@ import java.io.IOException;
 import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -108,13 +110,14 @@ public final class AgentProcess {
         Clock clock = Clock.systemUTC();
         PodDirectories pods = new PodDirectories(config.kubeletRoot());
         PodVolumes volumes = new PodVolumes(pods);
+        Map<String, PauseBudget> budgets = new ConcurrentHashMap<>();
         VmJournal journal = new VmJournal(store.directory());
         ApiCluster cluster = new ApiCluster(client);
         ScheduledExecutorService timer = Executors.newScheduledThreadPool(TIMER_THREADS, r -> new Thread(r, "timer"));
         PrometheusMeterRegistry registry = Registries.create();
         AgentMetrics metrics = new AgentMetrics(registry);
         AtomicReference<Consumer<WorkItem>> wake = new AtomicReference<>(item -> {});
-        QemuVm.OfNode vms = new QemuVm.OfNode(pods, volumes);
+        QemuVm.OfNode vms = new QemuVm.OfNode(pods, volumes, budgets);
         Node node = new Node(
                 store,
                 journal,
@@ -172,7 +175,7 @@ public final class AgentProcess {
                     TimeUnit.MILLISECONDS);
             var _ = timer.scheduleWithFixedDelay(
                     guarded("store", watch::look), 0, StoreWatch.INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
-            SharedIndexInformer<Pod> ofPods = pods(config, client, agent, volumes);
+            SharedIndexInformer<Pod> ofPods = pods(config, client, agent, volumes, budgets);
             List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster, ofPods);
             health.watching(informers);
             agent.nodeShutdown()
@@ -211,7 +214,11 @@ public final class AgentProcess {
     }
 
     private static SharedIndexInformer<Pod> pods(
-            AgentConfig config, KubernetesClient client, Agent agent, PodVolumes volumes) {
+            AgentConfig config,
+            KubernetesClient client,
+            Agent agent,
+            PodVolumes volumes,
+            Map<String, PauseBudget> budgets) {
         SharedIndexInformer<Pod> pods = client.pods()
                 .inAnyNamespace()
                 .withLabel(Torpor.VM_LABEL)
@@ -220,10 +227,13 @@ public final class AgentProcess {
         pods.addEventHandler(handler(
                 pod -> {
                     volumes.seen(pod);
+                    PauseBudget.of(pod)
+                            .ifPresent(budget -> budgets.put(pod.getMetadata().getUid(), budget));
                     agent.pod(pod);
                 },
                 pod -> {
                     volumes.gone(pod.getMetadata().getUid());
+                    budgets.remove(pod.getMetadata().getUid());
                     agent.gone(pod);
                 }));
         return pods;

@@ -161,6 +161,11 @@ final class PodSaves {
 
         /** The operator reads them when it adopts the image: agents may not. */
         @Override
+        public boolean probed() {
+            return false; // not of a pod that ends; and where the node does, there is nothing to lose
+        }
+
+        @Override
         public List<VmDisks.Claim> claims() {
             return List.of();
         }

@@ -23,6 +23,7 @@ import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.launch.AskDirectory;
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.Proc;
 import dev.torpor.agent.node.GuestChannel;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.PodVolumes;
@@ -34,18 +35,25 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /** A real QEMU, by the monitor in its pod's volume. */
-record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes) implements Vm {
+record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes, Map<String, PauseBudget> budgets)
+        implements Vm {
     // The launcher makes it.
     private static final String ALL_READ = "read-ahead.done";
 
-    /** The QEMUs in the pods of this node. */
-    record OfNode(PodDirectories pods, PodVolumes volumes) implements Vms {
+    /**
+     * The QEMUs in the pods of this node.
+     *
+     * @param budgets by the UID of the pod, of pods that have one
+     */
+    record OfNode(PodDirectories pods, PodVolumes volumes, Map<String, PauseBudget> budgets) implements Vms {
         @Override
         public Vm connect(String podUID) throws TorporException {
-            return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT), pods, volumes);
+            return new QemuVm(VmMonitor.connect(pods, podUID, QmpLimits.DEFAULT), pods, volumes, budgets);
         }
 
         @Override
@@ -86,6 +94,20 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes) implem
     @Override
     public VmFacts probe() throws TorporException {
         return QemuProbe.probe(monitor.qmp());
+    }
+
+    @Override
+    public Optional<PauseBudget> pauseBudget() {
+        return Optional.ofNullable(budgets.get(monitor.process().podUID()));
+    }
+
+    @Override
+    public OptionalLong residentBytes() {
+        try {
+            return OptionalLong.of(Proc.residentBytes(monitor.process().pid()));
+        } catch (IOException e) {
+            return OptionalLong.empty(); // it has just ended: the next command tells
+        }
     }
 
     @Override

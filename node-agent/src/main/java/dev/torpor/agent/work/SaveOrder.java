@@ -22,6 +22,9 @@ interface SaveOrder {
     /** The claims of the VM's pod, where that is known. */
     List<VmDisks.Claim> claims();
 
+    /** Whether the kubelet goes on with the pod's liveness probes meanwhile. */
+    boolean probed();
+
     /** The VM was looked at; nothing is done to it yet. */
     void planned(SavePlan plan, Instant startedAt) throws TorporException;
 

@@ -63,6 +63,9 @@ final class SaveRun {
                     order.options(),
                     new QemuDirectEngine.StoreFacts(
                             node.store().freeBytes(), node.store().directIO()));
+            if (order.probed()) {
+                requireTime(vm, plan);
+            }
             cancellation.check();
             Instant startedAt = node.clock().instant();
             order.planned(plan, startedAt);
@@ -101,6 +104,14 @@ final class SaveRun {
                             report.duration(),
                             report.normalPages() * PAGE_BYTES);
             return new Saved(pausedAt, quiesced);
+        }
+    }
+
+    private static void requireTime(Vm vm, SavePlan plan) throws TorporException {
+        Optional<PauseBudget> budget = vm.pauseBudget();
+        if (budget.isPresent()) {
+            long bytes = Math.min(plan.memoryBytes(), vm.residentBytes().orElse(plan.memoryBytes()));
+            budget.get().require(bytes, plan.bandwidthBytesPerSecondMax());
         }
     }
 

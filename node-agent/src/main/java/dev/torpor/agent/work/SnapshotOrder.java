@@ -56,6 +56,11 @@ final class SnapshotOrder implements SaveOrder {
     }
 
     @Override
+    public boolean probed() {
+        return true;
+    }
+
+    @Override
     public List<VmDisks.Claim> claims() {
         List<ObjectName> claims = snapshot.object().getStatus().getClaims();
         return claims == null

@@ -21,6 +21,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /** A connection to the QEMU of a pod; what it does is described at the engine. Closing it leaves QEMU to itself. */
 interface Vm extends AutoCloseable {
@@ -42,6 +43,12 @@ interface Vm extends AutoCloseable {
     ProcessIdentity process();
 
     VmFacts probe() throws TorporException;
+
+    /** How long it may be paused; empty if nobody minds. */
+    Optional<PauseBudget> pauseBudget();
+
+    /** How much of its memory is there at all; empty if that cannot be seen. */
+    OptionalLong residentBytes();
 
     List<String> blockedReasons() throws TorporException;
 

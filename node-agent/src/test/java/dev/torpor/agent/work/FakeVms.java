@@ -61,6 +61,9 @@ final class FakeVms implements Vm.Vms {
     /** Socket of the agent in the guest; null if there is none. */
     volatile @Nullable Path guestAgent;
 
+    /** How long it may be paused; null: nobody minds. */
+    volatile @Nullable PauseBudget pauseBudget;
+
     /** QEMU's word for the guest's state, if it does not run. */
     volatile String stopped = "paused";
 
@@ -111,6 +114,16 @@ final class FakeVms implements Vm.Vms {
                     new VmDefinition("10.0.2", "pc-q35-10.0", 1, "uuid", "qemu64", "tcg", List.of(), blocks, 1L << 20);
             return new VmFacts(
                     vm, Set.of("mapped-ram", "multifd"), Set.of(), runState(), "none", List.of(), OptionalLong.empty());
+        }
+
+        @Override
+        public Optional<PauseBudget> pauseBudget() {
+            return Optional.ofNullable(pauseBudget);
+        }
+
+        @Override
+        public OptionalLong residentBytes() {
+            return OptionalLong.empty();
         }
 
         @Override
