@@ -258,7 +258,7 @@ class SaveRefusedIT {
                 "of-killed",
                 FailureReason.QEMUGone,
                 exactly(about("of-killed"))
-                        + "(lost the|QEMU closed its) monitor (while waiting for|while we waited for|before) query-migrate\\. "
+                        + "(lost the|QEMU closed its) monitor (while waiting for|while we waited for|before) (query-migrate|an event)\\. "
                         + "(No QEMU of the VM answers: see its pod|The VM runs)\\.");
         pod.awaitTick(tick -> !tick.nonce().equals(before.nonce()));
     }
