@@ -3,6 +3,7 @@ package dev.torpor.e2e.node;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.e2e.cluster.ContainerCgroup;
 import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.install.InstalledTorpor;
@@ -102,6 +103,18 @@ class DrainIT {
             assertThat(scene.tryKubectl(drain(node, "2s", ",app=db")).code()).isNotZero();
             scene.awaitWriting(save("db", dbUid));
             assertThat(scene.torpor.refusals()).isEmpty();
+            List<ContainerCgroup> operators = new ArrayList<>();
+            for (String uid : system(
+                            scene,
+                            "get",
+                            "pods",
+                            "-l",
+                            "app.kubernetes.io/name=torpor-operator",
+                            "-o",
+                            "jsonpath={.items[*].metadata.uid}")
+                    .split(" ", -1)) {
+                operators.add(scene.cluster.node().cgroupOf(uid));
+            }
             system(scene, "scale", "deployment", "torpor-operator", "--replicas=0");
             system(
                     scene,
@@ -111,6 +124,8 @@ class DrainIT {
                     "app.kubernetes.io/name=torpor-operator",
                     "--grace-period=0",
                     "--force");
+            // Gone from the API, their processes have a grace period all the same, and would answer in it.
+            operators.forEach(ContainerCgroup::kill);
             await("no operator")
                     .atMost(PATIENCE)
                     .until(() -> scene.torpor.pods("operator").isEmpty());
