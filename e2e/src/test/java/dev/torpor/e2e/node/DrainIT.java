@@ -99,6 +99,8 @@ class DrainIT {
         String webUid = uid(scene, "web");
         String dbUid = uid(scene, "db-0");
         String node = scene.cluster.node().name();
+        String tolerations = system(
+                scene, "get", "deployment", "torpor-operator", "-o", "jsonpath={.spec.template.spec.tolerations}");
         try {
             assertThat(scene.tryKubectl(drain(node, "2s", ",app=db")).code()).isNotZero();
             scene.awaitWriting(save("db", dbUid));
@@ -152,21 +154,29 @@ class DrainIT {
             assertThat(scene.ticks("db-0")).as("it did not boot").isEmpty();
 
             // There is no other node for it.
-            system(scene, "patch", "deployment", "torpor-operator", "--patch", """
-                    {"spec": {"replicas": 2, "template": {"spec": {"tolerations":
-                     [{"key": "node.kubernetes.io/unschedulable", "operator": "Exists"}]}}}}""");
-            scene.torpor.awaitOperators();
+            startOperators(scene, "[{\"key\": \"node.kubernetes.io/unschedulable\", \"operator\": \"Exists\"}]");
             assertThat(scene.kubectl(drain(node, "3m"))).contains("node/" + node + " drained");
             awaitHeld(scene, "db-0");
             awaitHeld(scene, "web");
         } finally {
             scene.kubectl("uncordon", node);
-            system(scene, "patch", "deployment", "torpor-operator", "--patch", """
-                    {"spec": {"replicas": 2, "template": {"spec": {"tolerations": null}}}}""");
-            scene.torpor.awaitOperators();
+            // As the chart has it: other tests upgrade it, and look at what changes.
+            startOperators(scene, tolerations);
         }
         scene.awaitGoingOn("db-0", saved);
         scene.awaitGoingOn("web", other);
+    }
+
+    private static void startOperators(Scene scene, String tolerations) {
+        system(
+                scene,
+                "patch",
+                "deployment",
+                "torpor-operator",
+                "--type=merge",
+                "--patch",
+                "{\"spec\": {\"replicas\": 2, \"template\": {\"spec\": {\"tolerations\": " + tolerations + "}}}}");
+        scene.torpor.awaitOperators();
     }
 
     /** Returns a drain of VMs only: the operator, which saves them, is on this node too, as there is no other. */

@@ -92,6 +92,7 @@ class ManagedSaveIT {
             scene.kubectl("uncordon", node);
         }
         awaitResumable(scene, "db-saved", "RolloutPending");
+        awaitRollout(scene);
         // The next pod is one of the new template: another VM, which this memory does not fit.
         scene.kubectl("delete", "pod", "db-0");
         awaitResumable(scene, "db-saved", "DefinitionChanged");
@@ -99,6 +100,7 @@ class ManagedSaveIT {
 
         scene.apply(rolling(vm));
         awaitResumable(scene, "db-saved", "RolloutPending");
+        awaitRollout(scene);
         scene.kubectl("delete", "pod", "db-0");
         scene.awaitGoingOn("db-0", before);
         awaitPhase(scene, "db-saved", "Consumed");
@@ -127,6 +129,13 @@ class ManagedSaveIT {
         scene.restore("web-back-again", "web-saved");
         scene.awaitGoingOn("web", before);
         awaitPhase(scene, "web-saved", "Consumed");
+    }
+
+    /** The StatefulSet's controller has seen its new template, so that the next pod is one of it. */
+    private static void awaitRollout(Scene scene) {
+        await("the template is seen").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        scene.field("statefulset/db", ".status.updateRevision"))
+                .isNotEqualTo(scene.field("pod/db-0", ".metadata.labels.controller-revision-hash")));
     }
 
     /** Its pod would be replaced as soon as the template changes. */
