@@ -177,6 +177,9 @@ class DrainIT {
                 "--patch",
                 "{\"spec\": {\"replicas\": 2, \"template\": {\"spec\": {\"tolerations\": " + tolerations + "}}}}");
         scene.torpor.awaitOperators();
+        await("those of before are gone")
+                .atMost(PATIENCE)
+                .until(() -> scene.torpor.pods("operator").size() == 2);
     }
 
     /** Returns a drain of VMs only: the operator, which saves them, is on this node too, as there is no other. */
