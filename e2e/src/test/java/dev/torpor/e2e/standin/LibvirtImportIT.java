@@ -2,6 +2,7 @@ package dev.torpor.e2e.standin;
 
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageStore;
@@ -78,7 +79,15 @@ class LibvirtImportIT {
         cluster.createVm("other", MEMORY_MIB, FILL_MIB);
         var refused = cluster.awaitRestoreFailure(name + "-start-1");
         assertThat(requireNonNull(refused.getStatus().getFailure()).reason()).isEqualTo("UUIDMismatch");
-        assertThat(cluster.pod("other").nonces()).isEmpty();
+        // Its pod is ended. Nobody makes a bare one again of which no image knows; another would be held.
+        await("the pod is gone")
+                .atMost(StandInCluster.PATIENCE)
+                .until(() -> cluster.client
+                                .pods()
+                                .inNamespace(cluster.namespace)
+                                .withName("other")
+                                .get()
+                        == null);
         // The image is as good as before.
         assertThat(cluster.snapshot(name).getStatus().getConsumedBy()).isNull();
     }
