@@ -2,7 +2,6 @@ package dev.torpor.e2e.standin;
 
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.awaitility.Awaitility.await;
 
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageStore;
@@ -80,14 +79,7 @@ class LibvirtImportIT {
         var refused = cluster.awaitRestoreFailure(name + "-start-1");
         assertThat(requireNonNull(refused.getStatus().getFailure()).reason()).isEqualTo("UUIDMismatch");
         // Its pod is ended. Nobody makes a bare one again of which no image knows; another would be held.
-        await("the pod is gone")
-                .atMost(StandInCluster.PATIENCE)
-                .until(() -> cluster.client
-                                .pods()
-                                .inNamespace(cluster.namespace)
-                                .withName("other")
-                                .get()
-                        == null);
+        cluster.awaitPodGone("other");
         // The image is as good as before.
         assertThat(cluster.snapshot(name).getStatus().getConsumedBy()).isNull();
     }

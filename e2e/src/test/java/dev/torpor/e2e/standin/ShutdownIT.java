@@ -55,14 +55,7 @@ class ShutdownIT {
             awaitShutDown("polite", "Asked");
             pod.killContainer();
 
-            await("the pod is deleted")
-                    .atMost(StandInCluster.PATIENCE)
-                    .until(() -> cluster.client
-                                    .pods()
-                                    .inNamespace(cluster.namespace)
-                                    .withName("polite")
-                                    .get()
-                            == null);
+            cluster.awaitPodGone("polite");
             assertThat(pod.uid()).isEqualTo(uid);
             assertThat(pod.nonces()).hasSize(1);
             assertThat(shutDown("polite")).isEqualTo("Ended");
@@ -102,14 +95,7 @@ class ShutdownIT {
             awaitShutDown("leaving", "Asked");
             pod.killContainer();
 
-            await("the pod is deleted")
-                    .atMost(StandInCluster.PATIENCE)
-                    .until(() -> cluster.client
-                                    .pods()
-                                    .inNamespace(cluster.namespace)
-                                    .withName("leaving")
-                                    .get()
-                            == null);
+            cluster.awaitPodGone("leaving");
             assertThat(pod.nonces()).as("no boot in between").hasSize(1);
             assertThat(cluster.client
                             .resources(VMSnapshot.class)

@@ -618,6 +618,13 @@ final class StandInCluster implements AutoCloseable {
         controlPlane.kubectl("delete", "pod", name, "-n", namespace, "--timeout=60s", "--ignore-not-found");
     }
 
+    /** Waits until there is no pod of this name. */
+    void awaitPodGone(String name) {
+        await("pod " + name + " is gone")
+                .atMost(PATIENCE)
+                .until(() -> client.pods().inNamespace(namespace).withName(name).get() == null);
+    }
+
     private String describe(String kind, String name) {
         return controlPlane.kubectl("get", kind, name, "-n", namespace, "-o", "yaml") + "\n" + logs();
     }

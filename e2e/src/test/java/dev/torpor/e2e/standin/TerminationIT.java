@@ -119,14 +119,7 @@ class TerminationIT {
                     .withGracePeriod(20)
                     .delete();
             cluster.awaitAgentDeath();
-            await("the grace period is over")
-                    .atMost(StandInCluster.PATIENCE)
-                    .until(() -> cluster.client
-                                    .pods()
-                                    .inNamespace(cluster.namespace)
-                                    .withName("db")
-                                    .get()
-                            == null);
+            cluster.awaitPodGone("db");
             cluster.restartAgent("never");
 
             StandInPod next = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));

@@ -125,7 +125,7 @@ public final class MigrationSettings {
     void enableOnly(QmpClient qmp, Set<String> wanted) throws TorporException {
         Optional<QmpCommand> command = enablingOnly(wanted);
         if (command.isPresent()) {
-            qmp.execute(command.get().name(), command.get().arguments());
+            qmp.execute(command.get());
         }
     }
 
@@ -152,7 +152,7 @@ public final class MigrationSettings {
         }
         Optional<QmpCommand> command = setting(changed);
         if (command.isPresent()) {
-            qmp.execute(command.get().name(), command.get().arguments());
+            qmp.execute(command.get());
         }
         if (!parameters.isEmpty()) {
             qmp.execute("migrate-set-parameters", parameters);

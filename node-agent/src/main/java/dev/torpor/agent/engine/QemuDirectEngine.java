@@ -207,7 +207,25 @@ public final class QemuDirectEngine {
             Cancellation cancellation,
             ProgressListener listener)
             throws TorporException {
-        return feed(qmp, target, files, channels(SaveOptions.DEFAULT), streamOffsetBytes, cancellation, listener);
+        requireCapabilities(target);
+        boolean directIO = files.size() == 2;
+        int channels = channels(SaveOptions.DEFAULT);
+        requireDescriptors(target, channels);
+        MigrationSettings settings = MigrationSettings.read(qmp);
+        long began = System.nanoTime();
+        FdSet fdSet = FdSet.add(qmp, files, directIO, false, settings.note());
+        MigrationWatch.End end;
+        try {
+            set(qmp, settings, channels, directIO, 0);
+            cancellation.check();
+            qmp.execute(incoming(settings, fdSet, streamOffsetBytes));
+            end = MigrationWatch.await(qmp, cancellation, listener);
+        } catch (TorporException e) {
+            cleanUp(qmp, settings, fdSet, e);
+            throw e;
+        }
+        Duration duration = Duration.ofNanos(System.nanoTime() - began);
+        return loaded(end, channels, directIO, duration);
     }
 
     /**
@@ -265,36 +283,6 @@ public final class QemuDirectEngine {
             all.add(MigrationWatch.EVENTS);
         }
         return all;
-    }
-
-    private static LoadReport feed(
-            QmpClient qmp,
-            VmFacts target,
-            List<Descriptor> files,
-            int channels,
-            long streamOffsetBytes,
-            Cancellation cancellation,
-            ProgressListener listener)
-            throws TorporException {
-        requireCapabilities(target);
-        boolean directIO = files.size() == 2;
-        requireDescriptors(target, channels);
-        MigrationSettings settings = MigrationSettings.read(qmp);
-        long began = System.nanoTime();
-        FdSet fdSet = FdSet.add(qmp, files, directIO, false, settings.note());
-        MigrationWatch.End end;
-        try {
-            set(qmp, settings, channels, directIO, 0);
-            cancellation.check();
-            QmpCommand incoming = incoming(settings, fdSet, streamOffsetBytes);
-            qmp.execute(incoming.name(), incoming.arguments());
-            end = MigrationWatch.await(qmp, cancellation, listener);
-        } catch (TorporException e) {
-            cleanUp(qmp, settings, fdSet, e);
-            throw e;
-        }
-        Duration duration = Duration.ofNanos(System.nanoTime() - began);
-        return loaded(end, channels, directIO, duration);
     }
 
     private static LoadReport loaded(MigrationWatch.End end, int channels, boolean directIO, Duration duration)
@@ -389,7 +377,7 @@ public final class QemuDirectEngine {
             QmpClient qmp, MigrationSettings settings, int channels, boolean directIO, long bandwidthBytesPerSecond)
             throws TorporException {
         if (!settings.isSet(MultifdStreamEngine.COMPRESSION, "none")) {
-            qmp.execute(NO_COMPRESSION.name(), NO_COMPRESSION.arguments());
+            qmp.execute(NO_COMPRESSION);
         }
         settings.enableOnly(qmp, capabilities(settings, CAPABILITIES));
         Map<String, Object> parameters = new LinkedHashMap<>();

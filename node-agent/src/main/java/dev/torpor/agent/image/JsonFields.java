@@ -41,8 +41,13 @@ final class JsonFields {
 
     /** Parses bytes whose number is bounded by the caller. */
     static JsonFields parse(byte[] json) throws IOException {
+        return of(tree(json));
+    }
+
+    /** Parses the same into whatever it is. */
+    static JsonNode tree(byte[] json) throws IOException {
         try {
-            return new JsonFields(JSON.readTree(json), "");
+            return JSON.readTree(json);
         } catch (JsonProcessingException e) {
             throw new MalformedImageException("not valid JSON: " + e.getOriginalMessage());
         }

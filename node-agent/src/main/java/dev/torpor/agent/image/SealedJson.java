@@ -1,15 +1,10 @@
 package dev.torpor.agent.image;
 
-import com.fasterxml.jackson.core.JsonFactory;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.zip.CRC32C;
 
 /**
@@ -25,37 +20,24 @@ import java.util.zip.CRC32C;
 public final class SealedJson {
     private static final int VERSION = 2;
     private static final int VERSION_WITHOUT_CHECKSUM = 1;
-    private static final int DEPTH_MAX = 16;
     private static final String BEFORE = ",\"crc32c\":\"";
     private static final String BEHIND = "\"}";
     private static final int DIGITS = 8;
     private static final int TRAILER_BYTES = BEFORE.length() + DIGITS + BEHIND.length();
     private static final String VERSION_FIELD = "formatVersion";
 
-    private static final JsonMapper JSON = JsonMapper.builder(JsonFactory.builder()
-                    .streamReadConstraints(StreamReadConstraints.builder()
-                            .maxNestingDepth(DEPTH_MAX)
-                            .build())
-                    .build())
-            .build();
-
     private SealedJson() {}
 
     /** Begins an object, with its version. */
     public static ObjectNode begin() {
-        return JSON.createObjectNode().put(VERSION_FIELD, VERSION);
+        return JsonFields.newObject().put(VERSION_FIELD, VERSION);
     }
 
     /** Returns the bytes of an object that {@link #begin} began, with their checksum. */
     public static byte[] seal(ObjectNode object) {
-        byte[] json;
-        try {
-            json = JSON.writeValueAsBytes(object);
-        } catch (JsonProcessingException e) {
-            throw new IllegalStateException(e); // a tree of plain values
-        }
+        byte[] json = JsonFields.bytes(object);
         int length = json.length - 1; // the closing brace comes behind the checksum
-        String trailer = BEFORE + HexFormat.of().toHexDigits(crc(json, length)) + BEHIND;
+        String trailer = BEFORE + JsonFields.hex(crc(json, length)) + BEHIND;
         byte[] sealed = Arrays.copyOf(json, length + TRAILER_BYTES);
         System.arraycopy(trailer.getBytes(StandardCharsets.US_ASCII), 0, sealed, length, TRAILER_BYTES);
         return sealed;
@@ -72,17 +54,12 @@ public final class SealedJson {
         if (sealed) {
             int length = bytes.length - TRAILER_BYTES;
             String said = new String(bytes, length + BEFORE.length(), DIGITS, StandardCharsets.US_ASCII);
-            String actual = HexFormat.of().toHexDigits(crc(bytes, length));
+            String actual = JsonFields.hex(crc(bytes, length));
             if (!said.equals(actual)) {
                 throw new MalformedImageException("its checksum is " + actual + ", and it says that it is " + said);
             }
         }
-        JsonNode object;
-        try {
-            object = JSON.readTree(bytes);
-        } catch (JsonProcessingException e) {
-            throw new MalformedImageException("not valid JSON: " + e.getOriginalMessage());
-        }
+        JsonNode object = JsonFields.tree(bytes);
         int version =
                 object.path(VERSION_FIELD).isInt() ? object.path(VERSION_FIELD).intValue() : 0;
         if (version > VERSION) {

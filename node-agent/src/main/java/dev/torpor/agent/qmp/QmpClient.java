@@ -104,6 +104,11 @@ public final class QmpClient implements AutoCloseable {
         return execute(command, Map.of());
     }
 
+    /** Executes a command. */
+    public JsonNode execute(QmpCommand command) throws TorporException {
+        return execute(command.name(), command.arguments());
+    }
+
     /**
      * Executes a command and waits for its answer, up to the limit for commands.
      *

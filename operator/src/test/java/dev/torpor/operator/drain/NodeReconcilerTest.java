@@ -211,9 +211,7 @@ class NodeReconcilerTest {
     @Test
     void inMaintenanceNoVmIsSavedOntoADiskThatGoesWithItsNode() {
         createPod("web-0", Drained.POD_UID, "web", "1Gi");
-        Node going = Drained.inMaintenance("yes");
-        going.setSpec(Drained.tainted("karpenter.sh/disrupted").getSpec());
-        node(going);
+        nodeThatGoes();
         step();
         assertThat(saves()).isEmpty();
         assertThat(events("web-0")).singleElement().satisfies(event -> assertThat(event.getReason())
@@ -224,9 +222,7 @@ class NodeReconcilerTest {
     void inMaintenanceVmsAreSavedOntoADiskThatOutlivesItsNodeWhereTheClassSaysSo() {
         removalClass(OnNodeRemoval.Save);
         createPod("web-0", Drained.POD_UID, "web", "1Gi");
-        Node going = Drained.inMaintenance("yes");
-        going.setSpec(Drained.tainted("karpenter.sh/disrupted").getSpec());
-        node(going);
+        nodeThatGoes();
         step();
         assertThat(saves()).hasSize(1);
     }
@@ -235,9 +231,7 @@ class NodeReconcilerTest {
     void onANodeThatIsDeletedVmsAreShutDownUnsavedWhereTheClassSaysSo() {
         removalClass(OnNodeRemoval.Shutdown);
         createPod("web-0", Drained.POD_UID, "web", "1Gi");
-        Node going = Drained.inMaintenance("yes");
-        going.setSpec(Drained.tainted("karpenter.sh/disrupted").getSpec());
-        node(going);
+        nodeThatGoes();
         step();
         step();
         assertThat(saves()).singleElement().satisfies(order -> {
@@ -493,5 +487,12 @@ class NodeReconcilerTest {
         return client.v1().events().inNamespace("vms").list().getItems().stream()
                 .filter(event -> object.equals(event.getInvolvedObject().getName()))
                 .toList();
+    }
+
+    /** It is in maintenance, and about to be deleted. */
+    private void nodeThatGoes() {
+        Node going = Drained.inMaintenance("yes");
+        going.setSpec(Drained.tainted("karpenter.sh/disrupted").getSpec());
+        node(going);
     }
 }
