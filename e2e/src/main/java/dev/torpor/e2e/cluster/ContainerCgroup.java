@@ -6,6 +6,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Comparator;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /**
@@ -13,6 +16,9 @@ import java.util.stream.Stream;
  * one with the least limit, which the container that holds the pod's namespaces never is.
  */
 public final class ContainerCgroup {
+    private static final Pattern MAPPING = Pattern.compile("[0-9a-f]+-[0-9a-f]+ ");
+    private static final Pattern ANONYMOUS = Pattern.compile("Anonymous: +(\\d+) kB");
+
     private final Path folder;
     private final boolean unified;
 
@@ -56,6 +62,32 @@ public final class ContainerCgroup {
         if (!unified) {
             Files.writeString(folder.resolve("memory.max_usage_in_bytes"), "0");
             Files.writeString(folder.resolve("memory.failcnt"), "0");
+        }
+    }
+
+    /** Tells its processes with the parts of their anonymous memory that are bigger than 1 MiB. */
+    public String processes() {
+        return read("cgroup.procs").map(ContainerCgroup::process).collect(Collectors.joining("\n"));
+    }
+
+    private static String process(String pid) {
+        try {
+            StringBuilder told = new StringBuilder("process " + pid + ":");
+            String mapping = "";
+            for (String line : Files.readAllLines(Path.of("/proc", pid, "smaps"))) {
+                Matcher anonymous = ANONYMOUS.matcher(line);
+                if (anonymous.matches()) {
+                    long kib = Long.parseLong(anonymous.group(1));
+                    if (kib >= 1024) {
+                        told.append("\n  ").append(kib / 1024).append(" MiB ").append(mapping);
+                    }
+                } else if (MAPPING.matcher(line).lookingAt()) {
+                    mapping = line;
+                }
+            }
+            return told.toString();
+        } catch (IOException e) {
+            return "process " + pid + " has ended";
         }
     }
 

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Path;
 import java.time.Duration;
+import org.awaitility.core.ConditionTimeoutException;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -155,10 +156,18 @@ class ManagedSaveIT {
     }
 
     private static void awaitResumable(Scene scene, String snapshot, String reason) {
-        await(snapshot + " waits: " + reason).atMost(PATIENCE).untilAsserted(() -> assertThat(
-                        scene.field("vmsnap/" + snapshot, ".status.conditions[?(@.type=='Resumable')].reason"))
-                .as(scene.field("vmsnap/" + snapshot, ".status"))
-                .isEqualTo(reason));
+        String path = ".status.conditions[?(@.type=='Resumable')].reason";
+        try {
+            await(snapshot + " waits: " + reason).atMost(PATIENCE).untilAsserted(() -> assertThat(
+                            scene.field("vmsnap/" + snapshot, path))
+                    .isEqualTo(reason));
+        } catch (ConditionTimeoutException e) {
+            throw new AssertionError(
+                    e.getMessage() + "\n"
+                            + scene.tryKubectl("get", "vmsnap,pod,sts,controllerrevision", "-o", "yaml")
+                                    .output() + scene.torpor.describe(),
+                    e);
+        }
     }
 
     private static void awaitPhase(Scene scene, String snapshot, String phase) {
