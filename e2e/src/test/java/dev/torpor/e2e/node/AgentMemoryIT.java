@@ -42,7 +42,7 @@ class AgentMemoryIT {
         long anonymousBytes = memory.anonymousBytes();
         long imageBytes = Long.parseLong(scene.field("vmsnap/big-saved", ".status.image.allocatedBytes"));
         System.out.printf(
-                "agent's cgroup: limit %d MiB, anonymous at rest %d MiB, after the save %d MiB, most of all kinds %d MiB;"
+                "figure: agent's cgroup: limit %d MiB, anonymous at rest %d MiB, after the save %d MiB, most of all kinds %d MiB;"
                         + " image %d MiB%n",
                 memory.limitBytes() / MIB, restBytes / MIB, anonymousBytes / MIB, peakBytes / MIB, imageBytes / MIB);
         assertThat(imageBytes).isGreaterThan(memory.limitBytes());

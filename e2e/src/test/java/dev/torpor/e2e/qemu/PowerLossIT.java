@@ -109,7 +109,7 @@ class PowerLossIT {
                 }
             }
             System.out.printf(
-                    "%s, seed %d: %d cuts; images whole %d, removed or not there %d%n",
+                    "figure: power loss: %s, seed %d: %d cuts; images whole %d, removed or not there %d%n",
                     engine, SEED, 3 * cuts.size(), ready, cleaned);
             assertThat(ready).isPositive();
             assertThat(cleaned).isPositive();

@@ -303,8 +303,8 @@ class DamagedImagesTest {
                 .flatMap(of -> of.values().stream())
                 .mapToInt(Integer::intValue)
                 .sum();
-        StringBuilder table =
-                new StringBuilder("%s, seed %d: %d damages; refused before loading, by the comparison, without effect%n"
+        StringBuilder table = new StringBuilder(
+                "figure: damaged images: %s, seed %d: %d damages, all noticed or without effect; of each kind: refused before loading, by the comparison, without effect%n"
                         .formatted(engine, SEED, all));
         counts.forEach((row, of) -> {
             table.append("  %-20s".formatted(row));
