@@ -26,7 +26,7 @@ import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One client of one QEMU monitor: greeting and negotiation done, commands answered in their order. A monitor serves one client; a
+ * One client of one QEMU monitor: it has greeted, commands are answered in their order. A monitor serves one client; a
  * second one hears nothing until the first leaves. Commands block the calling thread up to their deadline; one thread at
  * a time is let in. After QMPTimeout, QEMUGone or NotQEMU the connection is of no more use: close it.
  *
@@ -35,6 +35,7 @@ import org.jspecify.annotations.Nullable;
 public final class QmpClient implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String OUT_OF_BAND = "oob";
+    private static final String NEGOTIATION = "qmp_capabilities";
     private static final LongAdder TIMEOUTS = new LongAdder();
 
     private final UnixSocket socket;
@@ -43,6 +44,7 @@ public final class QmpClient implements AutoCloseable {
     private final Deque<Kept> events = new ArrayDeque<>();
     private final String version;
     private long lastId;
+    private boolean negotiated;
 
     /** An event with the bytes that it came in. */
     private record Kept(QmpEvent event, int bytes) {}
@@ -58,11 +60,15 @@ public final class QmpClient implements AutoCloseable {
         for (JsonNode capability : greeting.path("QMP").path("capabilities")) {
             readsAhead |= capability.asText().equals(OUT_OF_BAND);
         }
-        execute("qmp_capabilities", readsAhead ? Map.of("enable", List.of(OUT_OF_BAND)) : Map.of());
+        // A QEMU that is starting greets before it executes anything: its answer is left to the first command of the
+        // caller,
+        // which is on its way by then.
+        Map<String, ?> wanted = readsAhead ? Map.of("enable", List.of(OUT_OF_BAND)) : Map.of();
+        send(NEGOTIATION, line(++lastId, NEGOTIATION, wanted), List.of());
     }
 
     /**
-     * Connects to the monitor whose socket a descriptor names, and negotiates.
+     * Connects to the monitor whose socket a descriptor names, and waits for its greeting.
      *
      * @throws TorporException SocketMissing if nobody listens, QMPTimeout if no greeting comes, NotQEMU if something
      *     else answers
@@ -123,6 +129,7 @@ public final class QmpClient implements AutoCloseable {
         long id = ++lastId;
         long end = deadline(limits.command());
         send(command, line(id, command, arguments), List.of(descriptors));
+        negotiate(end);
         return answer(id, command, end).value();
     }
 
@@ -162,11 +169,19 @@ public final class QmpClient implements AutoCloseable {
         }
         send(about, lines.toString(), descriptors);
         meanwhile.run();
+        negotiate(end);
         List<QmpAnswer> answers = new ArrayList<>(commands.size());
         for (int i = 0; i < commands.size(); i++) {
             answers.add(answer(first + i, commands.get(i).name(), end));
         }
         return answers;
+    }
+
+    private void negotiate(long end) throws TorporException {
+        if (!negotiated) {
+            negotiated = true;
+            var _ = answer(1, NEGOTIATION, end).value();
+        }
     }
 
     private QmpAnswer answer(long id, String command, long end) throws TorporException {
@@ -207,6 +222,7 @@ public final class QmpClient implements AutoCloseable {
      */
     public synchronized boolean awaitEvent(Predicate<QmpEvent> wanted, Duration atMost) throws TorporException {
         long end = deadline(atMost);
+        negotiate(end);
         while (!events.removeIf(kept -> wanted.test(kept.event()))) {
             Optional<JsonNode> message = reader.nextUntil(end, "an event");
             if (message.isEmpty()) {

@@ -106,8 +106,10 @@ class QmpClientTest {
     @Test
     void aMonitorThatCanIsAskedToReadAhead() throws Exception {
         String greeting = FakeMonitor.GREETING.replace("\"capabilities\":[]", "\"capabilities\":[\"oob\"]");
-        try (FakeMonitor monitor = new FakeMonitor(socket, greeting, FakeMonitor.negotiating(line -> ""));
-                QmpClient _ = QmpClient.connect(socket, STRICT)) {
+        try (FakeMonitor monitor = new FakeMonitor(
+                        socket, greeting, FakeMonitor.negotiating(line -> "{\"return\":{},\"id\":2}\n"));
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            assertThat(client.execute("query-a").isEmpty()).isTrue();
             assertThat(monitor.received.getFirst()).contains("\"enable\":[\"oob\"]");
         }
     }
