@@ -68,7 +68,7 @@ final class LazyResume {
             try (LazyParts parts = LazyParts.of(image, LazyParts.expected(image.layout()))) {
                 done("image checked, shadow and samples ready");
                 try (QmpClient qmp = vm.connect()) {
-                    done("QEMU answers");
+                    done("QEMU greets");
                     resume(qmp, image, parts);
                 }
             }
@@ -100,11 +100,13 @@ final class LazyResume {
         var _ = QemuDirectEngine.feedShadow(
                 qmp, target, parts.shadow().buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
         done("device state loaded");
-        MappedMemory.compare(qmp, parts.samples());
+        MappedMemory.compare(qmp, target, parts.samples());
         done("samples compared");
         ahead.join();
-        store.transition(id, state);
-        var _ = journal.update(VM, record -> record.handedOver(to));
+        var _ = store.transitionUnflushed(id, state);
+        var _ = journal.updateUnflushed(VM, record -> record.handedOver(to));
+        store.flush(id);
+        journal.flush(VM);
         done("hand-over recorded");
         Guest.resume(qmp);
         done("guest runs");

@@ -7,6 +7,7 @@ import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.DirectIO;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.MappedMemory;
+import dev.torpor.agent.engine.ResumeTarget;
 import dev.torpor.agent.image.ByteSource;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.Extent;
@@ -199,7 +200,8 @@ class LazyResumeIT {
             };
             MappedMemory.Samples samples =
                     MappedMemory.Samples.of(image.layout(), Set.copyOf(mapped), other, new Random(1));
-            assertThatThrownBy(() -> MappedMemory.compare(restored.qmp(), samples))
+            ResumeTarget target = LazyVm.target(restored, storePath, image);
+            assertThatThrownBy(() -> MappedMemory.compare(restored.qmp(), target, samples))
                     .isInstanceOfSatisfying(
                             TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.LoadFailed))
                     .hasMessageContaining("of RAM block pc.ram is not what the image has there");

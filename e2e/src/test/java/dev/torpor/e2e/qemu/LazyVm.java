@@ -9,7 +9,6 @@ import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.RestoreChecks;
 import dev.torpor.agent.engine.ResumeTarget;
-import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.launch.Ask;
@@ -55,21 +54,22 @@ final class LazyVm {
 
     /** Loads the rest, compares samples, and leaves the guest as it was saved: paused. Returns the mapped blocks. */
     static List<String> load(Vm vm, Path storePath, CommittedImage image) throws IOException, TorporException {
-        VmFacts facts = QemuProbe.probe(vm.qmp());
-        RestoreChecks.compare(image.header().vm(), facts);
-        List<String> mapped = mapped(vm, storePath, image);
+        ResumeTarget target = target(vm, storePath, image);
+        RestoreChecks.compare(image.header().vm(), target.facts());
+        List<String> mapped = List.copyOf(target.mapped());
         assertThat(LazyParts.expected(image.layout())).containsExactlyInAnyOrderElementsOf(mapped);
         try (LazyParts parts = LazyParts.of(image, Set.copyOf(mapped))) {
             QemuDirectEngine.feedShadow(
-                    vm.qmp(),
-                    new ResumeTarget(facts, Set.copyOf(mapped), Optional.empty()),
-                    parts.shadow().buffered(),
-                    ImageHeader.STREAM_OFFSET_BYTES,
-                    new Cancellation());
-            MappedMemory.compare(vm.qmp(), parts.samples());
+                    vm.qmp(), target, parts.shadow().buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
+            MappedMemory.compare(vm.qmp(), target, parts.samples());
             QemuDirectEngine.settle(vm.qmp());
         }
         return mapped;
+    }
+
+    static ResumeTarget target(Vm vm, Path storePath, CommittedImage image) throws TorporException {
+        return QemuProbe.target(
+                vm.qmp(), image.layout(), Saving.file(storePath, image).toString());
     }
 
     static List<String> mapped(Vm vm, Path storePath, CommittedImage image) throws TorporException {

@@ -18,7 +18,7 @@ import java.util.regex.Pattern;
  * own map of guest-physical addresses ({@code info mtree -f}), pages are read by {@code xp}: the only two ways to them that
  * need no file of QEMU's making.
  */
-final class GuestMemory {
+public final class GuestMemory {
     // "  0000000100000000-0000000103ffffff (prio 0, ram): pc.ram @0000000006000000 KVM"
     private static final Pattern RANGE = Pattern.compile(
             "\\s+([0-9a-f]{1,16})-([0-9a-f]{1,16}) \\(prio -?\\d+, ram\\): (\\S+)(?: @([0-9a-f]{1,16}))?.*");
@@ -28,11 +28,12 @@ final class GuestMemory {
     private static final int RADIX = 16;
     private static final int WORD_DIGITS = 16;
 
-    private final QmpClient qmp;
+    /** What QEMU is asked for {@link #of(Answers)}. */
+    static final QmpCommand QUESTION = monitor("info mtree -f");
+
     private final List<Range> ranges;
 
-    private GuestMemory(QmpClient qmp, List<Range> ranges) {
-        this.qmp = qmp;
+    private GuestMemory(List<Range> ranges) {
         this.ranges = ranges;
     }
 
@@ -48,10 +49,14 @@ final class GuestMemory {
 
     /** Asks QEMU for its map. */
     static GuestMemory of(QmpClient qmp) throws TorporException {
+        return of(Answers.to(qmp, List.of(QUESTION)));
+    }
+
+    /** Takes the map from what QEMU said to {@link #QUESTION}. */
+    static GuestMemory of(Answers answers) throws TorporException {
         List<Range> ranges = new ArrayList<>();
         boolean system = false;
-        QmpCommand question = monitor("info mtree -f");
-        String map = Answers.to(qmp, List.of(question)).to(question).asText();
+        String map = answers.to(QUESTION).asText();
         for (String line : map.lines().toList()) {
             if (VIEW.matcher(line).matches()) {
                 system = false;
@@ -69,7 +74,7 @@ final class GuestMemory {
                 ranges.add(new Range(range.group(3), offset, first, last - first + 1));
             }
         }
-        return new GuestMemory(qmp, ranges);
+        return new GuestMemory(ranges);
     }
 
     /**
@@ -88,7 +93,7 @@ final class GuestMemory {
      *     as a PC's video memory is
      * @throws TorporException LoadFailed if the guest has no such block at all, or QEMU does not answer in its own format
      */
-    List<Optional<long[]>> read(List<Place> places) throws TorporException {
+    List<Optional<long[]>> read(QmpClient qmp, List<Place> places) throws TorporException {
         Map<Place, QmpCommand> questions = new HashMap<>();
         for (Place place : places) {
             OptionalLong address = address(place);

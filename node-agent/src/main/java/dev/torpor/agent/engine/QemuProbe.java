@@ -86,18 +86,23 @@ public final class QemuProbe {
      */
     public static ResumeTarget target(QmpClient qmp, ImageLayout layout, String path) throws TorporException {
         QemuProbe probe = new QemuProbe(qmp);
-        VmFacts facts = probe.facts(MappedMemory.questions(layout));
+        List<QmpCommand> more = new ArrayList<>(List.of(GuestMemory.QUESTION));
+        more.addAll(MappedMemory.questions(layout));
+        VmFacts facts = probe.facts(more);
         Answers answers = Objects.requireNonNull(probe.first);
         return new ResumeTarget(
-                facts, Set.copyOf(MappedMemory.of(answers, layout, path)), Optional.of(MigrationSettings.of(answers)));
+                facts,
+                Set.copyOf(MappedMemory.of(answers, layout, path)),
+                Optional.of(MigrationSettings.of(answers)),
+                Optional.of(GuestMemory.of(answers)));
     }
 
     private VmFacts facts(List<QmpCommand> more) throws TorporException {
-        List<QmpCommand> questions = new ArrayList<>(
-                List.of(MEMORY, CPUS, MACHINE, UUID, KVM, RAM, CAPABILITIES, PARAMETERS, STATUS, MIGRATION));
+        // Those of the caller first: QEMU reads on while it draws up its map.
+        List<QmpCommand> questions = new ArrayList<>(more);
+        questions.addAll(List.of(MEMORY, CPUS, MACHINE, UUID, KVM, RAM, CAPABILITIES, PARAMETERS, STATUS, MIGRATION));
         questions.addAll(CONTAINERS.values());
         questions.addAll(ofCpu(FIRST_CPU));
-        questions.addAll(more);
         first = Answers.to(qmp, questions, () -> descriptorsLeft = descriptorsLeft(qmp));
         Map<String, String> devices = devices(first);
         String cpu = first.to(CPUS).path(0).path("qom-path").asText();

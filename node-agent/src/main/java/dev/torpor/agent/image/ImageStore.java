@@ -311,21 +311,48 @@ public final class ImageStore implements AutoCloseable {
      * @throws TorporException ImageMissing if there is no such image
      */
     public synchronized void transition(ImageId id, ImageState next) throws TorporException {
+        if (transitionUnflushed(id, next)) {
+            flush(id);
+        }
+        if (next instanceof ImageState.Consumed) {
+            try (Directory folder = folder(id)) {
+                removeFiles(folder, id);
+            } catch (IOException e) {
+                throw StoreTrouble.of("image " + id + " cannot be removed", e);
+            }
+        }
+    }
+
+    /**
+     * Records a new state like {@link #transition}, but it is on the disk only after {@link #flush}: for a caller who changes
+     * something else too, and then has both flushed, as one flush of a file system's journal takes about as long as two.
+     *
+     * @return whether it had another state before
+     */
+    public synchronized boolean transitionUnflushed(ImageId id, ImageState next) throws TorporException {
         requireOwner();
         ImageRecord record = record(id).orElseThrow(() -> missing(id));
         if (!record.state().mayBecome(next, record.intent().mode())) {
             throw new IllegalStateException(
                     "image " + id + " is " + record.state().word() + " and cannot become " + next.word());
         }
+        if (record.state().equals(next)) {
+            return false;
+        }
         try (Directory folder = folder(id)) {
-            if (!record.state().equals(next)) {
-                replace(folder, record.with(next));
-            }
-            if (next instanceof ImageState.Consumed) {
-                removeFiles(folder, id);
-            }
+            replaceUnflushed(folder, record.with(next));
         } catch (IOException e) {
             throw StoreTrouble.of("image " + id + " cannot be recorded as " + next.word(), e);
+        }
+        return true;
+    }
+
+    /** Has what was recorded of an image on the disk. */
+    public void flush(ImageId id) throws TorporException {
+        try (Directory folder = folder(id)) {
+            folder.sync();
+        } catch (IOException e) {
+            throw StoreTrouble.of("the record of image " + id + " cannot be flushed", e);
         }
     }
 
@@ -448,14 +475,13 @@ public final class ImageStore implements AutoCloseable {
         }
     }
 
-    private void replace(Directory folder, ImageRecord record) throws IOException {
+    private void replaceUnflushed(Directory folder, ImageRecord record) throws IOException {
         boolean ready = prepared.equals(Optional.of(record));
         prepared = Optional.empty();
-        if (ready) {
-            folder.replaceWithPrepared(record.id().recordName());
-        } else {
-            folder.replaceFile(record.id().recordName(), RecordJson.encode(record));
+        if (!ready) {
+            folder.prepareFile(record.id().recordName(), RecordJson.encode(record));
         }
+        folder.renamePrepared(record.id().recordName());
     }
 
     /**

@@ -76,6 +76,20 @@ public final class VmJournal {
      */
     public synchronized VmRecord update(VmName vm, UnaryOperator<VmRecord> change) throws TorporException {
         VmRecord before = read(vm);
+        VmRecord after = updateUnflushed(vm, before, change);
+        if (!after.equals(before)) {
+            flush(vm);
+        }
+        return after;
+    }
+
+    /** Changes it likewise, but it is on the disk only after {@link #flush}. */
+    public synchronized VmRecord updateUnflushed(VmName vm, UnaryOperator<VmRecord> change) throws TorporException {
+        return updateUnflushed(vm, read(vm), change);
+    }
+
+    private VmRecord updateUnflushed(VmName vm, VmRecord before, UnaryOperator<VmRecord> change)
+            throws TorporException {
         VmRecord after = change.apply(before);
         if (after.equals(before)) {
             return before;
@@ -84,15 +98,24 @@ public final class VmJournal {
                 Directory namespace = vms.childCreating(vm.namespace())) {
             boolean ready = prepared.equals(Optional.of(new Prepared(vm, after)));
             prepared = Optional.empty();
-            if (ready) {
-                namespace.replaceWithPrepared(vm.name() + SUFFIX);
-            } else {
-                namespace.replaceFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));
+            if (!ready) {
+                namespace.prepareFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));
             }
+            namespace.renamePrepared(vm.name() + SUFFIX);
         } catch (IOException | IllegalArgumentException e) {
             throw failed(vm, e);
         }
         return after;
+    }
+
+    /** Has what is known of a VM on the disk. */
+    public void flush(VmName vm) throws TorporException {
+        try (Directory vms = store.childCreating(DIRECTORY);
+                Directory namespace = vms.childCreating(vm.namespace())) {
+            namespace.sync();
+        } catch (IOException | IllegalArgumentException e) {
+            throw failed(vm, e);
+        }
     }
 
     /**

@@ -190,8 +190,13 @@ public final class Directory implements AutoCloseable {
      * @throws ErrnoException ENOENT if nothing is prepared
      */
     public void replaceWithPrepared(String name) throws IOException {
-        rename(temporary(name), name);
+        renamePrepared(name);
         sync();
+    }
+
+    /** Does the same, but it is on the disk only after {@link #sync}. Until then, a crash leaves the old content or the new. */
+    public void renamePrepared(String name) throws IOException {
+        rename(temporary(name), name);
     }
 
     /** Removes what {@link #prepareFile} wrote, if it was not used. */

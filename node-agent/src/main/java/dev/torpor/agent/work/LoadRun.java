@@ -152,10 +152,14 @@ final class LoadRun {
         // Before the image is spent on it: a QEMU that cannot have its disks is started anew.
         vm.activateDisks();
         ahead.join();
-        node.step(Step.RESTORE_HAND_OVER, () -> node.store()
-                .transition(image.id(), new ImageState.HandedOver(vm.process())));
+        // The image first, on the disk too: whose it is must be known before it is known that this VM has it.
+        node.step(Step.RESTORE_HAND_OVER, () -> {
+            var _ = node.store().transitionUnflushed(image.id(), new ImageState.HandedOver(vm.process()));
+        });
         node.step(Step.RESTORE_JOURNAL, () -> {
-            var _ = node.journal().update(restore.vm(), r -> r.handedOver(handOver(vm, image)));
+            var _ = node.journal().updateUnflushed(restore.vm(), r -> r.handedOver(handOver(vm, image)));
+            node.store().flush(image.id());
+            node.journal().flush(restore.vm());
         });
         Duration whole = Duration.ofNanos(System.nanoTime() - began);
         resume(vm, image);
@@ -232,7 +236,7 @@ final class LoadRun {
 
     private void loadTheRest(Vm vm, ResumeTarget target, LazyParts parts) throws TorporException {
         node.step(Step.RESTORE_LOAD, () -> vm.loadShadow(target, parts.shadow()));
-        vm.compare(parts.samples());
+        vm.compare(target, parts.samples());
     }
 
     private LoadReport load(Vm vm, VmFacts target, CommittedImage image, ImageFiles files, ProgressListener listener)

@@ -177,8 +177,8 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes, Map<St
     }
 
     @Override
-    public void compare(MappedMemory.Samples samples) throws TorporException {
-        MappedMemory.compare(monitor.qmp(), samples);
+    public void compare(ResumeTarget target, MappedMemory.Samples samples) throws TorporException {
+        MappedMemory.compare(monitor.qmp(), target, samples);
     }
 
     @Override

@@ -90,7 +90,7 @@ interface Vm extends AutoCloseable {
     ResumeTarget target(ImageLayout layout, String path) throws TorporException;
 
     /** Compares samples of the image with the guest's mapped memory. */
-    void compare(MappedMemory.Samples samples) throws TorporException;
+    void compare(ResumeTarget target, MappedMemory.Samples samples) throws TorporException;
 
     /** Feeds it an image; {@link #settle} takes back what that needed, when there is time. */
     LoadReport load(

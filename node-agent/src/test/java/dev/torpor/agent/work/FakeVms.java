@@ -195,11 +195,11 @@ final class FakeVms implements Vm.Vms {
 
         @Override
         public ResumeTarget target(ImageLayout layout, String path) {
-            return new ResumeTarget(probe(), Set.of(), Optional.empty());
+            return new ResumeTarget(probe(), Set.of(), Optional.empty(), Optional.empty());
         }
 
         @Override
-        public void compare(MappedMemory.Samples samples) {
+        public void compare(ResumeTarget target, MappedMemory.Samples samples) {
             throw new AssertionError("nothing is mapped");
         }
 
