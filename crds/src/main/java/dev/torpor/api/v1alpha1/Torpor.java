@@ -53,6 +53,8 @@ public final class Torpor {
      * object is cancelled from the first, and carries {@link #SHUT_DOWN_ANNOTATION} from the first.
      */
     public static final String CAUSE_REMOVAL = "Removal";
+    /** Annotation of a VMSnapshot that a drain made and that failed, once that drain is over: the next one begins anew. */
+    public static final String DRAIN_OVER_ANNOTATION = "torpor.dev/drain-over";
     /** Annotation of a VMSnapshot that was cancelled because its drain ended; value {@link #CREATED_BY_DRAIN}. */
     public static final String CANCELLED_BY_ANNOTATION = "torpor.dev/cancelled-by";
     /** Annotation of a VMSnapshot: memory of the VM in bytes, as its pod tells. Of saves that wait, the shortest goes first. */

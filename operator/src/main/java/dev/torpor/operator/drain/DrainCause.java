@@ -1,5 +1,7 @@
 package dev.torpor.operator.drain;
 
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.vm.NodeLeave;
 import io.fabric8.kubernetes.api.model.Node;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +24,18 @@ enum DrainCause {
                                 || NodeLeave.maintenance(node).isPresent())
                 ? Cordon
                 : Eviction;
+    }
+
+    /** Returns the cause of a save that a drain made. */
+    static DrainCause of(VMSnapshot save) {
+        String cause = SaveProgress.annotations(save).get(Torpor.DRAIN_CAUSE_ANNOTATION);
+        for (DrainCause known : values()) {
+            if (known.name().equals(cause)) {
+                return known;
+            }
+        }
+        // Written by a newer operator: whatever it means, it is not ours to end.
+        return Eviction;
     }
 
     /** Returns whether a node no longer says what caused a save. */

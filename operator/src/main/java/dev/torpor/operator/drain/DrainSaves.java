@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
@@ -15,6 +16,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.VmName;
+import dev.torpor.operator.vm.VmUse;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -59,7 +61,19 @@ final class DrainSaves {
                 client.resources(VMSnapshot.class).inNamespace(vm.namespace()).list().getItems().stream()
                         .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))
                         .toList();
-        return SaveProgress.of(pod, ofVm, this::policy, clock.instant());
+        return SaveProgress.of(pod, ofVm, this::policy, this::isRestored, clock.instant());
+    }
+
+    private boolean isRestored(VMSnapshot image) {
+        return client
+                .resources(VMRestore.class)
+                .inNamespace(image.getMetadata().getNamespace())
+                .list()
+                .getItems()
+                .stream()
+                .filter(restore ->
+                        image.getMetadata().getName().equals(restore.getSpec().snapshotName()))
+                .anyMatch(VmUse::isAtWork);
     }
 
     /** Makes a save of a pod, if it is not there yet. */
@@ -109,6 +123,11 @@ final class DrainSaves {
         Map<String, @Nullable String> none = new HashMap<>();
         none.put(Torpor.SHUT_DOWN_ANNOTATION, null);
         patch(failed, none, Map.of());
+    }
+
+    /** Notes that the drain is over in which a save failed. */
+    void close(VMSnapshot failed) {
+        patch(failed, Map.of(Torpor.DRAIN_OVER_ANNOTATION, "true"), Map.of());
     }
 
     // The UID goes along: a name may be another object's by now, and the agent writes status too often for a version.

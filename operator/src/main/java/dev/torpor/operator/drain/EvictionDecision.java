@@ -1,6 +1,7 @@
 package dev.torpor.operator.drain;
 
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -46,6 +47,9 @@ final class EvictionDecision {
             String text = words.nodeIsRemoved(removal.get().sign());
             return dryRun ? EvictionAnswer.refuse(text) : EvictionAnswer.wait(text);
         }
+        if (step instanceof SaveStep.Starting(VMSnapshot _, boolean atWork) && !atWork) {
+            return EvictionAnswer.gone(words.of(step));
+        }
         if (!dryRun) {
             return EvictionAnswer.wait(
                     removal.map(found -> words.isShutDown(found.sign())).orElseGet(() -> words.of(step)));
@@ -60,7 +64,11 @@ final class EvictionDecision {
         if (step instanceof SaveStep.Begin && lacks.isPresent()) {
             return EvictionAnswer.refuse(words.noLauncher(lacks.get()));
         }
-        return step instanceof SaveStep.Blocked ? EvictionAnswer.refuse(words.of(step)) : EvictionAnswer.gone(would);
+        return switch (step) {
+            case SaveStep.Blocked _ -> EvictionAnswer.refuse(words.of(step));
+            case SaveStep.LetGo _, SaveStep.ShutDown _ -> EvictionAnswer.gone(words.of(step));
+            default -> EvictionAnswer.gone(would);
+        };
     }
 
     private static @Nullable String vmLabel(Pod pod) {

@@ -24,6 +24,9 @@ sealed interface NodeAction {
     /** Has the node's agent shut a VM down that cannot be saved, as its class says. */
     record ShutDown(Pod pod, VMSnapshot failed, String message) implements NodeAction {}
 
+    /** Notes at a save that failed that its drain is over. */
+    record Close(VMSnapshot failed) implements NodeAction {}
+
     /** Has the node's agent let a VM start again that is (being) shut down, as its drain is over. */
     record Recall(VMSnapshot failed, String message) implements NodeAction {}
 }

@@ -1,7 +1,6 @@
 package dev.torpor.operator.drain;
 
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
-import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.vm.NodeLeave;
@@ -21,6 +20,9 @@ import java.util.Optional;
  * @param lookAgain when to look again if nothing changes before
  */
 record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
+    /** For a VM that is being started, whose end nothing else of this node may tell. */
+    private static final Duration START_INTERVAL = Duration.ofSeconds(5);
+
     /** A VM of the node: its live pod, and how far its save is. */
     record Vm(Pod pod, SaveStep step) {}
 
@@ -34,7 +36,7 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
     static NodeDecision decide(Node node, List<Vm> vms, List<VMSnapshot> saves, OnNodeRemoval onRemoval) {
         List<NodeAction> actions = new ArrayList<>();
         saves.stream()
-                .filter(save -> causeOf(save).isOver(node))
+                .filter(save -> DrainCause.of(save).isOver(node))
                 .filter(save ->
                         !SaveProgress.isSaved(save) && !SaveProgress.isEnded(save) && !SaveProgress.isToldToEnd(save))
                 .forEach(save -> actions.add(new NodeAction.Cancel(
@@ -44,13 +46,19 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
                                         node.getMetadata().getName(),
                                         save.getSpec().vmName()))));
         saves.stream()
-                .filter(save -> causeOf(save).isOver(node) && ShutdownProgress.isAsked(save))
+                .filter(save -> DrainCause.of(save).isOver(node) && ShutdownProgress.isAsked(save))
                 .forEach(save -> actions.add(new NodeAction.Recall(
                         save,
                         "The drain of node %s is over: VM %s is not to be shut down any more."
                                 .formatted(
                                         node.getMetadata().getName(),
                                         save.getSpec().vmName()))));
+        saves.stream()
+                .filter(save -> DrainCause.of(save).isOver(node)
+                        && SaveProgress.hasFailed(save)
+                        && !ShutdownProgress.isAsked(save)
+                        && !SaveProgress.isOfAnEarlierDrain(save))
+                .forEach(save -> actions.add(new NodeAction.Close(save)));
         Optional<String> maintenance = NodeLeave.maintenance(node);
         Optional<Duration> lookAgain = Optional.empty();
         for (Vm vm : shortestFirst(vms)) {
@@ -63,18 +71,16 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
                 case SaveStep.Retry(VMSnapshot _, String _, Duration in) -> {
                     if (maintenance.isPresent()) {
                         actions.add(new NodeAction.Report(vm.pod(), words(vm).of(vm.step())));
-                        lookAgain = Optional.of(lookAgain
-                                .filter(sooner -> sooner.compareTo(in) < 0)
-                                .orElse(in));
+                        lookAgain = sooner(lookAgain, in);
                     }
                 }
                 case SaveStep.Blocked(VMSnapshot failed, String _) -> {
-                    if (!causeOf(failed).isOver(node)) {
+                    if (!DrainCause.of(failed).isOver(node)) {
                         actions.add(new NodeAction.Report(vm.pod(), words(vm).of(vm.step())));
                     }
                 }
                 case SaveStep.LetGo(VMSnapshot failed, String _) -> {
-                    if (!causeOf(failed).isOver(node)) {
+                    if (!DrainCause.of(failed).isOver(node)) {
                         actions.add(new NodeAction.Delete(
                                 vm.pod(),
                                 ShutdownProgress.isDone(failed) ? EventReason.ShutDown : EventReason.MemoryLost,
@@ -82,15 +88,24 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
                     }
                 }
                 case SaveStep.ShutDown(VMSnapshot failed, String _, boolean asked) -> {
-                    if (!asked && !causeOf(failed).isOver(node)) {
+                    if (!asked && !DrainCause.of(failed).isOver(node)) {
                         actions.add(new NodeAction.ShutDown(
                                 vm.pod(), failed, words(vm).of(vm.step())));
+                    }
+                }
+                case SaveStep.Starting _ -> {
+                    if (maintenance.isPresent()) {
+                        lookAgain = sooner(lookAgain, START_INTERVAL);
                     }
                 }
                 case SaveStep.UnderWay _, SaveStep.OtherUnderWay _, SaveStep.Saved _ -> {}
             }
         }
         return new NodeDecision(List.copyOf(actions), lookAgain);
+    }
+
+    private static Optional<Duration> sooner(Optional<Duration> one, Duration other) {
+        return Optional.of(one.filter(it -> it.compareTo(other) < 0).orElse(other));
     }
 
     private static NodeAction begin(
@@ -124,16 +139,5 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
 
     private static SaveWords words(Vm vm) {
         return SaveWords.of(vm.pod(), save -> 0);
-    }
-
-    private static DrainCause causeOf(VMSnapshot save) {
-        String cause = SaveProgress.annotations(save).get(Torpor.DRAIN_CAUSE_ANNOTATION);
-        for (DrainCause known : DrainCause.values()) {
-            if (known.name().equals(cause)) {
-                return known;
-            }
-        }
-        // Written by a newer operator: whatever it means, it is not ours to end.
-        return DrainCause.Eviction;
     }
 }

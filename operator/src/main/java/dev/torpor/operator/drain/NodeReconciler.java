@@ -126,6 +126,7 @@ public final class NodeReconciler implements Reconciler<Node> {
                     saves.recallShutdown(failed);
                     tell(failed, EventReason.DrainEnded, message);
                 }
+                case NodeAction.Close(VMSnapshot failed) -> saves.close(failed);
                 case NodeAction.Delete(Pod pod, EventReason reason, String message) -> {
                     tell(pod, reason, message);
                     pods.delete(pod.getMetadata().getNamespace(), VmPods.nameOf(pod));

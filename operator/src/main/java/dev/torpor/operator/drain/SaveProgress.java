@@ -9,18 +9,21 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
+import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.ShutdownOrder;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /** Tells from a VM's snapshots where the save of one of its pods stands. Pure. */
 final class SaveProgress {
@@ -30,6 +33,9 @@ final class SaveProgress {
     static final Duration BACK_OFF_LAST = Duration.ofMinutes(10);
     /** So many tries fail for passing reasons before a class that says Delete or Shutdown is heeded. */
     static final int TRIES_BEFORE_DELETE = 3;
+
+    /** An eviction from a node that takes pods is asked for once; what came of it counts for this long. */
+    static final Duration EVICTION_COUNTS = Duration.ofMinutes(10);
 
     private static final Set<SnapshotPhase> ENDED = Set.of(SnapshotPhase.Failed, SnapshotPhase.Cancelled);
     private static final Set<SnapshotPhase> BEFORE_SAVED =
@@ -43,8 +49,14 @@ final class SaveProgress {
      * @param pod a live pod of the VM
      * @param ofVm all snapshots of the VM
      * @param policy says what a class wants done about a save that failed; asked only then
+     * @param restoring tells whether a VMRestore brings the memory of a snapshot back; asked only if one waits
      */
-    static SaveStep of(Pod pod, List<VMSnapshot> ofVm, Function<VMSnapshot, OnSaveFailure> policy, Instant now) {
+    static SaveStep of(
+            Pod pod,
+            List<VMSnapshot> ofVm,
+            Function<VMSnapshot, OnSaveFailure> policy,
+            Predicate<VMSnapshot> restoring,
+            Instant now) {
         String podUid = pod.getMetadata().getUid();
         List<VMSnapshot> ours = ofVm.stream()
                 .filter(snapshot -> isOurs(snapshot, podUid))
@@ -60,6 +72,11 @@ final class SaveProgress {
         if (other.isPresent()) {
             return isSaved(other.get()) ? new SaveStep.Saved(other.get()) : new SaveStep.OtherUnderWay(other.get());
         }
+        Optional<VMSnapshot> waiting =
+                ofVm.stream().filter(ManagedImages::waits).findFirst();
+        if (waiting.isPresent()) {
+            return new SaveStep.Starting(waiting.get(), restoring.test(waiting.get()));
+        }
         if (ours.isEmpty()) {
             return new SaveStep.Begin(1, Optional.empty());
         }
@@ -67,21 +84,50 @@ final class SaveProgress {
         if (ShutdownOrder.stands(last)) {
             return ShutdownProgress.of(last, why(last));
         }
-        // One that was recalled says nothing of the VM.
-        List<VMSnapshot> tried =
-                ours.stream().filter(save -> !ShutdownOrder.is(save)).toList();
-        return tried.isEmpty() || ShutdownOrder.is(last)
+        List<VMSnapshot> tried = new ArrayList<>();
+        for (VMSnapshot save : ours) {
+            if (wasCancelledByUs(save)) {
+                tried.clear(); // what came before was another drain
+            } else if (counts(save, now)) {
+                tried.add(save);
+            }
+        }
+        return tried.isEmpty() || !tried.getLast().equals(last)
                 ? new SaveStep.Begin(SaveName.attemptOf(last) + 1, Optional.empty())
                 : afterFailure(tried, policy, now);
+    }
+
+    /** Returns whether a failed save tells something of what the VM is worth to this drain. */
+    private static boolean counts(VMSnapshot save, Instant now) {
+        if (ShutdownOrder.is(save)) {
+            return false; // recalled
+        }
+        if (isCancelled(save) || ShutdownProgress.isAsked(save)) {
+            return true; // a person's word, and one of ours that stands
+        }
+        // It met the VM before it had gone on: had it waited a moment, it would not have failed.
+        boolean tooEarly = FailureReason.named(
+                        ready(save).map(Condition::getReason).orElse(null))
+                .filter(reason -> reason == FailureReason.AlreadySaved)
+                .isPresent();
+        boolean longAgo = DrainCause.of(save) == DrainCause.Eviction
+                && now.isAfter(endedAt(save).plus(EVICTION_COUNTS));
+        return !tooEarly && !longAgo && !isOfAnEarlierDrain(save);
+    }
+
+    static boolean isOfAnEarlierDrain(VMSnapshot save) {
+        return annotations(save).containsKey(Torpor.DRAIN_OVER_ANNOTATION);
+    }
+
+    /** Returns whether a save failed by itself: nobody cancelled it. */
+    static boolean hasFailed(VMSnapshot save) {
+        return isEnded(save) && !isCancelled(save) && !ShutdownOrder.is(save);
     }
 
     private static SaveStep afterFailure(
             List<VMSnapshot> ours, Function<VMSnapshot, OnSaveFailure> policy, Instant now) {
         VMSnapshot last = ours.getLast();
         int next = SaveName.attemptOf(last) + 1;
-        if (wasCancelledByUs(last)) {
-            return new SaveStep.Begin(next, Optional.empty());
-        }
         String why = why(last);
         boolean passes = mayPass(last);
         if (!passes || ours.size() >= TRIES_BEFORE_DELETE) {

@@ -23,6 +23,14 @@ sealed interface SaveStep {
     /** The memory is safe; the pod is being deleted. */
     record Saved(VMSnapshot save) implements SaveStep {}
 
+    /**
+     * The pod is there for a memory that was saved before: its VM has not gone on yet.
+     *
+     * @param image has that memory
+     * @param atWork whether a VMRestore is bringing it back
+     */
+    record Starting(VMSnapshot image, boolean atWork) implements SaveStep {}
+
     /** The save failed and is tried again. */
     record Retry(VMSnapshot failed, String why, Duration in) implements SaveStep {}
 

@@ -53,6 +53,12 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
                                 progress(other));
             case SaveStep.Saved _ ->
                 "torpor: VM %s is saved on node %s; its pod %s is being deleted".formatted(vm, nodeName, podName);
+            case SaveStep.Starting(VMSnapshot image, boolean atWork) ->
+                atWork
+                        ? "torpor: VM %s is being started from VMSnapshot %s, and is saved once it runs"
+                                .formatted(vm, image.getMetadata().getName())
+                        : "torpor: the memory of VM %s is saved in VMSnapshot %s, and pod %s waits for it: there is nothing to evict"
+                                .formatted(vm, image.getMetadata().getName(), podName);
             case SaveStep.Retry(VMSnapshot _, String why, var in) ->
                 "torpor: VM %s could not be saved and is tried again in %d s: %s"
                         .formatted(vm, in.toSeconds() + 1, why);

@@ -3,9 +3,14 @@ package dev.torpor.operator.drain;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
+import dev.torpor.api.v1alpha1.OnSaveFailure;
+import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreSpec;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
@@ -48,6 +53,7 @@ class EvictionReviewTest {
     void serve() {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshotClass.class));
+        server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMRestore.class));
         cluster = new TestCluster(client);
     }
 
@@ -99,6 +105,7 @@ class EvictionReviewTest {
 
     @Test
     void aVmThatCannotBeSavedBlocksWithTheReasonAndWhatToDo() {
+        cordon();
         createPod(pod -> pod);
         evict(NO_OPTIONS);
         status(Drained.failed(saves().getFirst(), "MigrationBlocked"));
@@ -117,6 +124,7 @@ class EvictionReviewTest {
 
     @Test
     void aSaveThatFailedForAPassingReasonIsMadeAgain() {
+        cordon();
         createPod(pod -> pod);
         evict(NO_OPTIONS);
         VMSnapshot first = Drained.failed(saves().getFirst(), "StoreUnavailable");
@@ -127,6 +135,68 @@ class EvictionReviewTest {
         assertThat(saves())
                 .extracting(save -> save.getMetadata().getName())
                 .contains("web-" + podUid().substring(0, 8) + "-2");
+    }
+
+    @Test
+    void aPodThatWaitsForASavedMemoryIsNotSavedAgain() {
+        cordon();
+        createPod(pod -> pod);
+        evict(NO_OPTIONS);
+        VMSnapshot image = Drained.ofPod(Drained.saved(saves().getFirst()), "the pod before");
+        client.resource(image).delete();
+        image.getMetadata().setResourceVersion(null);
+        client.resource(image).create();
+        status(image);
+
+        String nothing =
+                "torpor: the memory of VM web is saved in VMSnapshot %s, and pod web-0 waits for it: there is nothing to evict"
+                        .formatted(image.getMetadata().getName());
+        assertRefused(evict(NO_OPTIONS), 404, "NotFound", nothing);
+        assertRefused(evict(DRY_RUN), 404, "NotFound", nothing);
+
+        VMRestore restore = new VMRestore();
+        restore.setMetadata(new ObjectMetaBuilder()
+                .withNamespace("vms")
+                .withName("web-start")
+                .build());
+        restore.setSpec(new VMRestoreSpec(image.getMetadata().getName(), null, null, null, 300));
+        VMRestoreStatus status = new VMRestoreStatus();
+        status.setNodeName("n1");
+        status.setPhase(RestorePhase.Loading);
+        client.resource(restore).create();
+        client.resources(VMRestore.class)
+                .inNamespace("vms")
+                .withName("web-start")
+                .editStatus(now -> {
+                    now.setStatus(status);
+                    return now;
+                });
+        assertRefused(
+                evict(NO_OPTIONS),
+                429,
+                "TooManyRequests",
+                "torpor: VM web is being started from VMSnapshot %s, and is saved once it runs"
+                        .formatted(image.getMetadata().getName()));
+        assertThat(saves()).hasSize(1);
+    }
+
+    @Test
+    void aDryRunTellsOfAVmThatWouldBeLost() {
+        cordon();
+        createPod(pod -> pod);
+        evict(NO_OPTIONS);
+        status(Drained.failed(saves().getFirst(), "MigrationBlocked"));
+        VMSnapshotClass deleting = new VMSnapshotClass();
+        deleting.setMetadata(new ObjectMetaBuilder()
+                .withName("default")
+                .addToAnnotations(Torpor.DEFAULT_CLASS_ANNOTATION, "true")
+                .build());
+        deleting.setSpec(new VMSnapshotClassSpec(null, null, null, null, OnSaveFailure.Delete, null, null));
+        client.resource(deleting).create();
+
+        AdmissionResponse response = evict(DRY_RUN);
+        assertThat(response.getStatus().getCode()).isEqualTo(404);
+        assertThat(response.getStatus().getMessage()).contains("onSaveFailure: Delete", "its memory is lost");
     }
 
     @Test

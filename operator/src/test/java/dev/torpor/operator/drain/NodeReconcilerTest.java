@@ -193,12 +193,19 @@ class NodeReconcilerTest {
     }
 
     @Test
-    void nothingIsDeletedOnceTheDrainIsOver() {
+    void nothingIsDeletedOnceTheDrainIsOverNorInTheNextBeforeItHasTried() {
         failedForGood();
         deletingClass();
         node(Drained.node());
         step();
         assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+        assertThat(saves().getFirst().getMetadata().getAnnotations())
+                .containsEntry(Torpor.DRAIN_OVER_ANNOTATION, "true");
+
+        node(Drained.inMaintenance("again"));
+        step();
+        assertThat(client.pods().inNamespace("vms").withName("web-0").get()).isNotNull();
+        assertThat(saves()).extracting(save -> SaveName.attemptOf(save)).containsExactlyInAnyOrder(1, 2);
     }
 
     @Test

@@ -37,6 +37,7 @@ class SaveProgressTest {
     @Test
     void aSaveOfAnEarlierPodIsNotThisPods() {
         VMSnapshot earlier = Drained.saved(Drained.save(1));
+        earlier.getStatus().setPhase(SnapshotPhase.Consumed);
         earlier.setSpec(Drained.snapshot("x", SaveMode.ManagedSave, "another").getSpec());
         earlier.getStatus().setPod(new dev.torpor.api.v1alpha1.ObjectName("web-0", "another"));
 
@@ -94,7 +95,7 @@ class SaveProgressTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"LauncherMissing", "MigrationBlocked", "SaveFailed", "AlreadySaved", "OfANewerRelease"})
+    @ValueSource(strings = {"LauncherMissing", "MigrationBlocked", "SaveFailed", "OfANewerRelease"})
     void whatDoesNotPassBlocksUntilThePersonWhoMendsItDeletesTheObject(String reason) {
         VMSnapshot failed = Drained.failed(Drained.save(1), reason);
         assertThat(step(Duration.ofDays(1), failed)).isEqualTo(new SaveStep.Blocked(failed, reason + WHY));
@@ -126,6 +127,44 @@ class SaveProgressTest {
     }
 
     @Test
+    void aVmThatHasNotGoneOnFromItsImageIsNotSavedAgain() {
+        VMSnapshot image = Drained.ofPod(Drained.saved(Drained.save(1)), "the pod before");
+        assertThat(step(image)).isEqualTo(new SaveStep.Starting(image, false));
+        assertThat(SaveProgress.of(
+                        Drained.pod(), List.of(image), failed -> OnSaveFailure.Delete, each -> true, ENDED_AT))
+                .isEqualTo(new SaveStep.Starting(image, true));
+    }
+
+    @Test
+    void aSaveThatMetAVmBeforeItHadGoneOnDoesNotCount() {
+        VMSnapshot early = Drained.failed(Drained.save(1), "AlreadySaved");
+        assertThat(step(early)).isEqualTo(new SaveStep.Begin(2, Optional.empty()));
+        assertThat(letGo(early)).isEqualTo(new SaveStep.Begin(2, Optional.empty()));
+    }
+
+    @Test
+    void triesOfDrainsThatAreOverDoNotCount() {
+        VMSnapshot cancelled = Drained.ended(Drained.save(3), SnapshotPhase.Cancelled, "Cancelled");
+        cancelled.getMetadata().getAnnotations().put(Torpor.CANCELLED_BY_ANNOTATION, Torpor.CREATED_BY_DRAIN);
+        VMSnapshot first = Drained.failed(Drained.save(1), "StoreUnavailable");
+        VMSnapshot second = Drained.failed(Drained.save(2), "StoreUnavailable");
+        VMSnapshot fourth = Drained.failed(Drained.save(4), "StoreUnavailable");
+        assertThat(letGo(first, second, cancelled, fourth))
+                .isEqualTo(new SaveStep.Begin(5, Optional.of("StoreUnavailable" + WHY)));
+
+        VMSnapshot terminal = Drained.failed(Drained.save(1), "MigrationBlocked");
+        terminal.getMetadata().getAnnotations().put(Torpor.DRAIN_OVER_ANNOTATION, "true");
+        assertThat(letGo(terminal)).isEqualTo(new SaveStep.Begin(2, Optional.empty()));
+    }
+
+    @Test
+    void whatCameOfAnEvictionCountsForTenMinutes() {
+        VMSnapshot failed = Drained.failed(Drained.save(1, DrainCause.Eviction), "MigrationBlocked");
+        assertThat(step(Duration.ofMinutes(10), failed)).isInstanceOf(SaveStep.Blocked.class);
+        assertThat(letGo(failed)).isEqualTo(new SaveStep.Begin(2, Optional.empty()));
+    }
+
+    @Test
     void aSaveThatAPersonCancelledIsNotMadeAgainAndItsVmIsNeverLetGo() {
         VMSnapshot cancelled = Drained.ended(Drained.save(1), SnapshotPhase.Cancelled, "Cancelled");
         assertThat(step(Duration.ofDays(1), cancelled)).isInstanceOf(SaveStep.Blocked.class);
@@ -148,11 +187,16 @@ class SaveProgressTest {
     }
 
     private static SaveStep step(Duration afterTheEnd, VMSnapshot... ofVm) {
-        return SaveProgress.of(Drained.pod(), List.of(ofVm), failed -> OnSaveFailure.Block, ENDED_AT.plus(afterTheEnd));
+        return SaveProgress.of(
+                Drained.pod(), List.of(ofVm), failed -> OnSaveFailure.Block, each -> false, ENDED_AT.plus(afterTheEnd));
     }
 
     private static SaveStep letGo(VMSnapshot... ofVm) {
         return SaveProgress.of(
-                Drained.pod(), List.of(ofVm), failed -> OnSaveFailure.Delete, ENDED_AT.plus(Duration.ofDays(1)));
+                Drained.pod(),
+                List.of(ofVm),
+                failed -> OnSaveFailure.Delete,
+                each -> false,
+                ENDED_AT.plus(Duration.ofDays(1)));
     }
 }
