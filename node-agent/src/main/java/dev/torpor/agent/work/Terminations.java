@@ -60,7 +60,8 @@ final class Terminations {
             end = node.cluster().podEnd(pod.vm(), pod.podUID());
         } catch (KubernetesClientException e) {
             LOG.warn("VM {}: the API server does not say how pod {} ends: {}", pod.vm(), pod.podUID(), e.getMessage());
-            return false;
+            // A hook that hears nothing goes, and the VM with it: it has until the end of its grace period.
+            return held(asks, askID, "the API server does not say how this pod ends");
         }
         return switch (TerminationDecision.of(retired, end, askedAt, now)) {
             case TerminationDecision.LookAgain _ -> held(asks, askID, "looking how this pod ends");

@@ -58,9 +58,13 @@ public final class NodeLeave {
         return taint(node, REMOVAL_TAINTS).map(key -> "taint " + key);
     }
 
+    /** Returns the node's taints. */
+    static List<Taint> taints(Node node) {
+        return node.getSpec() == null ? List.of() : node.getSpec().getTaints();
+    }
+
     private static Optional<String> taint(Node node, Set<String> keys) {
-        List<Taint> taints = node.getSpec() == null ? List.of() : node.getSpec().getTaints();
-        return taints.stream()
+        return taints(node).stream()
                 .map(Taint::getKey)
                 .filter(keys::contains)
                 .sorted()

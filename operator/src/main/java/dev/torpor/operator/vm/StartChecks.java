@@ -7,17 +7,24 @@ import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.OwnerReference;
 import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.Taint;
+import io.fabric8.kubernetes.api.model.Toleration;
 import io.fabric8.kubernetes.api.model.apps.StatefulSet;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What must hold before a pod is let go to be fed a managed image: the image's node takes pods and its store answers, the
  * pod is the VM that was saved, and nobody is about to replace it.
  */
 public final class StartChecks {
+    /** Effects of taints that keep a pod off a node for good. */
+    private static final Set<String> KEEP_OFF = Set.of("NoSchedule", "NoExecute");
+
     private static final String REVISION_LABEL = "controller-revision-hash";
 
     private final KubernetesClient client;
@@ -50,7 +57,7 @@ public final class StartChecks {
             claims.requireSame(snapshot);
         }
         requireStore(snapshot, nodeName);
-        requireSchedulable(snapshot, nodeName);
+        requireSchedulable(snapshot, pod, nodeName);
     }
 
     private static void requireHere(VMSnapshot snapshot, Pod pod, String nodeName) throws TorporException {
@@ -77,7 +84,7 @@ public final class StartChecks {
         }
     }
 
-    private void requireSchedulable(VMSnapshot snapshot, String nodeName) throws TorporException {
+    private void requireSchedulable(VMSnapshot snapshot, Optional<Pod> pod, String nodeName) throws TorporException {
         Node node = client.nodes().withName(nodeName).get();
         Optional<String> maintenance = node == null ? Optional.empty() : NodeLeave.maintenance(node);
         if (maintenance.isPresent()) {
@@ -92,6 +99,39 @@ public final class StartChecks {
                     "Node %s, which has the memory of VM %s, is cordoned. The VM starts after kubectl uncordon %s. The image is safe."
                             .formatted(nodeName, snapshot.getSpec().vmName(), nodeName));
         }
+        // Let go, it would be Pending, and have a turn of the node's that others wait for.
+        Optional<Taint> taint =
+                node == null || pod.isEmpty() || pod.get().getSpec().getNodeName() != null
+                        ? Optional.empty()
+                        : NodeLeave.taints(node).stream()
+                                .filter(each -> KEEP_OFF.contains(each.getEffect()))
+                                .filter(each -> pod.get().getSpec().getTolerations().stream()
+                                        .noneMatch(toleration -> tolerates(toleration, each)))
+                                .findFirst();
+        if (taint.isPresent()) {
+            throw new TorporException(
+                    FailureReason.NodeUnschedulable,
+                    "Node %s, which has the memory of VM %s, has the taint %s:%s, which pod %s does not tolerate. The VM starts when it is gone. The image is safe."
+                            .formatted(
+                                    nodeName,
+                                    snapshot.getSpec().vmName(),
+                                    taint.get().getKey(),
+                                    taint.get().getEffect(),
+                                    pod.get().getMetadata().getName()));
+        }
+    }
+
+    /** As the scheduler sees it (Toleration.ToleratesTaint of k8s.io/api/core/v1). */
+    private static boolean tolerates(Toleration toleration, Taint taint) {
+        return isUnsetOr(toleration.getEffect(), taint.getEffect())
+                && isUnsetOr(toleration.getKey(), taint.getKey())
+                && ("Exists".equals(toleration.getOperator())
+                        || Objects.requireNonNullElse(toleration.getValue(), "")
+                                .equals(Objects.requireNonNullElse(taint.getValue(), "")));
+    }
+
+    private static boolean isUnsetOr(@Nullable String wanted, @Nullable String is) {
+        return wanted == null || wanted.isEmpty() || wanted.equals(is);
     }
 
     private void requireNoRollout(VMSnapshot snapshot, Pod pod) throws TorporException {

@@ -28,6 +28,8 @@ import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.Toleration;
+import io.fabric8.kubernetes.api.model.TolerationBuilder;
 import io.fabric8.kubernetes.api.model.apps.StatefulSetBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
@@ -37,6 +39,7 @@ import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -130,6 +133,40 @@ class ManagedSaveTest {
         cluster.cordon(false);
         step();
         assertThat(reason()).isEqualTo("Queued");
+    }
+
+    @Test
+    void aTaintThatThePodDoesNotTolerateHoldsTheStart() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        cluster.taint("prefer=:PreferNoSchedule", "dedicated=db:NoExecute");
+        step();
+        assertHeld(
+                "NodeUnschedulable",
+                "Node n1, which has the memory of VM web, has the taint dedicated:NoExecute, which pod web-0 does not tolerate. The VM starts when it is gone. The image is safe.");
+        tolerating(toleration("Equal", "other", "NoExecute"), toleration("Equal", "db", "NoSchedule"));
+        step();
+        assertThat(reason()).isEqualTo("NodeUnschedulable");
+        tolerating(toleration("Equal", "db", null));
+        step();
+        assertThat(reason()).isEqualTo("Queued");
+    }
+
+    private void tolerating(Toleration... tolerations) {
+        client.pods().inNamespace("vms").withName("web-0").edit(pod -> new PodBuilder(pod)
+                .editSpec()
+                .withTolerations(tolerations)
+                .endSpec()
+                .build());
+    }
+
+    private static Toleration toleration(String operator, String value, @Nullable String effect) {
+        return new TolerationBuilder()
+                .withKey("dedicated")
+                .withOperator(operator)
+                .withValue(value)
+                .withEffect(effect)
+                .build();
     }
 
     @Test

@@ -9,12 +9,14 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import io.fabric8.kubernetes.api.model.NodeBuilder;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.api.model.TaintBuilder;
 import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.time.ZoneOffset;
 import java.util.Objects;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** A mock API server with node {@code n1}, whose agent reports, and a clock that tests move. */
@@ -40,6 +42,22 @@ public final class TestCluster {
         client.nodes().withName("n1").edit(node -> new NodeBuilder(node)
                 .editOrNewSpec()
                 .withUnschedulable(unschedulable)
+                .endSpec()
+                .build());
+    }
+
+    /** Sets the node's taints, each as {@code key=value:effect}. */
+    public void taint(String... taints) {
+        client.nodes().withName("n1").edit(node -> new NodeBuilder(node)
+                .editOrNewSpec()
+                .withTaints(Stream.of(taints)
+                        .map(taint -> taint.split("[=:]", -1))
+                        .map(parts -> new TaintBuilder()
+                                .withKey(parts[0])
+                                .withValue(parts[1])
+                                .withEffect(parts[2])
+                                .build())
+                        .toList())
                 .endSpec()
                 .build());
     }
