@@ -41,6 +41,12 @@ public enum FailureReason {
     /** {@code source.podUID} names a pod that is not the VM's live one. */
     PodReplaced(Kind.TERMINAL),
 
+    /**
+     * The VM started after the object was made, which would stop it: a request is for the instance that its author saw. Mode
+     * Checkpoint, and a source that is pinned, are exempt.
+     */
+    OlderThanPod(Kind.TERMINAL),
+
     /** A backup tool brought the object back: it is not carried out a second time. */
     RestoredFromBackup(Kind.TERMINAL),
 
@@ -62,7 +68,7 @@ public enum FailureReason {
     /** The StatefulSet is about to replace the VM's pod by a new template, which would end the VM right after its resume. */
     RolloutPending(Kind.RETRYABLE),
 
-    /** The image's node takes no pods: it is cordoned, or in maintenance. */
+    /** The image's node takes no pods: it is cordoned, in maintenance, or has a taint that the pod does not tolerate. */
     NodeUnschedulable(Kind.RETRYABLE),
 
     /** The pod does not start QEMU through the launcher, so its next start could not be held. */

@@ -16,6 +16,7 @@ import dev.torpor.e2e.cluster.TestNamespace;
 import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
+import java.time.Instant;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -23,6 +24,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** What the operator refuses, or waits for: exact condition, reason and message of each. */
 @Tag("api")
@@ -58,7 +61,7 @@ class OperatorRefusalIT {
 
     @Test
     void vmNotFoundIsWaitedFor() {
-        scene.create("web-1", OperatorScene.save("web"));
+        scene.create("web-1", OperatorScene.spec("web", SaveMode.Checkpoint, null, 300));
 
         OperatorScene.assertInProgress(
                 scene.awaitSnapshotReason("web-1", "VMNotFound"),
@@ -67,6 +70,25 @@ class OperatorRefusalIT {
                         .formatted(scene.namespace()));
         node.runVm(scene.namespace(), "web", "web-pod");
         scene.awaitSnapshot("web-1", SnapshotPhase.Bound);
+    }
+
+    @ParameterizedTest
+    @EnumSource(
+            value = SaveMode.class,
+            names = {"Save", "ManagedSave"})
+    void aVmThatStartedLaterIsNotStopped(SaveMode mode) {
+        scene.create("web-1", OperatorScene.spec("web", mode, null, 300));
+        Instant made = Instant.parse(
+                scene.awaitSnapshotReason("web-1", "VMNotFound").getMetadata().getCreationTimestamp());
+        await("another second") // the API server's times have no parts of one
+                .until(() -> Instant.now().isAfter(made.plusSeconds(1)));
+        Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
+
+        OperatorScene.assertStalled(
+                scene.awaitSnapshotReason("web-1", "OlderThanPod"),
+                "OlderThanPod",
+                "Pod web-pod of VM web was made at %s, after this VMSnapshot (%s), which would stop it. To save the VM now, make a new VMSnapshot; this one can be deleted. The VM runs."
+                        .formatted(pod.getMetadata().getCreationTimestamp(), made));
     }
 
     @Test
@@ -178,7 +200,7 @@ class OperatorRefusalIT {
         OperatorScene.assertStalled(
                 scene.awaitSnapshotReason("web-1", "DeadlineExceeded"),
                 "DeadlineExceeded",
-                "Not admitted within 3 s. The last trouble was VMNotFound: No live pod in namespace %s has the label torpor.dev/vm=web. Start the VM, or name the right one in a new VMSnapshot."
+                "Not admitted within 3 s. The last trouble was VMNotFound: No live pod in namespace %s has the label torpor.dev/vm=web. Start the VM, or name the right one, and make a new VMSnapshot: this one saves no VM that started later."
                         .formatted(scene.namespace()));
         assertThat(scene.snapshot("web-1").getStatus().getPhase()).isEqualTo(SnapshotPhase.Failed);
     }

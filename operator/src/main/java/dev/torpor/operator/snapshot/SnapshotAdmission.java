@@ -22,6 +22,7 @@ import dev.torpor.operator.vm.VmPods;
 import dev.torpor.operator.vm.VmUse;
 import io.fabric8.kubernetes.api.model.OwnerReference;
 import io.fabric8.kubernetes.api.model.Pod;
+import java.time.Instant;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
@@ -70,8 +71,9 @@ final class SnapshotAdmission {
             return adopt(snapshot, vm);
         }
         requireNotSaved(vm);
-        Pod pod = singlePod(vm);
+        Pod pod = singlePod(vm, spec.mode());
         requireSource(spec.source(), pod);
+        requireNotOlder(snapshot, pod);
         requireNoController(spec, pod);
         String container = LauncherWiring.qemuContainer(pod);
         String nodeName = requireRunning(pod, container);
@@ -140,13 +142,19 @@ final class SnapshotAdmission {
         }
     }
 
-    private Pod singlePod(VmName vm) throws TorporException {
+    private Pod singlePod(VmName vm, @Nullable SaveMode mode) throws TorporException {
         List<Pod> live = pods.live(vm);
         if (live.isEmpty()) {
             throw new TorporException(
                     FailureReason.VMNotFound,
-                    "No live pod in namespace %s has the label %s=%s. Start the VM, or name the right one in a new VMSnapshot."
-                            .formatted(vm.namespace(), Torpor.VM_LABEL, vm.name()));
+                    "No live pod in namespace %s has the label %s=%s. %s"
+                            .formatted(
+                                    vm.namespace(),
+                                    Torpor.VM_LABEL,
+                                    vm.name(),
+                                    mode == SaveMode.Checkpoint
+                                            ? "Start the VM, or name the right one in a new VMSnapshot."
+                                            : "Start the VM, or name the right one, and make a new VMSnapshot: this one saves no VM that started later."));
         }
         if (live.size() > 1) {
             throw new TorporException(
@@ -185,6 +193,26 @@ final class SnapshotAdmission {
                                     source.podUID(),
                                     pod.getMetadata().getName(),
                                     pod.getMetadata().getUid()));
+        }
+    }
+
+    /** A manifest that lay in a repository, or came back from somewhere, must not stop a VM that it never knew. */
+    private static void requireNotOlder(VMSnapshot snapshot, Pod pod) throws TorporException {
+        SourceSpec source = snapshot.getSpec().source();
+        if (snapshot.getSpec().mode() == SaveMode.Checkpoint || (source != null && source.podUID() != null)) {
+            return;
+        }
+        String made = snapshot.getMetadata().getCreationTimestamp();
+        String started = pod.getMetadata().getCreationTimestamp();
+        if (made != null && started != null && Instant.parse(started).isAfter(Instant.parse(made))) {
+            throw new TorporException(
+                    FailureReason.OlderThanPod,
+                    "Pod %s of VM %s was made at %s, after this VMSnapshot (%s), which would stop it. To save the VM now, make a new VMSnapshot; this one can be deleted. The VM runs."
+                            .formatted(
+                                    pod.getMetadata().getName(),
+                                    snapshot.getSpec().vmName(),
+                                    started,
+                                    made));
         }
     }
 
