@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # Makes a real libvirt 11.3 (of Debian's backports), and prints a virsh command with the QEMU driver in its own process:
-# `virsh -c qemu:///embed?root=DIR`. Packages are downloaded and unpacked, never installed; the command runs in a mount
-# namespace of its own, in which the unpacked files are laid over /usr. As root. Its QEMU is the installed one.
+# `virsh -c qemu:///embed?root=DIR`. Beside it is `libvirtd`, the daemon. Packages are downloaded and unpacked, never
+# installed; the commands run in mount namespaces of their own, in which the unpacked files are laid over /usr. As root. Its
+# QEMU is the installed one.
 # Kept in $TORPOR_CACHE (default ~/.cache/torpor), one folder for each version of this script.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 say() { printf 'torpor: %s\n' "$*" >&2; }
 
-packages=(libvirt-clients/bookworm-backports libvirt-common/bookworm-backports libvirt-daemon-common/bookworm-backports
+packages=(libvirt-clients/bookworm-backports libvirt-common/bookworm-backports libvirt-daemon/bookworm-backports
+  libvirt-daemon-common/bookworm-backports
   libvirt-daemon-driver-qemu/bookworm-backports libvirt0/bookworm-backports libssh-4/bookworm)
 out=${TORPOR_CACHE:-$HOME/.cache/torpor}/libvirt-$(sha256sum "$here/libvirt.sh" | cut -c1-12)
 mkdir -p "$out"
@@ -32,14 +34,18 @@ set -e
 mount -t overlay overlay -o lowerdir="$out/root/usr":/usr /usr
 mount --bind "$out/passwd" /etc/passwd
 mount --bind "$out/group" /etc/group
-exec virsh "\$@"
+# This folder may be the first one on the path.
+PATH=/usr/sbin:/usr/bin:/sbin:/bin exec "\$@"
 INSIDE
-  cat >"$out/.virsh" <<COMMAND
+  for command in libvirtd .virsh; do
+    cat >"$out/$command" <<COMMAND
 #!/bin/sh
-exec unshare --mount --propagation private "$out/inside" "\$@"
+exec unshare --mount --propagation private "$out/inside" ${command#.} "\$@"
 COMMAND
-  chmod 755 "$out/inside" "$out/.virsh"
+    chmod 755 "$out/inside" "$out/$command"
+  done
   "$out/.virsh" --version | grep -q '^11\.' || { say "what was fetched is not libvirt 11"; exit 1; }
+  "$out/libvirtd" --version | grep -q ' 11\.' || { say "its daemon is not libvirt 11"; exit 1; }
   mv "$out/.virsh" "$out/virsh"
 fi
 echo "$out/virsh"

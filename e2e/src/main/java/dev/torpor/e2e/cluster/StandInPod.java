@@ -227,6 +227,7 @@ public final class StandInPod implements AutoCloseable {
             if (Files.exists(cgroup)) {
                 try (Stream<Path> containers = Files.list(cgroup)) {
                     for (Path container : containers.filter(Files::isDirectory).toList()) {
+                        killAll(container);
                         deleteCgroup(container);
                     }
                 }
@@ -260,6 +261,7 @@ public final class StandInPod implements AutoCloseable {
                 }
                 report(containerId, true);
                 child.process().waitFor();
+                killAll(cgroup.resolve(containerId));
                 if (ending || off) {
                     return;
                 }
@@ -439,6 +441,17 @@ public final class StandInPod implements AutoCloseable {
     private static Path cgroupHierarchy() {
         Path v1 = Path.of("/sys/fs/cgroup/pids");
         return Files.isDirectory(v1) ? v1 : Path.of("/sys/fs/cgroup");
+    }
+
+    /** What a container's first process leaves behind goes with it, as with its PID namespace. */
+    private static void killAll(Path container) throws IOException {
+        Path processes = container.resolve("cgroup.procs");
+        if (!Files.exists(processes)) {
+            return; // the pod is closed already
+        }
+        for (String pid : Files.readAllLines(processes)) {
+            ProcessHandle.of(Long.parseLong(pid)).ifPresent(ProcessHandle::destroyForcibly);
+        }
     }
 
     private static void deleteCgroup(Path directory) throws IOException {

@@ -22,6 +22,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.w3c.dom.Document;
 import org.w3c.dom.NodeList;
 import org.xml.sax.InputSource;
@@ -87,15 +89,54 @@ class OtherManagerIT {
         assertThat(hook.render(VMI, once, temp).strip()).isEqualTo(once.strip());
     }
 
+    /** KubeVirt marshals its domain itself: double quotes, tabs, no empty elements, the name space always there. */
     @Test
-    void aDomainOfLibvirtIsSavedAndRestoredAndLibvirtFollows() throws Exception {
+    void theHookTakesADomainAsKubeVirtWritesIt() throws Exception {
+        String domain = """
+                <domain type="kvm" xmlns:qemu="http://libvirt.org/schemas/domain/qemu/1.0">
+                \t<name>vms_web</name>
+                \t<memory unit="b">8388608</memory>
+                \t<os>
+                \t\t<type arch="x86_64" machine="q35">hvm</type>
+                \t</os>
+                \t<devices></devices>
+                </domain>""";
+        String vmi = "{\"metadata\":{\"name\":\"web\",\"annotations\":{\"torpor.dev/incoming\":\"true\"}}}";
+        String once = hook.render(vmi, domain, temp);
+        List<String> ours = List.of("-qmp", "unix:" + temp + "/qmp.sock,server=on,wait=off", "-incoming", "defer");
+        assertThat(arguments(parse(once))).isEqualTo(ours);
+        assertThat(once).startsWith(domain.substring(0, domain.indexOf("</domain>")));
+
+        String with = domain.replace(
+                "</domain>",
+                "\t<qemu:commandline>\n\t\t<qemu:arg value=\"-fw_cfg\"></qemu:arg>\n\t</qemu:commandline>\n</domain>");
+        List<String> all = new ArrayList<>(List.of("-fw_cfg"));
+        all.addAll(ours);
+        assertThat(arguments(parse(hook.render(vmi, with, temp)))).isEqualTo(all);
+    }
+
+    /** What a VMI says beside its annotations, a copy of them in quotes for example, is of no account. */
+    @Test
+    void theHookIsNotDeceivedByWhatIsQuoted() throws Exception {
+        String vmi = "{\"metadata\":{\"annotations\":{\"last\":\"{\\\"torpor.dev/incoming\\\":\\\"true\\\"}\"},"
+                + "\"managedFields\":[{\"fieldsV1\":{\"f:torpor.dev/incoming\":{}}}]}}";
+        assertThat(arguments(parse(hook.render(vmi, domain(), temp)))).doesNotContain("-incoming");
+    }
+
+    @ParameterizedTest
+    @CsvSource({"qemu-direct, none", "multifd-stream, none", "multifd-stream, zstd"})
+    void aDomainOfLibvirtIsSavedAndRestoredAndLibvirtFollows(String engine, String compression) throws Exception {
         Virsh libvirt = new Virsh(temp.resolve("libvirt"));
         virsh = Optional.of(libvirt);
         start(libvirt, hook.render(VMI, domain(), temp));
         Tick before = awaitTick(tick -> tick.number() >= 2);
 
-        AgentCommand.Result saved = agent("save", "--leave-paused");
+        AgentCommand.Result saved =
+                agent("save", "--leave-paused", "--engine", engine, "--channels", "3", "--compression", compression);
         assertThat(saved.errors()).endsWith("; the VM is paused");
+        assertThat(AgentCommand.run(temp, "image", "inspect", saved.output(), "--store", temp.resolve("store"))
+                        .output())
+                .contains(engine + ", 3 channels");
         assertThat(libvirt.awaitState("web", "paused")).isEqualTo("paused");
         try (QmpClient qmp = QmpClient.connect(temp.resolve("qmp.sock"), QmpLimits.DEFAULT)) {
             qmp.execute("quit"); // as the agent ends a VM that it has saved
