@@ -179,13 +179,16 @@ public final class QemuProbe {
         NavigableMap<String, Long> blocks = new TreeMap<>();
         for (String line : table.lines().toList()) {
             Matcher row = RAM_BLOCK.matcher(line);
-            if (row.matches()
-                    && !row.group(3).strip().endsWith("ro")
-                    && !ROM.matcher(row.group(1)).matches()) {
+            if (row.matches() && !row.group(3).strip().endsWith("ro") && !isRom(row.group(1))) {
                 blocks.put(row.group(1), bytes(row.group(2)));
             }
         }
         return blocks;
+    }
+
+    /** Tells whether a RAM block is called as QEMU calls ROMs. */
+    static boolean isRom(String block) {
+        return ROM.matcher(block).matches();
     }
 
     private static long memoryBytes(JsonNode summary) throws TorporException {

@@ -139,8 +139,10 @@ public final class RestoreChecks {
         }
     }
 
+    /** Images of QEMU up to 7.2 that are older than {@link QemuProbe#isRom} have ROMs among their blocks. */
     private static void memory(Map<String, Long> saved, Map<String, Long> now) throws TorporException {
         NavigableMap<String, Long> all = new TreeMap<>(saved);
+        all.keySet().removeIf(QemuProbe::isRom);
         now.forEach(all::putIfAbsent);
         for (String block : all.keySet()) {
             long savedBytes = saved.getOrDefault(block, 0L);

@@ -85,6 +85,24 @@ class RestoreChecksTest {
                         + "give the same memory size and backends");
     }
 
+    /** QEMU up to 7.2 does not say which blocks are ROMs, and once they were recorded as if they were memory. */
+    @Test
+    void romsOfAnImageAreNotMemory() {
+        Map<String, Long> ram = Map.of("pc.ram", Vms.RAM_BYTES);
+        Map<String, Long> recorded = new TreeMap<>(ram);
+        recorded.putAll(
+                Map.of("pc.bios", 256L << 10, "pc.rom", 128L << 10, "0000:00:02.0/virtio-net-pci.rom", 512L << 10));
+        recorded.put("/rom@etc/acpi/tables", 2L << 20);
+        assertThatCode(() -> RestoreChecks.compare(withRam(recorded), incoming(withRam(ram))))
+                .doesNotThrowAnyException();
+        recorded.put("ram1", 1L << 20);
+        VmDefinition more = withRam(recorded);
+        assertThat(catchThrowableOfType(
+                                TorporException.class, () -> RestoreChecks.compare(more, incoming(withRam(ram))))
+                        .getMessage())
+                .startsWith("RAM block ram1 has 1048576 bytes in the image and 0 in the target");
+    }
+
     @Test
     void anotherNumberOfVcpus() {
         refused(
