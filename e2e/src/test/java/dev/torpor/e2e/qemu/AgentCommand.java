@@ -30,10 +30,20 @@ final class AgentCommand {
     }
 
     static Result run(Path folder, Object... arguments) throws IOException, InterruptedException {
+        return run(folder, List.of(), arguments);
+    }
+
+    /** Runs it as root that may read no more than the modes of files say. */
+    static Result runBoundByModes(Path folder, Object... arguments) throws IOException, InterruptedException {
+        return run(folder, List.of("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"), arguments);
+    }
+
+    private static Result run(Path folder, List<String> before, Object... arguments)
+            throws IOException, InterruptedException {
         Path output = Files.createTempFile(folder, "out", ".log");
         Path errors = Files.createTempFile(folder, "err", ".log");
-        List<String> command = new ArrayList<>(
-                List.of(WorkTree.root().resolve("bin/torpor-agent").toString()));
+        List<String> command = new ArrayList<>(before);
+        command.add(WorkTree.root().resolve("bin/torpor-agent").toString());
         for (Object argument : arguments) {
             command.add(argument.toString());
         }

@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
@@ -98,6 +99,56 @@ class LibvirtImportIT {
             assertThat(tick.memoryWrong()).isFalse();
             assertThat(tick.number()).isLessThan(saved.last().number() + 60);
         }
+    }
+
+    /** By what is in the file where that is known, holes left out; else by the file's length. */
+    @ParameterizedTest
+    @ValueSource(strings = {"raw", "zstd", "gzip", "sparse"})
+    void theCommandTellsBeforehandWhatDoesNotFit(String format) throws Exception {
+        try (MountedFolder small = MountedFolder.tmpfs(temp.resolve("small-" + format), 72)) {
+            ImageStore.open(small.path()).close();
+            AgentCommand.Result refused = command(saved.file(format), small.path());
+            assertThat(refused.code()).isEqualTo(1);
+            assertThat(refused.errors())
+                    .contains("NotEnoughSpace: the image may need ")
+                    .containsPattern("may need [0-9]{8,9} bytes and the store has 7[0-9]{7} free: ");
+            try (ImageStore store = ImageStore.open(small.path())) {
+                assertThat(store.list()).isEmpty();
+                assertThat(store.freeBytes()).isGreaterThan(70L << 20);
+            }
+        }
+        try (MountedFolder enough = MountedFolder.tmpfs(temp.resolve("enough-" + format), 64 + MEMORY_MIB + 16)) {
+            ImageStore.open(enough.path()).close();
+            AgentCommand.Result done = command(saved.file(format), enough.path());
+            assertThat(done.code()).as(done.errors()).isZero();
+            try (ImageStore store = ImageStore.open(enough.path())) {
+                assertThat(store.list())
+                        .singleElement()
+                        .satisfies(image -> assertThat(image.id().uid()).isEqualTo(done.output()));
+            }
+        }
+    }
+
+    @Test
+    void theCommandSaysThatItMayNotReadTheFile() throws Exception {
+        Path file = Files.copy(saved.file("raw"), temp.resolve("of-another"));
+        Files.setPosixFilePermissions(file, PosixFilePermissions.fromString("rw-------"));
+        Files.setOwner(
+                file, file.getFileSystem().getUserPrincipalLookupService().lookupPrincipalByName("nobody"));
+        Path mine = temp.resolve("mine");
+        ImageStore.open(mine).close();
+        AgentCommand.Result refused = AgentCommand.runBoundByModes(temp, importing(file, mine));
+        assertThat(refused.code()).isEqualTo(1);
+        assertThat(refused.errors())
+                .isEqualTo("torpor-agent: StoreFailed: the file cannot be opened to be read: Permission denied");
+    }
+
+    private static Object[] importing(Path file, Path store) {
+        return new Object[] {"image", "import", file, "--store", store, "--namespace", "vms", "--vm", "web"};
+    }
+
+    private AgentCommand.Result command(Path file, Path store) throws IOException, InterruptedException {
+        return AgentCommand.run(temp, importing(file, store));
     }
 
     @ParameterizedTest

@@ -128,7 +128,8 @@ final class ImageCommand implements Runnable {
         try {
             id = new ImageId(namespace, vm, UUID.randomUUID().toString());
         } catch (IllegalArgumentException e) {
-            throw new ParameterException(spec.commandLine(), String.valueOf(e.getMessage()), e);
+            throw new ParameterException(
+                    spec.commandLine().getSubcommands().get("import"), String.valueOf(e.getMessage()), e);
         }
         try (ImageStore images = ImageStore.openReadOnly(store);
                 ProgressBar bar = ProgressBar.onStandardError("importing")) {

@@ -2,6 +2,7 @@ package dev.torpor.agent.engine;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.image.ChannelLayout;
+import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.qmp.QmpAnswer;
 import dev.torpor.agent.qmp.QmpClient;
@@ -37,8 +38,6 @@ public final class QemuDirectEngine {
     // 2 to 4 channels give most of the gain (trials on NVMe); more only cost CPU that the guests want.
     private static final int CHANNELS_CHOSEN_MIN = 2;
     private static final int CHANNELS_CHOSEN_MAX = 4;
-    // Room for what is written beside the pages: header area, bitmaps, device state, padding to 1 MiB for each block.
-    private static final long SPACE_BESIDE_MEMORY_BYTES = 64L << 20;
     // Beside the channels' descriptors QEMU opens a few for itself; out of descriptors it crashes.
     private static final int DESCRIPTORS_SPARE = 16;
     private static final String MAPPED_RAM = "mapped-ram";
@@ -78,13 +77,7 @@ public final class QemuDirectEngine {
         long memoryBytes = vm.definition().ramBlocks().values().stream()
                 .mapToLong(Long::longValue)
                 .sum();
-        long neededBytes = memoryBytes + SPACE_BESIDE_MEMORY_BYTES;
-        if (store.freeBytes() < neededBytes) {
-            throw new TorporException(
-                    FailureReason.NotEnoughSpace,
-                    "the image may need " + neededBytes + " bytes and the store has " + store.freeBytes()
-                            + " free: delete images that are no longer needed, or enlarge the store");
-        }
+        ImageStore.requireRoom(memoryBytes, store.freeBytes());
         return memoryBytes;
     }
 

@@ -34,6 +34,9 @@ public final class ImageStore implements AutoCloseable {
     static final String PLAN_SUFFIX = ".ahead";
     private static final String IMPORT_SUFFIX = ".import";
 
+    /** Room for what is written beside the pages: header area, bitmaps, device state, padding to 1 MiB for each block. */
+    public static final long SPACE_BESIDE_BYTES = 64L << 20;
+
     private static final Logger LOG = LoggerFactory.getLogger(ImageStore.class);
     private static final int ENTRIES_MAX = 100_000;
 
@@ -81,6 +84,27 @@ public final class ImageStore implements AutoCloseable {
             return root.directory().freeBytes();
         } catch (IOException e) {
             throw StoreTrouble.of("the store's free space cannot be read", e);
+        }
+    }
+
+    /**
+     * Refuses what does not fit.
+     *
+     * @param imageBytes of an image, as far as they are known
+     * @throws TorporException NotEnoughSpace if so much, and {@link #SPACE_BESIDE_BYTES}, is not free
+     */
+    public void requireRoom(long imageBytes) throws TorporException {
+        requireRoom(imageBytes, freeBytes());
+    }
+
+    /** Does the same with what was free at another time. */
+    public static void requireRoom(long imageBytes, long freeBytes) throws TorporException {
+        long neededBytes = imageBytes + SPACE_BESIDE_BYTES;
+        if (freeBytes < neededBytes) {
+            throw new TorporException(
+                    FailureReason.NotEnoughSpace,
+                    "the image may need " + neededBytes + " bytes and the store has " + freeBytes
+                            + " free: delete images that are no longer needed, or enlarge the store");
         }
     }
 
@@ -165,9 +189,32 @@ public final class ImageStore implements AutoCloseable {
     }
 
     /**
+     * Takes the turn to add images of a VM beside the owner; closing it, or the end of this process, gives it back. The lock
+     * is on the VM's folder. A pod that is shown that folder could hold it too: it keeps out nothing but images of its own VM.
+     *
+     * @throws TorporException StoreFailed if somebody else has it
+     */
+    public Directory turnToAdd(ImageId id) throws TorporException {
+        try (Directory images = root.directory().childCreating(IMAGES);
+                Directory namespace = images.childCreating(id.namespace())) {
+            Directory folder = namespace.childCreating(id.vm());
+            if (folder.tryLock()) {
+                return folder;
+            }
+            folder.close();
+            throw new TorporException(
+                    FailureReason.StoreFailed,
+                    "another import of VM " + id.namespace() + "/" + id.vm()
+                            + " is under way: try again when it has ended");
+        } catch (IOException e) {
+            throw StoreTrouble.of("the folder of VM " + id.namespace() + "/" + id.vm() + " cannot be locked", e);
+        }
+    }
+
+    /**
      * Begins an image that is added whole, beside the owner, who may be at work: it has a name that nobody looks at until it
      * is committed, and no record. Commit gives it its name, then its record. What a crash leaves behind is a file
-     * {@code .<uid>.img.import}, which the next import of the same VM removes.
+     * {@code .<uid>.img.import}, which the next import of the same VM removes. Only for who has {@link #turnToAdd}.
      */
     public PartialImage createBeside(ImageId id, PartialIntent intent) throws TorporException {
         ImageRecord record = new ImageRecord(id, intent, Optional.empty(), new ImageState.Partial());

@@ -12,6 +12,7 @@ import io.airlift.compress.MalformedInputException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.Locale;
@@ -28,12 +29,6 @@ import java.util.TreeMap;
  * ({@link ChannelLayout}); {@code sparse} becomes one with pages at their places.
  */
 public final class LibvirtImport {
-    /** Most that a stream may have beside the guest's memory: RAM of devices, page headers, device state. */
-    private static final long BESIDE_MEMORY_BYTES_MAX = 2L << 30;
-
-    /** Each page of a stream has a header of 8 bytes, the first of a block its name too. */
-    private static final long MEMORY_PER_HEADER = 256;
-
     private static final String QEMU_UNKNOWN = "unknown";
 
     private LibvirtImport() {}
@@ -66,9 +61,9 @@ public final class LibvirtImport {
                 long pageBytes = layout.blocks().getFirst().pageBytes();
                 return new Verified(image, domain, layout.presentPages() * pageBytes, false);
             }
-            PlainStream stream = new PlainStream();
-            read(file, facts, image, domain, progress, (unit, _) -> stream.update(unit));
-            requireSame(domain, stream.finish(memoryMax(domain)).machineType());
+            PlainStream stream = new PlainStream(memoryMax(domain));
+            read(file, facts, image, progress, stream::update);
+            requireSame(domain, stream.finish().machineType());
             return new Verified(image, domain, stream.lengthBytes(), image.format() != LibvirtImage.Format.RAW);
         });
     }
@@ -79,37 +74,41 @@ public final class LibvirtImport {
      *
      * @param store to which the image is added, beside its owner
      * @param runNumber of which run of the VM it is taken to be
-     * @throws TorporException what {@link #verify} throws; NotEnoughSpace, StoreFailed
+     * @throws TorporException what {@link #verify} throws; NotEnoughSpace, before anything is copied if that is known then: of a
+     *     compressed file only that it has at least its own length is; StoreFailed, also while another import of that VM is under way
      */
     public static CommittedImage run(ImageStore store, ImageId id, Path path, long runNumber, ImageProgress progress)
             throws TorporException {
         return with(path, (file, facts, image, domain) -> {
             Instant began = Instant.now();
-            PartialImage partial = store.createBeside(
-                    id,
-                    new PartialIntent(
-                            ImageMode.MANAGED_SAVE,
-                            runNumber,
-                            image.wasRunning(),
-                            Optional.empty(),
-                            began,
-                            false,
-                            true));
-            Import work = new Import(partial, file, facts, image, domain, progress);
-            try {
-                return image.format() == LibvirtImage.Format.SPARSE ? work.sparse() : work.plain();
-            } catch (IOException | TorporException | RuntimeException e) {
+            try (Directory _ = store.turnToAdd(id)) {
+                PartialImage partial = store.createBeside(
+                        id,
+                        new PartialIntent(
+                                ImageMode.MANAGED_SAVE,
+                                runNumber,
+                                image.wasRunning(),
+                                Optional.empty(),
+                                began,
+                                false,
+                                true));
+                Import work = new Import(store, partial, file, facts, image, domain, progress);
                 try {
-                    partial.abandon();
-                } catch (TorporException also) {
-                    e.addSuppressed(also);
+                    return image.format() == LibvirtImage.Format.SPARSE ? work.sparse() : work.plain();
+                } catch (IOException | TorporException | RuntimeException e) {
+                    try {
+                        partial.abandon();
+                    } catch (TorporException also) {
+                        e.addSuppressed(also);
+                    }
+                    throw e;
                 }
-                throw e;
             }
         });
     }
 
     private record Import(
+            ImageStore store,
             PartialImage partial,
             Descriptor file,
             FileFacts facts,
@@ -117,16 +116,17 @@ public final class LibvirtImport {
             LibvirtDomain domain,
             ImageProgress progress) {
         CommittedImage plain() throws IOException, TorporException {
-            PlainStream stream = new PlainStream();
+            store.requireRoom(facts.sizeBytes() - image.streamOffsetBytes());
+            PlainStream stream = new PlainStream(memoryMax(domain));
             ChannelLayout layout;
             PlainStream.Head head;
             try (ImageFiles files = partial.openForQemu(false)) {
                 ChannelWriter writer = new ChannelWriter(files, 1);
-                read(file, facts, image, domain, progress, (unit, _) -> {
+                read(file, facts, image, progress, unit -> {
                     stream.update(unit.duplicate());
                     writer.add(0, unit);
                 });
-                head = stream.finish(memoryMax(domain));
+                head = stream.finish();
                 requireSame(domain, head.machineType());
                 layout = writer.finish(new Compression(Compression.Method.NONE, OptionalInt.empty()));
             }
@@ -137,6 +137,10 @@ public final class LibvirtImport {
             MappedRamStream stream = parse(file, facts, image, domain);
             requireSame(domain, stream.machineType());
             requireDescription(file::read, stream.deviceStateOffsetBytes(), facts.sizeBytes());
+            ImageLayout there = LayoutScan.scan(
+                            file::read, image.streamOffsetBytes(), facts.sizeBytes(), domain.memoryBytes())
+                    .layout();
+            store.requireRoom(there.presentPages() * there.blocks().getFirst().pageBytes());
             long pages;
             try (ImageFiles files = partial.openForQemu(false)) {
                 pages = MappedRamCopy.copy(stream, file::read, facts.sizeBytes(), files.buffered(), progress);
@@ -204,20 +208,12 @@ public final class LibvirtImport {
     }
 
     private interface Units {
-        void next(ByteBuffer unit, long number) throws IOException;
+        void next(ByteBuffer unit) throws IOException;
     }
 
     /** Reads a stream in units of an image, each from 0 to its limit, all but the last one whole. */
-    private static void read(
-            Descriptor file,
-            FileFacts facts,
-            LibvirtImage image,
-            LibvirtDomain domain,
-            ImageProgress progress,
-            Units units)
+    private static void read(Descriptor file, FileFacts facts, LibvirtImage image, ImageProgress progress, Units units)
             throws IOException, TorporException {
-        // What decompresses to more than the machine can have sent fills a disk and nothing else.
-        long max = memoryMax(domain) + domain.memoryBytes() / MEMORY_PER_HEADER + BESIDE_MEMORY_BYTES_MAX;
         ByteBuffer unit = AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES);
         byte[] bytes = new byte[64 << 10];
         long[] position = {0};
@@ -227,8 +223,7 @@ public final class LibvirtImport {
             return n;
         };
         try (InputStream in = image.stream(counted)) {
-            long total = 0;
-            for (long number = 0; ; number++) {
+            while (true) {
                 unit.clear().limit(ChannelLayout.UNIT_BYTES);
                 while (unit.hasRemaining()) {
                     int n = in.read(bytes, 0, Math.min(bytes.length, unit.remaining()));
@@ -241,13 +236,8 @@ public final class LibvirtImport {
                     return;
                 }
                 unit.flip();
-                total += unit.limit();
-                if (total > max) {
-                    throw new MalformedImageException("its stream is longer than one of a machine with "
-                            + domain.memoryBytes() + " bytes of memory");
-                }
                 boolean last = unit.limit() < ChannelLayout.UNIT_BYTES;
-                units.next(unit, number);
+                units.next(unit);
                 progress.progress(Math.min(position[0], facts.sizeBytes()), facts.sizeBytes());
                 if (last) {
                     return;
@@ -281,9 +271,10 @@ public final class LibvirtImport {
                     .facts(name.toString())
                     .filter(facts -> !facts.isRegularFile())
                     .isPresent()) {
-                throw new TorporException(FailureReason.ImageMissing, path + " is not a file");
+                throw new TorporException(
+                        FailureReason.ImageMissing, path + " is not a file, or a link, which is not followed");
             }
-            try (Descriptor file = directory.openFile(name.toString(), Access.READ)) {
+            try (Descriptor file = open(directory, name.toString())) {
                 LibvirtImage image = LibvirtImage.read(file::read)
                         .orElseThrow(() -> new TorporException(
                                 FailureReason.ImageDamaged, "the file does not begin as one that virsh save wrote"));
@@ -293,9 +284,20 @@ public final class LibvirtImport {
             throw new TorporException(
                     FailureReason.ImageDamaged, "the image that libvirt wrote is damaged or cut off: " + e.why(), e);
         } catch (IOException e) {
-            throw StoreTrouble.missing(e)
+            throw StoreTrouble.missing(e) || e instanceof NoSuchFileException // of its folder
                     ? new TorporException(FailureReason.ImageMissing, "the image's file is missing", e)
                     : StoreTrouble.of("the image cannot be read, or written to the store", e);
+        }
+    }
+
+    private static Descriptor open(Directory directory, String name) throws IOException, TorporException {
+        try {
+            return directory.openFile(name, Access.READ);
+        } catch (ErrnoException e) {
+            if (StoreTrouble.missing(e)) {
+                throw e;
+            }
+            throw StoreTrouble.of("the file cannot be opened to be read", e);
         }
     }
 }

@@ -2,6 +2,7 @@ package dev.torpor.agent.image;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.util.Optional;
 import java.util.SortedMap;
 import java.util.TreeMap;
 
@@ -13,8 +14,16 @@ final class PlainStream {
     // 4096 blocks with names of 255 letters have 1 MiB; QEMU makes some hundred bytes.
     private static final int HEAD_BYTES_MAX = 2 << 20;
 
+    /** Each page has a header of 8 bytes, the first of a block its name too. */
+    private static final long MEMORY_PER_HEADER = 256;
+
+    /** Device state, of which QEMU makes some MiB. */
+    private static final long BESIDE_MEMORY_BYTES_MAX = 256L << 20;
+
     private final ByteBuffer head = ByteBuffer.allocate(HEAD_BYTES_MAX);
     private final StreamEnd end = new StreamEnd();
+    private final long memoryBytesMax;
+    private Optional<Head> read = Optional.empty();
     private long lengthBytes;
 
     /**
@@ -25,8 +34,33 @@ final class PlainStream {
      */
     record Head(String machineType, SortedMap<String, Long> blocks) {}
 
-    /** Takes the next bytes. */
-    void update(ByteBuffer bytes) {
+    /**
+     * Begins.
+     *
+     * @param memoryBytesMax the most that all blocks together may have
+     */
+    PlainStream(long memoryBytesMax) {
+        this.memoryBytesMax = memoryBytesMax;
+    }
+
+    /**
+     * Takes the next bytes.
+     *
+     * @throws MalformedImageException if there are more than a machine with the memory that the head tells of can have sent:
+     *     its guest is stopped, and sends each page once. What decompresses to more would fill a disk and nothing else
+     */
+    void update(ByteBuffer bytes) throws IOException {
+        if (!head.hasRemaining()) {
+            long memoryBytes = 0;
+            for (long used : head().blocks().values()) {
+                memoryBytes += used;
+            }
+            if (lengthBytes + bytes.remaining()
+                    > memoryBytes + memoryBytes / MEMORY_PER_HEADER + BESIDE_MEMORY_BYTES_MAX) {
+                throw new MalformedImageException(
+                        "its stream is longer than one of a machine with " + memoryBytes + " bytes of memory");
+            }
+        }
         lengthBytes += bytes.remaining();
         int n = Math.min(head.remaining(), bytes.remaining());
         head.put(bytes.slice(bytes.position(), n));
@@ -40,22 +74,28 @@ final class PlainStream {
     /**
      * Tells what it was, once all of it has passed.
      *
-     * @param memoryBytesMax the most that all blocks together may have
      * @throws MalformedImageException if it is not whole, or not such a stream
      */
-    Head finish(long memoryBytesMax) throws IOException {
-        int known = head.position();
-        ByteSource source = (buffer, offset) -> {
-            int n = (int) Math.max(0, Math.min(buffer.remaining(), known - offset));
-            buffer.put(head.slice((int) Math.min(offset, known), n));
-            return n;
-        };
-        Head read = head(new StreamReader(source, 0, known), memoryBytesMax);
+    Head finish() throws IOException {
+        Head found = head();
         if (!end.foundDescription()) {
             throw new MalformedImageException(
                     "the stream does not end as QEMU ends one, after " + lengthBytes + " bytes");
         }
-        return read;
+        return found;
+    }
+
+    private Head head() throws IOException {
+        if (read.isEmpty()) {
+            int known = head.position();
+            ByteSource source = (buffer, offset) -> {
+                int n = (int) Math.max(0, Math.min(buffer.remaining(), known - offset));
+                buffer.put(head.slice((int) Math.min(offset, known), n));
+                return n;
+            };
+            read = Optional.of(head(new StreamReader(source, 0, known), memoryBytesMax));
+        }
+        return read.get();
     }
 
     private static Head head(StreamReader in, long memoryBytesMax) throws IOException {

@@ -142,6 +142,11 @@ public final class Directory implements AutoCloseable {
         }
     }
 
+    /** Takes an exclusive lock on the directory (flock(2)), held until it is closed; false if somebody else has it. */
+    public boolean tryLock() throws IOException {
+        return descriptor.tryLock();
+    }
+
     /**
      * Returns the names in this directory, in no order.
      *

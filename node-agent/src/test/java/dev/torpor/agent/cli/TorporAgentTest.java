@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -59,6 +60,13 @@ class TorporAgentTest {
                 "image inspect@Missing required parameter: 'PATH|UID'; see torpor-agent image inspect --help",
                 "image inspect x -o xml@Invalid value for option '--output': expected one of [TEXT, JSON] "
                         + "(case-insensitive) but was 'xml'; see torpor-agent image inspect --help",
+                "image import@Missing required parameter: 'PATH'; see torpor-agent image import --help",
+                "image import f@Missing required options: '--store=DIR', '--namespace=NS', '--vm=NAME'; see torpor-agent "
+                        + "image import --help",
+                "image import f --store STORE --namespace a/b --vm v@namespace 'a/b' is not 1 to 63 letters, "
+                        + "digits or inner '-', '_', '.'; see torpor-agent image import --help",
+                "image import f g --store STORE --namespace a --vm v@Unmatched argument at index 3: 'g'; see torpor-agent "
+                        + "image import --help",
                 "restore --qmp q --store STORE --namespace a/b --vm v --image u@namespace 'a/b' is not 1 to 63 letters, "
                         + "digits or inner '-', '_', '.'; see torpor-agent restore --help",
             })
@@ -87,6 +95,37 @@ class TorporAgentTest {
                 .isEqualTo(
                         "torpor-agent: ImageDamaged: the image's header is damaged: it does not begin with the magic "
                                 + "of a Torpor image");
+    }
+
+    private int load(Path file) {
+        return TorporAgent.run(
+                "image", "import", file.toString(), "--store", temp.toString(), "--namespace", "ns", "--vm", "vm");
+    }
+
+    @Test
+    void whatIsNotAFileOfLibvirtsIsNotImported() throws IOException, TorporException {
+        assertThat(load(temp.resolve("f"))).isEqualTo(1);
+        assertThat(error()).startsWith("torpor-agent: StoreFailed: ");
+        ImageStore.open(temp).close();
+        Path letter = Files.writeString(temp.resolve("letter.txt"), "Dear reader, ".repeat(100));
+        Map<Path, String> wrong = Map.of(
+                temp.resolve("f"),
+                "ImageMissing: the image's file is missing",
+                temp.resolve("images"),
+                "ImageMissing: " + temp.resolve("images") + " is not a file, or a link, which is not followed",
+                Files.createSymbolicLink(temp.resolve("link"), letter),
+                "ImageMissing: " + temp.resolve("link") + " is not a file, or a link, which is not followed",
+                letter,
+                "ImageDamaged: the file does not begin as one that virsh save wrote");
+        Files.createDirectories(temp.resolve("images"));
+        for (Map.Entry<Path, String> each : wrong.entrySet()) {
+            errors.reset();
+            assertThat(load(each.getKey())).as(each.getValue()).isEqualTo(3);
+            assertThat(error()).isEqualTo("torpor-agent: " + each.getValue());
+        }
+        try (ImageStore store = ImageStore.open(temp)) {
+            assertThat(store.list()).isEmpty();
+        }
     }
 
     @Test

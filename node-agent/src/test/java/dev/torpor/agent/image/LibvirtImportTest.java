@@ -1,24 +1,34 @@
 package dev.torpor.agent.image;
 
 import static java.nio.charset.StandardCharsets.UTF_8;
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.assertj.core.api.Assertions.fail;
 
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import io.airlift.compress.zstd.ZstdOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.zip.GZIPOutputStream;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -200,5 +210,93 @@ class LibvirtImportTest {
         load(raw(ByteOrder.LITTLE_ENDIAN, XML));
         assertThat(left).doesNotExist();
         assertThat(owner.list()).hasSize(1);
+    }
+
+    @Test
+    void twoImportsOfOneVmTakeTurns() throws IOException, TorporException {
+        Path file = raw(ByteOrder.LITTLE_ENDIAN, XML);
+        ImageId second = new ImageId("default", "vm1", "second");
+        AtomicReference<@Nullable TorporException> refusal = new AtomicReference<>();
+        LibvirtImport.run(beside, SampleStream.ID, file, 0, (_, _) -> {
+            if (refusal.get() != null) {
+                return;
+            }
+            // As another process does it, in the middle of the first one.
+            try (ImageStore another = ImageStore.openReadOnly(temp.resolve("store"))) {
+                refusal.set(catchThrowableOfType(
+                        TorporException.class, () -> LibvirtImport.run(another, second, file, 0, (_, _) -> {})));
+                var _ = LibvirtImport.run(another, new ImageId("default", "vm2", "other"), file, 0, (_, _) -> {});
+            } catch (TorporException e) {
+                throw new IllegalStateException(e);
+            }
+        });
+        assertThat(refusal.get()).isNotNull();
+        assertThat(requireNonNull(refusal.get()).reason()).isEqualTo(FailureReason.StoreFailed);
+        assertThat(refusal.get())
+                .hasMessage("another import of VM default/vm1 is under way: try again when it has ended");
+        assertThat(owner.open(SampleStream.ID).verify((_, _) -> {}).bytes()).isGreaterThan(PAGES_BYTES);
+        assertThat(owner.list("default", "vm1")).hasSize(1);
+        assertThat(owner.list("default", "vm2")).hasSize(1);
+        LibvirtImport.run(beside, second, file, 0, (_, _) -> {});
+        assertThat(owner.list("default", "vm1")).hasSize(2);
+    }
+
+    @Test
+    void whatDoesNotFitIsRefusedBeforeAnythingIsCopied() throws IOException, TorporException {
+        Path file = raw(ByteOrder.LITTLE_ENDIAN, XML);
+        long free = owner.freeBytes();
+        Map<Integer, Integer> magics = Map.of(0, 0x5145_564D, 1, 0x1F8B_0800, 5, 0x28B5_2FFD);
+        for (Map.Entry<Integer, Integer> magic : magics.entrySet()) {
+            try (RandomAccessFile out = new RandomAccessFile(file.toFile(), "rw")) {
+                out.seek(28);
+                out.writeInt(Integer.reverseBytes(magic.getKey()));
+                out.seek(STREAM_OFFSET);
+                out.writeInt(magic.getValue());
+                out.setLength(STREAM_OFFSET + free + (1 << 30)); // a hole
+            }
+            TorporException refused = catchThrowableOfType(
+                    TorporException.class,
+                    () -> LibvirtImport.run(beside, SampleStream.ID, file, 0, (_, _) -> fail("something was read")));
+            assertThat(refused.reason()).as(refused.getMessage()).isEqualTo(FailureReason.NotEnoughSpace);
+            assertThat(refused)
+                    .hasMessageMatching("the image may need " + (free + (1L << 30) + (64L << 20))
+                            + " bytes and the store has [0-9]+ free: .*");
+        }
+        refuses(FailureReason.NotEnoughSpace, "bytes and the store has", file);
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {1, 5})
+    void whatDecompressesWithoutEndFillsNoDisk(int format) throws IOException, TorporException {
+        byte[] plain = Files.readAllBytes(raw(ByteOrder.LITTLE_ENDIAN, XML));
+        Path file = file(ByteOrder.LITTLE_ENDIAN, format, XML);
+        byte[] zeros = new byte[1 << 20];
+        try (OutputStream out = Files.newOutputStream(file, StandardOpenOption.APPEND);
+                OutputStream bomb = format == 1 ? new GZIPOutputStream(out) : new ZstdOutputStream(out)) {
+            bomb.write(plain, STREAM_OFFSET, plain.length - STREAM_OFFSET);
+            for (int mebibytes = 0; mebibytes < 512; mebibytes++) {
+                bomb.write(zeros);
+            }
+        }
+        assertThat(Files.size(file)).isLessThan(16 << 20);
+        String why = "its stream is longer than one of a machine with " + ((2 << 20) + 8192) + " bytes of memory";
+        refuses(FailureReason.ImageDamaged, why, file);
+        assertThatThrownBy(() -> LibvirtImport.verify(file, (_, _) -> {})).hasMessageContaining(why);
+    }
+
+    @Test
+    void whatIsNoSuchFileIsSaid() throws IOException, TorporException {
+        Path file = raw(ByteOrder.LITTLE_ENDIAN, XML);
+        refuses(FailureReason.ImageMissing, "the image's file is missing", temp.resolve("nothing"));
+        refuses(FailureReason.ImageMissing, "the image's file is missing", temp.resolve("no/folder"));
+        refuses(FailureReason.ImageMissing, "is not a file", temp);
+        Path link = Files.createSymbolicLink(temp.resolve("link"), file);
+        refuses(FailureReason.ImageMissing, "is not a file, or a link, which is not followed", link);
+        Path letter = Files.writeString(temp.resolve("letter"), "Dear reader, ".repeat(100));
+        refuses(FailureReason.ImageDamaged, "does not begin as one that virsh save wrote", letter);
+        refuses(
+                FailureReason.ImageDamaged,
+                "does not begin as one that virsh save wrote",
+                Files.createFile(temp.resolve("empty")));
     }
 }
