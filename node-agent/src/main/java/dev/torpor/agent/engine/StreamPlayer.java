@@ -3,7 +3,7 @@ package dev.torpor.agent.engine;
 import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.ChannelReader;
 import dev.torpor.agent.linux.Access;
-import dev.torpor.agent.linux.AlignedBuffer;
+import dev.torpor.agent.linux.AlignedMemory;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.PeerCredentials;
@@ -26,6 +26,7 @@ import java.util.concurrent.atomic.LongAdder;
  */
 final class StreamPlayer implements AutoCloseable {
     private final ChannelReader reader;
+    private final AlignedMemory memory = new AlignedMemory();
     private final List<UnixSocket> sockets = new CopyOnWriteArrayList<>();
     private final List<Thread> threads = new ArrayList<>();
     private final LongAdder sentBytes = new LongAdder();
@@ -75,8 +76,8 @@ final class StreamPlayer implements AutoCloseable {
     }
 
     private void play(int channel, UnixSocket socket) {
-        ByteBuffer unit = AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES);
         try {
+            ByteBuffer unit = buffer();
             for (long number = 0; read(channel, number, unit); number++) {
                 int length = unit.remaining();
                 socket.drain(unit);
@@ -87,6 +88,14 @@ final class StreamPlayer implements AutoCloseable {
             hangUp();
         } catch (IOException e) {
             // QEMU has closed, which it says itself, or we have.
+        }
+    }
+
+    private ByteBuffer buffer() throws TorporException {
+        try {
+            return memory.allocate(ChannelLayout.UNIT_BYTES);
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.LoadFailed, "there is no memory for a channel", e);
         }
     }
 
@@ -125,7 +134,7 @@ final class StreamPlayer implements AutoCloseable {
         }
     }
 
-    /** Hangs up on whoever is still connected. */
+    /** Hangs up on whoever is still connected, and gives the buffers back. */
     @Override
     public void close() throws IOException {
         closing = true;
@@ -134,6 +143,7 @@ final class StreamPlayer implements AutoCloseable {
         for (Thread thread : threads) {
             interrupted |= StreamRecorder.joinOrInterrupted(thread);
         }
+        memory.close();
         for (UnixSocket socket : sockets) {
             socket.close();
         }

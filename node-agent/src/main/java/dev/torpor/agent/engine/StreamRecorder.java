@@ -4,7 +4,7 @@ import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.ChannelWriter;
 import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
-import dev.torpor.agent.linux.AlignedBuffer;
+import dev.torpor.agent.linux.AlignedMemory;
 import dev.torpor.agent.linux.ErrnoException;
 import dev.torpor.agent.linux.PeerCredentials;
 import dev.torpor.agent.linux.UnixListener;
@@ -59,6 +59,8 @@ final class StreamRecorder implements AutoCloseable {
     private final Cancellation cancellation;
     private final boolean[] seen;
     /** One for each channel, had before anything is asked of QEMU: short of memory later, nobody would take its streams. */
+    private final AlignedMemory memory = new AlignedMemory();
+
     private final List<ByteBuffer> units = new ArrayList<>();
 
     private final List<UnixSocket> sockets = new ArrayList<>();
@@ -87,13 +89,21 @@ final class StreamRecorder implements AutoCloseable {
         this.writer = new ChannelWriter(files, channels + 1);
         this.cancellation = cancellation;
         this.seen = new boolean[channels + 1];
-        for (int n = 0; n <= channels; n++) {
-            units.add(AlignedBuffer.allocate(ChannelLayout.UNIT_BYTES));
-        }
     }
 
-    /** Begins to take connections. */
-    void start() {
+    /**
+     * Begins to take connections.
+     *
+     * @throws TorporException SaveFailed if there is no memory for them
+     */
+    void start() throws TorporException {
+        try {
+            for (int n = 0; n < seen.length; n++) {
+                units.add(memory.allocate(ChannelLayout.UNIT_BYTES));
+            }
+        } catch (IOException e) {
+            throw new TorporException(FailureReason.SaveFailed, "there is no memory for QEMU's channels", e);
+        }
         acceptor.start();
     }
 
@@ -279,7 +289,7 @@ final class StreamRecorder implements AutoCloseable {
         return List.copyOf(threads);
     }
 
-    /** Hangs up on whoever is still connected. */
+    /** Hangs up on whoever is still connected, and gives the buffers back. */
     @Override
     public void close() throws IOException {
         List<UnixSocket> all;
@@ -295,6 +305,7 @@ final class StreamRecorder implements AutoCloseable {
         for (Thread thread : threads()) {
             interrupted |= joinOrInterrupted(thread);
         }
+        memory.close();
         for (UnixSocket socket : all) {
             socket.close();
         }

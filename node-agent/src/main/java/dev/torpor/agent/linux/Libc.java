@@ -43,7 +43,10 @@ final class Libc {
     static final int SEEK_DATA = 3;
     // sys/mman.h
     static final int PROT_READ = 1;
+    static final int PROT_WRITE = 2;
     static final int MAP_SHARED = 1;
+    static final int MAP_PRIVATE = 2;
+    static final int MAP_ANONYMOUS = 0x20;
     // linux/openat2.h
     static final long SYS_OPENAT2 = 437;
     static final long RESOLVE_NO_XDEV = 0x01;

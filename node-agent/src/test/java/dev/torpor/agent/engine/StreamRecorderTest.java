@@ -86,7 +86,7 @@ class StreamRecorderTest {
         store.close();
     }
 
-    private StreamRecorder recorder(PeerCredentials qemu) {
+    private StreamRecorder recorder(PeerCredentials qemu) throws TorporException {
         StreamRecorder recorder = new StreamRecorder(listener, qemu, UUID, files, CHANNELS, cancellation);
         recorder.start();
         return recorder;
@@ -114,7 +114,7 @@ class StreamRecorderTest {
         return "QEVM and so on".getBytes(US_ASCII);
     }
 
-    private void refused(String message) throws IOException {
+    private void refused(String message) throws IOException, TorporException {
         try (StreamRecorder recorder = recorder(self)) {
             TorporException e =
                     catchThrowableOfType(TorporException.class, () -> recorder.finish(Compression.NONE, SOON));
