@@ -240,8 +240,14 @@ final class StandInCluster implements AutoCloseable {
      * @param graceSeconds of the time to finish or undo work when it is told to end
      * @param httpPort of its health and metrics; 0 for none
      * @param environment more variables
+     * @param jvm options of its JVM that differ from those of the other processes
      */
-    record AgentOptions(String diesAt, int graceSeconds, int httpPort, Map<String, String> environment) {
+    record AgentOptions(
+            String diesAt, int graceSeconds, int httpPort, Map<String, String> environment, List<String> jvm) {
+        AgentOptions(String diesAt, int graceSeconds, int httpPort, Map<String, String> environment) {
+            this(diesAt, graceSeconds, httpPort, environment, List.of());
+        }
+
         static AgentOptions dies(String at) {
             return new AgentOptions(at, 60, 0, Map.of());
         }
@@ -249,6 +255,11 @@ final class StandInCluster implements AutoCloseable {
         static AgentOptions grace(int seconds) {
             return new AgentOptions("never", seconds, 0, Map.of());
         }
+    }
+
+    /** Returns the process of the agent. */
+    Process agentProcess() {
+        return agent.process();
     }
 
     /** Waits until the agent has died by itself. */
@@ -637,6 +648,7 @@ final class StandInCluster implements AutoCloseable {
 
     private Child startAgent(AgentOptions options) throws IOException {
         return java(
+                options.jvm(),
                 bootId.map(file -> List.of(
                                 "unshare",
                                 "--mount",
@@ -662,6 +674,16 @@ final class StandInCluster implements AutoCloseable {
 
     private Child java(
             List<String> before, String name, String main, List<String> arguments, Map<String, String> more) {
+        return java(List.of(), before, name, main, arguments, more);
+    }
+
+    private Child java(
+            List<String> jvm,
+            List<String> before,
+            String name,
+            String main,
+            List<String> arguments,
+            Map<String, String> more) {
         Map<String, String> environment =
                 new HashMap<>(Map.of("KUBECONFIG", controlPlane.kubeconfig().toString(), "TORPOR_LOG_LEVEL", "debug"));
         environment.putAll(more);
@@ -671,10 +693,9 @@ final class StandInCluster implements AutoCloseable {
                 "-Xmx128m",
                 "-XX:TieredStopAtLevel=1",
                 "--enable-native-access=ALL-UNNAMED",
-                "--sun-misc-unsafe-memory-access=allow",
-                "-cp",
-                System.getProperty("java.class.path"),
-                main));
+                "--sun-misc-unsafe-memory-access=allow"));
+        command.addAll(jvm); // the last one of two holds
+        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main));
         command.addAll(arguments);
         return Child.start(name, controlPlane.directory().resolve(name + ".log"), environment, command);
     }

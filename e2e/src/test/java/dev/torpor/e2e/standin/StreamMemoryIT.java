@@ -1,0 +1,136 @@
+package dev.torpor.e2e.standin;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
+import dev.torpor.e2e.tree.WorkTree;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/**
+ * What recorded channels cost the agent, whose JVM has the options of its image, but for the archive of classes: without that
+ * it has some MiB more. A channel has a buffer of 1 MiB, and it is given back.
+ */
+@Tag("standin")
+@SuppressWarnings("NullAway.Init")
+class StreamMemoryIT {
+    private static final int CHANNELS = 16;
+    private static final int SAVES = 6;
+    private static final long MIB = 1 << 20;
+    /** Wanted are 128; without the archive some more, of what a class has in memory of its own. */
+    private static final long WANTED_ANONYMOUS_BYTES = (128 + 12) * MIB;
+
+    /** Of what the heap may grow by and a garbage collection takes back. */
+    private static final long SLACK_BYTES = 12 * MIB;
+
+    private static StandInCluster cluster;
+
+    @BeforeAll
+    static void start() throws Exception {
+        cluster = StandInCluster.withWebhook();
+        List<String> options;
+        try (Stream<String> lines = Files.lines(WorkTree.root().resolve("node-agent/src/main/image/jvm.options"))) {
+            options = lines.filter(line -> line.startsWith("-")).toList();
+        }
+        cluster.restartAgent(new AgentOptions("never", 60, 0, Map.of("TORPOR_LOG_LEVEL", "info"), options));
+    }
+
+    @AfterAll
+    static void stop() {
+        cluster.close();
+    }
+
+    @Test
+    @SuppressWarnings("SystemOut") // The figures are of use to people.
+    void sixteenChannelsAreRecordedWithinTheAgentsMemoryAndItIsGivenBack() throws Exception {
+        StandInPod pod = cluster.startVm("big", 60L, "-m", "1024M");
+        long agent = cluster.agentProcess().pid();
+        long restBytes = anonymousBytes(agent);
+        List<Long> most = new ArrayList<>();
+        List<Long> after = new ArrayList<>();
+        for (int n = 0; n < SAVES; n++) {
+            String name = "big-" + n;
+            try (Sampler sampler = new Sampler(agent)) {
+                cluster.snapshot(
+                        name,
+                        "big",
+                        "mode: Checkpoint",
+                        "parallel: {channels: " + CHANNELS + ", compression: Zstd, compressionLevel: 1}");
+                assertThat(cluster.awaitVerified(name).getStatus().getEngine()).isEqualTo("multifd-stream");
+                most.add(sampler.mostBytes());
+            }
+            after.add(anonymousBytes(agent));
+            StandInCluster.awaitGoingOn(pod, pod.lastTick().orElseThrow());
+        }
+        System.out.printf(
+                "agent: %d channels, anonymous memory at rest %d MiB, at most in each save %s MiB, after it %s MiB%n",
+                CHANNELS, restBytes / MIB, inMiB(most), inMiB(after));
+        assertThat(Collections.max(most)).isLessThanOrEqualTo(WANTED_ANONYMOUS_BYTES);
+        // All classes are loaded after the first one: a later one costs its buffers, and what was kept of them would
+        // show.
+        assertThat(Collections.max(most) - after.getFirst()).isLessThan((CHANNELS + 1) * MIB + SLACK_BYTES);
+        assertThat(Collections.max(after) - after.getFirst()).isLessThan(SLACK_BYTES);
+    }
+
+    private static List<Long> inMiB(List<Long> bytes) {
+        return bytes.stream().map(each -> each / MIB).toList();
+    }
+
+    private static long anonymousBytes(long pid) throws IOException {
+        try (Stream<String> lines = Files.lines(Path.of("/proc/" + pid + "/status"))) {
+            return lines.filter(line -> line.startsWith("RssAnon:"))
+                            .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
+                            .findFirst()
+                            .orElseThrow()
+                    << 10;
+        }
+    }
+
+    /** Looks at a process's anonymous memory all the time. */
+    private static final class Sampler implements AutoCloseable {
+        private final AtomicBoolean ended = new AtomicBoolean();
+        private final AtomicLong most = new AtomicLong();
+        private final Thread thread;
+
+        Sampler(long pid) {
+            thread = Thread.ofPlatform().daemon().name("sampler").start(() -> {
+                try {
+                    while (!ended.get()) {
+                        long now = anonymousBytes(pid);
+                        most.accumulateAndGet(now, Math::max);
+                        Thread.sleep(5);
+                    }
+                } catch (IOException | InterruptedException e) {
+                    throw new IllegalStateException(e);
+                }
+            });
+        }
+
+        long mostBytes() {
+            return most.get();
+        }
+
+        @Override
+        public void close() {
+            ended.set(true);
+            try {
+                thread.join();
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+    }
+}
