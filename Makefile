@@ -86,8 +86,9 @@ test-node: jdk packages kubernetes images ## Torpor installed by its chart, as p
 .PHONY: e2e
 e2e: test-node ## the same as test-node
 
-.PHONY: bench
-bench: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes
+.PHONY: bench bench-saves
+bench: bench-saves bench-lazy bench-drain ## all that has a limit: saves and restores, lazy resumes, a drain; about 13 minutes, as root
+bench-saves: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.Bench
 

@@ -65,6 +65,13 @@ public final class LazyBench {
         } finally {
             deleteTree(directory);
         }
+        double[] medians = bench.results.stream()
+                .filter(each -> each.name().matches("lazy-[0-9]+-gib"))
+                .mapToDouble(Measurement::value)
+                .sorted()
+                .toArray();
+        System.out.printf(
+                Locale.ROOT, "the longest median over the shortest: %.2f%n", medians[medians.length - 1] / medians[0]);
         new ObjectMapper()
                 .enable(SerializationFeature.INDENT_OUTPUT)
                 .writeValue(out.resolve("lazy-results.json").toFile(), bench.results);

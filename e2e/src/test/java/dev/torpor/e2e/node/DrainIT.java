@@ -37,18 +37,24 @@ class DrainIT {
         scene.apply(VmManifest.of("db").memory(256, 64).statefulSet());
         scene.apply(VmManifest.of("mq").memory(192, 16).statefulSet());
         scene.apply(VmManifest.of("web").pod());
+        Tick bystander = scene.start(VmManifest.of("stays"));
+        String bystanderUid = uid(scene, "stays");
         Map<String, Tick> before = new LinkedHashMap<>();
         for (String pod : new String[] {"db-0", "mq-0", "web"}) {
             before.put(pod, scene.awaitTick(pod));
         }
         String node = scene.cluster.node().name();
         try {
-            assertThat(scene.kubectl(drain(node, "3m"))).contains("node/" + node + " drained");
+            assertThat(scene.kubectl(drain(node, "3m", ",app!=stays"))).contains("node/" + node + " drained");
             before.keySet().forEach(pod -> awaitHeld(scene, pod));
         } finally {
             scene.kubectl("uncordon", node);
         }
         before.forEach(scene::awaitGoingOn);
+        scene.awaitGoingOn("stays", bystander);
+        assertThat(uid(scene, "stays")).as("nobody evicted it").isEqualTo(bystanderUid);
+        assertThat(scene.field("pod/stays", ".status.containerStatuses[0].restartCount"))
+                .isEqualTo("0");
         await("all images are consumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
                         scene.kubectl("get", "vmsnap", "-o", "jsonpath={.items[*].status.phase}"))
                 .isEqualTo("Consumed Consumed Consumed"));
@@ -76,6 +82,8 @@ class DrainIT {
             assertThat(scene.field(save("db", dbUid), ".status.phase"))
                     .as("the bigger one is not done")
                     .isEqualTo("Saving");
+            assertThat(scene.tryKubectl(drain(node, "2s", ",app=db")).output())
+                    .containsPattern("saving VM db: [0-9.]+ of [0-9.]+ MiB");
         } finally {
             scene.kubectl("uncordon", node);
         }

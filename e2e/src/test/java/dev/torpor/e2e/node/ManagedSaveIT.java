@@ -79,6 +79,22 @@ class ManagedSaveIT {
     }
 
     @Test
+    void aStatefulSetThatIsScaledAwayMeanwhileGetsItsVmBackLater(Scene scene) {
+        scene.apply(VmManifest.of("away").statefulSet());
+        Tick before = scene.awaitTick("away-0");
+        scene.snapshot("away-saved", "away", "mode: ManagedSave", "resume: Manual");
+        awaitResumable(scene, "away-saved", "Manual");
+
+        scene.kubectl("scale", "statefulset", "away", "--replicas=0");
+        awaitResumable(scene, "away-saved", "NoPod");
+        scene.kubectl("scale", "statefulset", "away", "--replicas=1");
+        awaitResumable(scene, "away-saved", "Manual");
+        scene.restore("away-back", "away-saved");
+        scene.awaitGoingOn("away-0", before);
+        awaitPhase(scene, "away-saved", "Consumed");
+    }
+
+    @Test
     void aTemplateThatChangesMeanwhileHoldsTheVmUntilItIsPutBack(Scene scene) {
         VmManifest vm = VmManifest.of("db").memory(256, 32);
         scene.apply(rolling(vm));

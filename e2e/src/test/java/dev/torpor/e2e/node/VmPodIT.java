@@ -16,6 +16,7 @@ class VmPodIT {
         Tick before = scene.start(VmManifest.of("web").memory(256, 32));
         kubectlShowsTheVm(scene);
 
+        String addressBefore = scene.field("pod/web", ".status.podIP");
         scene.snapshot("web-saved", "web");
         scene.awaitReady("vmsnap/web-saved");
         assertThat(scene.tryKubectl("get", "pod", "web").output()).contains("NotFound");
@@ -32,6 +33,12 @@ class VmPodIT {
         scene.awaitReady("vmrest/web-back");
         scene.awaitGoingOn("web", before);
         assertThat(scene.field("vmrest/web-back", ".status.strategy")).isEqualTo("Lazy");
+        assertThat(scene.field("vmrest/web-back", ".status.savedPodIP"))
+                .isNotEmpty()
+                .isEqualTo(addressBefore);
+        assertThat(scene.field("vmrest/web-back", ".status.podIP"))
+                .isNotEmpty()
+                .isEqualTo(scene.field("pod/web", ".status.podIP"));
         assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
         assertThat(scene.kubectl("describe", "vmrest", "web-back")).contains("Conditions:");
     }
