@@ -45,6 +45,8 @@ public final class ImageStore implements AutoCloseable {
     private Optional<Boolean> directIO = Optional.empty();
     /** What is on the disk beside the record in force; the last one only. */
     private Optional<ImageRecord> prepared = Optional.empty();
+    /** Whether a change failed that may be seen here, and not be on the disk. */
+    private boolean doubtful;
 
     private ImageStore(StoreRoot root, Step.Observer observer) {
         this.root = root;
@@ -184,7 +186,7 @@ public final class ImageStore implements AutoCloseable {
             observer.done(Step.FILE_CREATED);
             return new PartialImage(this, record, observer);
         } catch (IOException e) {
-            throw StoreTrouble.of("image " + id + " cannot be created", e);
+            throw failed("image " + id + " cannot be created", e);
         }
     }
 
@@ -230,7 +232,7 @@ public final class ImageStore implements AutoCloseable {
             folder.createFile(fileName).close();
             return new PartialImage(this, record, observer, fileName);
         } catch (IOException e) {
-            throw StoreTrouble.of("image " + id + " cannot be created", e);
+            throw failed("image " + id + " cannot be created", e);
         }
     }
 
@@ -253,8 +255,31 @@ public final class ImageStore implements AutoCloseable {
         return CommittedImage.open(() -> folder(id), id.fileName(), Optional.of(record));
     }
 
+    /**
+     * Sees to it that what is read here is on the disk too, if a change failed before: others would act on it, and a power
+     * loss would take it back.
+     *
+     * @throws TorporException StoreFailed while that does not work
+     */
+    private synchronized void settle() throws TorporException {
+        if (doubtful) {
+            try {
+                root.syncDirectories();
+            } catch (IOException e) {
+                throw StoreTrouble.of("what was last written to the store may not be on its disk", e);
+            }
+            doubtful = false;
+        }
+    }
+
+    private synchronized TorporException failed(String what, IOException e) {
+        doubtful = true;
+        return StoreTrouble.of(what, e);
+    }
+
     /** Returns an image's record; empty if there is none. */
     public Optional<ImageRecord> record(ImageId id) throws TorporException {
+        settle();
         try (Directory folder = folder(id)) {
             return record(folder, id);
         } catch (IOException e) {
@@ -329,6 +354,7 @@ public final class ImageStore implements AutoCloseable {
 
     /** Returns the entries of a directory below that of the images, sorted; those that cannot be names of ours not. */
     private List<String> names(String... path) throws TorporException {
+        settle();
         try {
             Directory folder = root.directory().child(IMAGES);
             for (String name : path) {
@@ -389,7 +415,7 @@ public final class ImageStore implements AutoCloseable {
         try (Directory folder = folder(id)) {
             replaceUnflushed(folder, record.with(next));
         } catch (IOException e) {
-            throw StoreTrouble.of("image " + id + " cannot be recorded as " + next.word(), e);
+            throw failed("image " + id + " cannot be recorded as " + next.word(), e);
         }
         return true;
     }
@@ -423,7 +449,7 @@ public final class ImageStore implements AutoCloseable {
             try (Directory folder = folder(id)) {
                 folder.replaceFile(id.checksumsName(), table.encode());
             } catch (IOException e) {
-                throw StoreTrouble.of("the checksums of image " + id + " cannot be written", e);
+                throw failed("the checksums of image " + id + " cannot be written", e);
             }
             transition(id, new ImageState.Verified());
             return true;
@@ -442,7 +468,7 @@ public final class ImageStore implements AutoCloseable {
             }
         } catch (IOException e) {
             if (!StoreTrouble.missing(e)) {
-                throw StoreTrouble.of("the damage of image " + id + " cannot be recorded", e);
+                throw failed("the damage of image " + id + " cannot be recorded", e);
             }
         }
     }
@@ -491,7 +517,7 @@ public final class ImageStore implements AutoCloseable {
                 folder.sync();
             }
         } catch (IOException e) {
-            throw StoreTrouble.of("the checksums of image " + id + " cannot be written", e);
+            throw failed("the checksums of image " + id + " cannot be written", e);
         }
     }
 
@@ -538,13 +564,18 @@ public final class ImageStore implements AutoCloseable {
      */
     synchronized ImageRecord seal(Directory folder, ImageRecord record, ImageRecord.Seal seal, String fileName)
             throws IOException {
-        if (!fileName.equals(record.id().fileName())) {
-            folder.rename(fileName, record.id().fileName());
-            folder.sync();
-        }
         ImageRecord sealed =
                 new ImageRecord(record.id(), record.intent(), Optional.of(seal), new ImageState.Complete());
-        folder.replaceFile(record.id().recordName(), RecordJson.encode(sealed));
+        try {
+            if (!fileName.equals(record.id().fileName())) {
+                folder.rename(fileName, record.id().fileName());
+                folder.sync();
+            }
+            folder.replaceFile(record.id().recordName(), RecordJson.encode(sealed));
+        } catch (IOException e) {
+            doubtful = true;
+            throw e;
+        }
         return sealed;
     }
 
@@ -557,7 +588,7 @@ public final class ImageStore implements AutoCloseable {
         try (Directory folder = folder(id)) {
             var _ = folder.unlink(fileName);
         } catch (IOException e) {
-            throw StoreTrouble.of("what was begun of image " + id + " cannot be removed", e);
+            throw failed("what was begun of image " + id + " cannot be removed", e);
         }
     }
 
@@ -573,7 +604,7 @@ public final class ImageStore implements AutoCloseable {
             }
         } catch (IOException e) {
             if (!StoreTrouble.missing(e)) {
-                throw StoreTrouble.of("image " + id + " cannot be deleted", e);
+                throw failed("image " + id + " cannot be deleted", e);
             }
         }
     }

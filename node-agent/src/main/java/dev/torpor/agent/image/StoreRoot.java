@@ -31,6 +31,9 @@ record StoreRoot(
     private static final String PROBE = ".direct-io.probe";
     private static final String WRITABLE = "writable.probe";
     private static final int IDENTITY_BYTES_MAX = 4096;
+    // images/<namespace>/<vm>, vms/<namespace>
+    private static final int DIRECTORY_LEVELS = 3;
+    private static final int ENTRIES_MAX = 100_000;
 
     /** Opens a store, making it if there is none, and locks it. */
     static StoreRoot own(Path path) throws TorporException {
@@ -69,7 +72,9 @@ record StoreRoot(
                                                 .truncatedTo(ChronoUnit.SECONDS)
                                                 .toString())));
             }
-            return new StoreRoot(directory, identity(directory), lock);
+            StoreRoot root = new StoreRoot(directory, identity(directory), lock);
+            root.syncDirectories();
+            return root;
         } catch (IOException | TorporException e) {
             lock.close();
             throw e;
@@ -109,6 +114,14 @@ record StoreRoot(
             throw fields.wrong("storeID", "a UID");
         }
         return id;
+    }
+
+    /**
+     * Makes all names in the store durable. The owner before us may have died between a change and its flush: we would see
+     * the change, tell others of it, and a power loss would take it back.
+     */
+    void syncDirectories() throws IOException {
+        directory.syncTree(DIRECTORY_LEVELS, ENTRIES_MAX);
     }
 
     /** Writes and reads a block past the page cache; false if the file system refuses. */

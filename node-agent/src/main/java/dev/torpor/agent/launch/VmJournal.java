@@ -36,6 +36,8 @@ public final class VmJournal {
 
     private final Directory store;
     private Optional<Prepared> prepared = Optional.empty();
+    /** Whether a change failed that may be seen here, and not be on the disk. */
+    private boolean doubtful;
 
     /** A record that is on the disk beside the one in force; the last one only. */
     private record Prepared(VmName vm, VmRecord record) {}
@@ -57,11 +59,17 @@ public final class VmJournal {
     public synchronized VmRecord read(VmName vm) throws TorporException {
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
+            if (doubtful) {
+                store.sync();
+                vms.syncTree(1, VMS_MAX);
+                doubtful = false;
+            }
             return decode(namespace.readFile(vm.name() + SUFFIX, RECORD_BYTES_MAX));
         } catch (ErrnoException e) {
             if (e.errno() == ErrnoException.ENOENT) {
                 return VmRecord.NONE;
             }
+            doubtful = true;
             throw failed(vm, e);
         } catch (IOException | IllegalArgumentException e) {
             throw failed(vm, e);
@@ -72,7 +80,8 @@ public final class VmJournal {
      * Changes what is known of a VM; on return it is on the disk. No change, no write.
      *
      * @return the new record
-     * @throws TorporException StoreFailed; the old record stands then, or after a failed flush either of the two
+     * @throws TorporException StoreFailed; the old record stands then, or after a failed flush either of the two, and nothing is read until
+     *     that is on the disk
      */
     public synchronized VmRecord update(VmName vm, UnaryOperator<VmRecord> change) throws TorporException {
         VmRecord before = read(vm);
@@ -103,6 +112,7 @@ public final class VmJournal {
             }
             namespace.renamePrepared(vm.name() + SUFFIX);
         } catch (IOException | IllegalArgumentException e) {
+            doubtful = true;
             throw failed(vm, e);
         }
         return after;

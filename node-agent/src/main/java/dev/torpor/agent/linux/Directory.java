@@ -249,6 +249,32 @@ public final class Directory implements AutoCloseable {
     }
 
     /**
+     * Does the same for this directory and all those below it, and looks at as many entries of each as {@link #list} is told
+     * to: after it, what is seen there is on the disk. It need not be before, if whoever made the last change died, or was
+     * refused, between the change and its flush. Mounts are left out.
+     *
+     * @param levels of directories below this one
+     */
+    public void syncTree(int levels, int entriesMax) throws IOException {
+        sync();
+        if (levels == 0) {
+            return;
+        }
+        for (String name : list(entriesMax)) {
+            if (facts(name).filter(FileFacts::isDirectory).isEmpty()) {
+                continue;
+            }
+            try (Directory child = child(name)) {
+                child.syncTree(levels - 1, entriesMax);
+            } catch (ErrnoException e) {
+                if (e.errno() != ErrnoException.ENOENT && e.errno() != ErrnoException.EXDEV) {
+                    throw e;
+                }
+            }
+        }
+    }
+
+    /**
      * Returns the bytes that may still be written to this directory's file system without special rights; as many as can be
      * if it does not say how large it is (ramfs, some of FUSE).
      */

@@ -19,6 +19,7 @@ public record FileFacts(
     private static final int S_IFMT = 0xF000;
     private static final int S_IFSOCK = 0xC000;
     private static final int S_IFREG = 0x8000;
+    private static final int S_IFDIR = 0x4000;
     private static final int S_IFIFO = 0x1000;
 
     /** Returns the permission bits. */
@@ -32,6 +33,10 @@ public record FileFacts(
 
     public boolean isRegularFile() {
         return (mode & S_IFMT) == S_IFREG;
+    }
+
+    public boolean isDirectory() {
+        return (mode & S_IFMT) == S_IFDIR;
     }
 
     public boolean isFifo() {
