@@ -97,7 +97,12 @@ final class LoadRun {
                 .map(run -> run.time().plus(START_PATIENCE))
                 .orElse(Instant.EPOCH);
         Instant now = node.clock().instant();
-        return now.isBefore(until) ? Duration.between(now, until) : Duration.ZERO;
+        if (!now.isBefore(until)) {
+            return Duration.ZERO;
+        }
+        Duration left = Duration.between(now, until);
+        // A clock that was put back does not make it more.
+        return left.compareTo(START_PATIENCE) < 0 ? left : START_PATIENCE;
     }
 
     private Outcome connect(String podUID, CommittedImage image, Duration patience, Optional<LazyParts> parts)
