@@ -86,6 +86,10 @@ final class RestoreTask implements AutoCloseable {
             if (trouble.reason() == FailureReason.AgentRestarted) {
                 return Next.backOff();
             }
+            if (restore.resumed()) {
+                // The guest runs, and perhaps was saved since: that it was resumed is never taken back.
+                return Next.backOff();
+            }
             troubles.put(restore.uid(), trouble);
             if (trouble.isFinal()) {
                 return Next.now();
