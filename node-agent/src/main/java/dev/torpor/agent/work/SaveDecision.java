@@ -24,6 +24,9 @@ sealed interface SaveDecision {
     /** The VM has run since: the image no longer belongs to its disks. */
     record MarkStale() implements SaveDecision {}
 
+    /** It was handed over, and the restore that did is gone or done: the image is spent. */
+    record Consume() implements SaveDecision {}
+
     /** Say in status that it failed for good. */
     record GiveUp(Trouble why) implements SaveDecision {}
 
@@ -46,7 +49,7 @@ sealed interface SaveDecision {
      * @param here whether it was bound to this store
      * @param record the image's record
      * @param runs how often the VM has run here
-     * @param inRestore whether a restore of the image is under way
+     * @param inRestore whether a restore of the image is under way, or its process runs and is to be compared with it
      * @param trouble the last trouble of this save, as far as this process knows
      * @param overdue whether the deadline has passed
      */
@@ -68,12 +71,22 @@ sealed interface SaveDecision {
         if (state.isPresent() && state.get() instanceof ImageState.Partial) {
             return new Undo();
         }
+        if (state.isPresent()
+                && state.get() instanceof ImageState.HandedOver
+                && snapshot.mode() != ImageMode.CHECKPOINT
+                && facts.here()
+                && !facts.inRestore()) {
+            return new Consume();
+        }
         if (snapshot.deleting()) {
             if (facts.inRestore()) {
                 return new StayForRestore();
             }
             if (state.isPresent() && isFresh(state.get()) && !snapshot.saved()) {
                 return new TakeBack(facts.record().get().intent());
+            }
+            if (isOverUnsaid(facts)) {
+                return isFresh(state.orElseThrow()) ? new MarkStale() : new Mirror(state.orElseThrow());
             }
             if (waits(facts) && !snapshot.discard()) {
                 return new StayForStart();
@@ -95,6 +108,20 @@ sealed interface SaveDecision {
             return new Mirror(new ImageState.Partial()); // the file is gone, which status must not hide
         }
         return begin(facts);
+    }
+
+    /** Before the record goes: an image without a record of which status says no end is missing, and keeps the object. */
+    private static boolean isOverUnsaid(Facts facts) {
+        SnapshotView snapshot = facts.snapshot();
+        return snapshot.mode() == ImageMode.MANAGED_SAVE
+                && snapshot.saved()
+                && !snapshot.discard()
+                && facts.record()
+                        .filter(r -> r.state() instanceof ImageState.Consumed
+                                || r.state() instanceof ImageState.Stale
+                                || (isFresh(r.state()) && r.intent().runNumber() < facts.runs()))
+                        .isPresent()
+                && !ManagedImages.isOver(snapshot.object());
     }
 
     // One that is missing waits too: that its VM boots without its memory is for a person to decide.

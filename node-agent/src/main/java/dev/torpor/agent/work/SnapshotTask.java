@@ -7,11 +7,13 @@ import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.DeletionPolicy;
+import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
@@ -132,10 +134,11 @@ final class SnapshotTask implements AutoCloseable {
         VmRecord vm = withoutDeadRestore(snapshot);
         boolean waits =
                 vm.waiting().filter(w -> w.image().equals(snapshot.image())).isPresent();
-        boolean beingHandedOver = record.map(ImageRecord::state)
-                        .filter(ImageState.HandedOver.class::isInstance)
-                        .isPresent()
-                && snapshot.mode() != ImageMode.CHECKPOINT;
+        Optional<ProcessIdentity> process = record.map(ImageRecord::state)
+                .filter(_ -> snapshot.mode() != ImageMode.CHECKPOINT)
+                .filter(ImageState.HandedOver.class::isInstance)
+                .map(state -> ((ImageState.HandedOver) state).process());
+        boolean beingHandedOver = process.isPresent() && isFinishedByARestore(snapshot, vm, process.get());
         return new SaveDecision.Facts(
                 snapshot,
                 here,
@@ -144,6 +147,22 @@ final class SnapshotTask implements AutoCloseable {
                 waits || beingHandedOver,
                 Optional.ofNullable(troubles.get(snapshot.image().uid())),
                 !node.clock().instant().isBefore(snapshot.deadline()));
+    }
+
+    /**
+     * Tells whether there is a restore that finishes a hand-over. If it was deleted at work, nobody else would say that the image
+     * is gone: its VM would be held, and its object stay, for ever.
+     */
+    private boolean isFinishedByARestore(SnapshotView snapshot, VmRecord vm, ProcessIdentity process)
+            throws TorporException {
+        Optional<String> told = vm.handedOver()
+                .filter(to -> to.image().equals(snapshot.image()))
+                .map(VmRecord.HandOver::restoreUID);
+        boolean active = node.cluster().activeRestores(snapshot.vm()).stream()
+                .anyMatch(restore -> told.equals(Optional.of(restore.uid()))
+                        || restore.podUID().equals(Optional.of(process.podUID())));
+        // One that has said so tidies up, and compares the guest's memory with the image before.
+        return active || (!snapshot.deleting() && source.isAlive(process));
     }
 
     /** Forgets a restore that waits for this image and was deleted: nobody else would. */
@@ -169,6 +188,11 @@ final class SnapshotTask implements AutoCloseable {
             case SaveDecision.MarkStale _ -> {
                 node.store().transition(snapshot.image(), new ImageState.Stale());
                 LOG.info("VMSnapshot {}: Complete -> Stale: the VM has run since", snapshot.name());
+                yield Next.now();
+            }
+            case SaveDecision.Consume _ -> {
+                node.store().transition(snapshot.image(), new ImageState.Consumed());
+                LOG.info("VMSnapshot {}: HandedOver -> Consumed: its restore is gone", snapshot.name());
                 yield Next.now();
             }
             case SaveDecision.GiveUp(Trouble why) -> giveUp(snapshot, why);
@@ -444,6 +468,9 @@ final class SnapshotTask implements AutoCloseable {
         if (here && snapshot.adopts()) {
             news.publish(); // before nothing but that is left to hold the VM
         }
+        if (here && sourceIsLeft(snapshot)) {
+            return Next.after(RESTORE_POLL);
+        }
         if (!node.cluster().removeFinalizer(snapshot.object())) {
             return Next.now();
         }
@@ -452,6 +479,22 @@ final class SnapshotTask implements AutoCloseable {
         troubles.remove(snapshot.image().uid());
         saves.remove(snapshot.image().uid());
         return Next.onChange();
+    }
+
+    /**
+     * Tells whether the pod that was saved for good is there still. It never starts again, so the operator is to delete it,
+     * which it knows from this object only.
+     */
+    private boolean sourceIsLeft(SnapshotView snapshot) {
+        ObjectName pod = snapshot.object().getStatus() == null
+                ? null
+                : snapshot.object().getStatus().getPod();
+        return snapshot.saved()
+                && snapshot.mode() != ImageMode.CHECKPOINT
+                && pod != null
+                && pod.name() != null
+                && pod.uid() != null
+                && node.cluster().podIsLive(snapshot.image().namespace(), pod.name(), pod.uid());
     }
 
     private boolean isHere(SnapshotView snapshot) {

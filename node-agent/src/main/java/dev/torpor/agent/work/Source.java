@@ -69,7 +69,8 @@ final class Source {
         }
     }
 
-    private boolean isAlive(ProcessIdentity process) throws TorporException {
+    /** Tells whether that very process still is there. */
+    boolean isAlive(ProcessIdentity process) throws TorporException {
         try {
             return node.vms().isAlive(process);
         } catch (IOException e) {

@@ -8,11 +8,14 @@ import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -152,10 +155,35 @@ class SaveDecisionTest {
         assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
         discard = false;
         state = Optional.of(new ImageState.Consumed());
-        assertThat(decide()).as("consumed").isInstanceOf(SaveDecision.LetGo.class);
+        assertThat(decide())
+                .as("consumed, and not said yet")
+                .isEqualTo(new SaveDecision.Mirror(new ImageState.Consumed()));
         state = Optional.of(new ImageState.Complete());
         runs = 2;
-        assertThat(decide()).as("the VM ran since").isInstanceOf(SaveDecision.LetGo.class);
+        assertThat(decide()).as("the VM ran since").isInstanceOf(SaveDecision.MarkStale.class);
+        state = Optional.of(new ImageState.Stale());
+        assertThat(decide()).isEqualTo(new SaveDecision.Mirror(new ImageState.Stale()));
+        object.setStatus(new VMSnapshotStatus());
+        object.getStatus()
+                .setConditions(List.of(
+                        Conditions.next(null, ConditionType.IMAGE_AVAILABLE, true, "Stale", "", 1L, Instant.EPOCH)));
+        assertThat(decide()).as("and that is said").isInstanceOf(SaveDecision.LetGo.class);
+        state = Optional.empty();
+        assertThat(decide()).as("again, as the object had changed").isInstanceOf(SaveDecision.LetGo.class);
+    }
+
+    @Test
+    void aHandOverWhoseRestoreIsGoneSpendsTheImage() {
+        state = Optional.of(new ImageState.HandedOver(PROCESS));
+        saved = true;
+        inRestore = true;
+        assertThat(decide()).isInstanceOf(SaveDecision.Mirror.class);
+        inRestore = false;
+        assertThat(decide()).isInstanceOf(SaveDecision.Consume.class);
+        deleting = true;
+        assertThat(decide()).isInstanceOf(SaveDecision.Consume.class);
+        mode = ImageMode.CHECKPOINT;
+        assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
     }
 
     @Test

@@ -447,6 +447,7 @@ final class SimulatedFleet {
                         .ifPresent(r -> node.put(with(r, new ImageState.Stale())));
                 snapshot.stale = true;
             }
+            case SaveDecision.Consume _ -> node.put(with(record.orElseThrow(), new ImageState.Consumed()));
             case SaveDecision.Rest _,
                     SaveDecision.GiveUp _,
                     SaveDecision.TakeBack _,
