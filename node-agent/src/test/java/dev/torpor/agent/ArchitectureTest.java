@@ -6,6 +6,7 @@ import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
 
+import com.tngtech.archunit.base.DescribedPredicate;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
@@ -97,6 +98,15 @@ class ArchitectureTest {
             .dependOnClassesThat()
             .resideInAnyPackage("jnr..", "com.kenai.jffi..", "com.sun.jna..", "sun.misc..", "jdk.internal..")
             .because("docs/adr/0002 chose the JDK's own foreign functions");
+
+    @ArchTest
+    static final ArchRule nobodyPutsAnotherDiskBelow = noClasses()
+            .should()
+            .callMethodWhere(DescribedPredicate.describe(
+                    "the target is Libc.use",
+                    call -> call.getTarget().getOwner().getSimpleName().equals("Libc")
+                            && call.getTarget().getName().equals("use")))
+            .because("a disk that is none is for tests");
 
     @ArchTest
     static final ArchRule noCycles =

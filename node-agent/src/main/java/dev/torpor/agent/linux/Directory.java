@@ -14,6 +14,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalLong;
 
 /**
  * An open directory. Everything below it is reached by single names relative to its descriptor, with openat2(2) told to
@@ -153,6 +154,10 @@ public final class Directory implements AutoCloseable {
      * @param max the most that are looked at: whoever fills the directory must not fill our memory
      */
     public List<String> list(int max) throws IOException {
+        Optional<List<String>> simulated = Libc.names(descriptor.number());
+        if (simulated.isPresent()) {
+            return simulated.get().stream().limit(max).toList();
+        }
         List<String> names = new ArrayList<>();
         try (DirectoryStream<Path> entries = Files.newDirectoryStream(descriptor.path())) {
             for (Path entry : entries) {
@@ -279,6 +284,10 @@ public final class Directory implements AutoCloseable {
      * if it does not say how large it is (ramfs, some of FUSE).
      */
     public long freeBytes() throws IOException {
+        OptionalLong simulated = Libc.freeBytes(descriptor.number());
+        if (simulated.isPresent()) {
+            return simulated.getAsLong();
+        }
         FileStore fileSystem = Files.getFileStore(descriptor.path());
         return fileSystem.getTotalSpace() == 0 ? Long.MAX_VALUE : fileSystem.getUsableSpace();
     }

@@ -14,6 +14,9 @@ import java.lang.invoke.MethodHandle;
 import java.lang.invoke.VarHandle;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalLong;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The bindings to glibc on x86-64, one constant for each function, under the function's own name. A result below zero
@@ -110,7 +113,39 @@ final class Libc {
             bindVariadic("syscall", 1, JAVA_LONG, JAVA_LONG, JAVA_INT, ADDRESS, ADDRESS, JAVA_LONG);
     private static final MethodHandle STRERROR = downcall("strerror", FunctionDescriptor.of(ADDRESS, JAVA_INT));
 
+    /** Null but in tests: calls about files of this disk go there. */
+    private static volatile @Nullable Disk disk;
+
     private Libc() {}
+
+    /** A disk of a test's own, with the faults that real ones have and do not show on demand. */
+    interface Disk {
+        /** Carries a call out; empty if it is about none of this disk's files. */
+        OptionalLong call(String call, Object... arguments) throws ErrnoException;
+
+        /** Returns the names in one of this disk's directories, by its descriptor; empty if it is not this disk's. */
+        Optional<List<String>> names(int descriptor);
+
+        /** Returns the bytes that are free; empty if the descriptor is not this disk's. */
+        OptionalLong freeBytes(int descriptor);
+    }
+
+    /** For tests, which alone may: {@code ArchitectureTest} looks for others. */
+    static void use(@Nullable Disk other) {
+        disk = other;
+    }
+
+    /** Returns the names in a directory of the test's disk; empty if it is a real one. */
+    static Optional<List<String>> names(int descriptor) {
+        Disk own = disk;
+        return own == null ? Optional.empty() : own.names(descriptor);
+    }
+
+    /** Returns the free bytes of the test's disk; empty if it is a real one. */
+    static OptionalLong freeBytes(int descriptor) {
+        Disk own = disk;
+        return own == null ? OptionalLong.empty() : own.freeBytes(descriptor);
+    }
 
     /**
      * Calls a bound function, again if a signal interrupted it.
@@ -120,6 +155,11 @@ final class Libc {
      * @throws ErrnoException if the result is below zero
      */
     static long call(MethodHandle function, String call, String about, Object... arguments) throws ErrnoException {
+        Disk own = disk;
+        OptionalLong done = own == null ? OptionalLong.empty() : own.call(call, arguments);
+        if (done.isPresent()) {
+            return done.getAsLong();
+        }
         try (Arena arena = Arena.ofConfined()) {
             MemorySegment state = arena.allocate(CALL_STATE);
             List<Object> all = new ArrayList<>(arguments.length + 1);

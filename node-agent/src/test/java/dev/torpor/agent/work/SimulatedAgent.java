@@ -1,0 +1,115 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.agent.metrics.AgentMetrics;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.TorporException;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.lang.reflect.Proxy;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledFuture;
+import java.util.function.UnaryOperator;
+
+/** One life of an agent: the product's own tasks, over the product's own store and journal. */
+final class SimulatedAgent {
+    private static final AgentMetrics METRICS = new AgentMetrics(new SimpleMeterRegistry());
+
+    /** Of deadlines and progress, which the simulation has no use for: nothing is run. */
+    private static final ScheduledExecutorService NEVER = never();
+
+    private final Node node;
+    private final SnapshotTask snapshots;
+    private final RestoreTask restores;
+    private final ManagedImages images;
+
+    SimulatedAgent(SimulatedWorld world, SimulatedWorld.Host host) throws TorporException {
+        SimulatedApi api = new SimulatedApi(world, host);
+        SimulatedQemu vms = new SimulatedQemu(world, host);
+        ImageStore store = ImageStore.open(host.path);
+        StepHook hook = new StepHook() {
+            @Override
+            public void before(Step step) {
+                var _ = host.trouble.at(SimulatedTrouble.Place.STEP);
+            }
+
+            @Override
+            public void after(Step step) {
+                var _ = host.trouble.at(SimulatedTrouble.Place.STEP);
+            }
+        };
+        node = new Node(
+                store,
+                new VmJournal(store.directory()),
+                vms,
+                api,
+                api,
+                world.clock(),
+                NEVER,
+                new SaveTurns(1),
+                new UnderWay(),
+                new GuestReadiness(vms, api, world.clock()),
+                METRICS,
+                hook,
+                _ -> {});
+        snapshots = new SnapshotTask(node, new SaveWishes(), new FakeNews());
+        restores = new RestoreTask(node);
+        images = new ManagedImages(node);
+    }
+
+    private static ScheduledExecutorService never() {
+        ClassLoader loader = SimulatedAgent.class.getClassLoader();
+        Object future = Proxy.newProxyInstance(
+                loader,
+                new Class<?>[] {ScheduledFuture.class},
+                (_, method, _) -> method.getReturnType() == boolean.class ? Boolean.TRUE : null);
+        return (ScheduledExecutorService)
+                Proxy.newProxyInstance(loader, new Class<?>[] {ScheduledExecutorService.class}, (_, _, _) -> future);
+    }
+
+    void look(VMSnapshot object) {
+        var _ = snapshots.look(new WorkItem.Snapshot(
+                object.getMetadata().getNamespace(), object.getMetadata().getName()));
+    }
+
+    void look(VMRestore object) {
+        var _ = restores.look(new WorkItem.Restore(
+                object.getMetadata().getNamespace(), object.getMetadata().getName()));
+    }
+
+    Cluster cluster() {
+        return node.cluster();
+    }
+
+    ManagedImages images() {
+        return images;
+    }
+
+    String storeID() {
+        return node.store().storeID();
+    }
+
+    void update(UnaryOperator<VmRecord> change) throws TorporException {
+        var _ = node.journal().update(SimulatedWorld.VM, change);
+    }
+
+    /** As {@link Starts} does: the commit is the point of no return. */
+    VmRecord journal(String podUID) throws TorporException {
+        VmRecord vm = node.journal().read(SimulatedWorld.VM);
+        for (ImageRecord record : node.store().list(SimulatedWorld.VM.namespace(), SimulatedWorld.VM.name())) {
+            if (record.stoppedForGood(podUID) && record.intent().runNumber() == vm.runs()) {
+                return node.journal().update(SimulatedWorld.VM, r -> r.retired(podUID));
+            }
+        }
+        return vm;
+    }
+
+    /** Ends its threads; what it has open is the disk's to close. */
+    void forget() {
+        snapshots.close();
+        restores.close();
+    }
+}

@@ -1,0 +1,1048 @@
+package dev.torpor.agent.work;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.StartDecision;
+import dev.torpor.agent.launch.StartFacts;
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.agent.linux.SimulatedDisk;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.status.StatusOwner;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.DeletionPolicy;
+import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreSpec;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.api.v1alpha1.VerifyPolicy;
+import dev.torpor.failure.TorporException;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
+import io.fabric8.kubernetes.client.CustomResource;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.time.ZoneId;
+import java.time.ZoneOffset;
+import java.util.ArrayList;
+import java.util.EnumMap;
+import java.util.EnumSet;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.Random;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One VM, its controller, the operator, users and the agents of some nodes, in one thread. Agents run the product's own code
+ * over its own store and journal, whose disk is {@link SimulatedDisk}; the API, QEMU, Kubernetes and the operator are models.
+ * Who acts next, what changes between any two calls of an agent, what fails and who dies is drawn from a seed.
+ *
+ * <p>Checked: what design.md calls I1 to I5; see where {@link #broken} is called.
+ */
+final class SimulatedWorld {
+    /** What keeps the invariants; a test leaves one out to see that it is missed. */
+    enum Guard {
+        /** An image of this node's store keeps its VM from booting, by its record. */
+        IMAGE_HERE,
+        /** So do images of other nodes, by what the API server says. */
+        IMAGE_ELSEWHERE,
+        /** A pod that was saved for good never starts again. */
+        RETIRED_POD,
+        /** A boot is in the journal before it is answered. */
+        BOOT_IN_THE_JOURNAL_FIRST,
+        /** A guest that was fed does not run before its hand-over is recorded. */
+        GUEST_WAITS_FOR_THE_HAND_OVER,
+        /** A process that was fed is not fed again. */
+        ONE_FEED_FOR_EACH_PROCESS,
+        /** A process is known from others of its pod. */
+        WHICH_PROCESS,
+        /** A write of status carries the version of what it was decided on. */
+        VERSION_OF_A_WRITE,
+        /** A pod is deleted by its UID. */
+        UID_OF_A_DELETION,
+        /** What a start hangs on is read live, not from an informer. */
+        LIVE_READ,
+        /** A pod is deleted when its image is said to be saved, no earlier. */
+        SAVED_BEFORE_DELETION
+    }
+
+    /** An invariant does not hold. */
+    static final class BrokenError extends Error {
+        private static final long serialVersionUID = 1L;
+
+        BrokenError(String message) {
+            super(message);
+        }
+    }
+
+    /** What happened, for the tally. */
+    record Counts(int steps, int saves, int resumes, int boots, Map<SimulatedTrouble.Kind, Integer> troubles) {}
+
+    enum Guest {
+        NONE,
+        ASKING,
+        INCOMING,
+        RUNNING,
+        PAUSED
+    }
+
+    static final String NAMESPACE = "vms";
+    static final VmName VM = new VmName(NAMESPACE, "web");
+    private static final String POD = "web-0";
+    private static final int ROUNDS_TO_REST = 40;
+    private static final double TROUBLE = 0.12;
+
+    private final Random random;
+    private final Set<Guard> guards = EnumSet.allOf(Guard.class);
+    private final List<Host> hosts = new ArrayList<>();
+    final Map<String, VMSnapshot> snapshots = new TreeMap<>();
+    final Map<String, VMRestore> restores = new TreeMap<>();
+    /** What informers know: any older version of each object. */
+    final Map<String, VMSnapshot> informed = new TreeMap<>();
+
+    final Map<String, VMRestore> informedRestores = new TreeMap<>();
+    private @Nullable String informedPod;
+    private final Map<String, Truth> images = new HashMap<>();
+
+    @Nullable
+    Pod pod;
+
+    /** How often a guest has run, and so changed the VM's disks. */
+    int disks;
+
+    private Instant now = Instant.parse("2026-01-02T03:04:05Z");
+    private long versions;
+    private int names;
+    private int memories;
+    private boolean outside;
+    private boolean calm;
+    private int steps;
+    private int saves;
+    private int resumes;
+    private int boots;
+    private @Nullable BrokenError broken;
+
+    /** A node with its disk, and its agent while that lives. */
+    final class Host {
+        final String name;
+        final Path path;
+        final int number;
+        final SimulatedTrouble trouble = new SimulatedTrouble(random);
+        SimulatedDisk disk;
+        String boot;
+        boolean apiAway;
+
+        @Nullable
+        SimulatedAgent agent;
+
+        Host(int number, Path path) {
+            this.name = "n" + number;
+            this.number = number;
+            this.path = path;
+            this.disk = SimulatedDisk.mount(path, number, trouble::onDisk);
+            this.boot = name("boot");
+        }
+    }
+
+    /** The VM's pod. */
+    static final class Pod {
+        final String uid;
+
+        @Nullable
+        Host node;
+
+        @Nullable
+        Host bound;
+
+        boolean gated;
+        boolean terminating;
+
+        @Nullable
+        String restore;
+
+        Guest guest = Guest.NONE;
+        String container = "";
+        boolean fed;
+        boolean savedToEnd;
+        int memory;
+
+        @Nullable
+        String image;
+
+        int disksOfImage;
+
+        Pod(String uid) {
+            this.uid = uid;
+        }
+
+        boolean hasQemu() {
+            return guest == Guest.INCOMING || guest == Guest.RUNNING || guest == Guest.PAUSED;
+        }
+    }
+
+    /** What an image has in it, and what became of that. */
+    private static final class Truth {
+        int memory;
+        int disks;
+        int resumed;
+        boolean givenUp;
+    }
+
+    /**
+     * Makes a world.
+     *
+     * @param paths existing directories, in whose place the nodes' disks are
+     */
+    SimulatedWorld(long seed, List<Path> paths) {
+        random = new Random(seed);
+        for (int i = 0; i < paths.size(); i++) {
+            hosts.add(new Host(i, paths.get(i)));
+        }
+    }
+
+    SimulatedWorld without(Guard guard) {
+        guards.remove(guard);
+        return this;
+    }
+
+    /** Leaves out the flushes of one place in the code; see {@link SimulatedDisk#without}. */
+    SimulatedWorld withoutSync(@Nullable String place) {
+        hosts.forEach(host -> host.disk.without(place));
+        return this;
+    }
+
+    /** Returns the places in the code that flush. */
+    Set<String> syncs() {
+        Set<String> all = new HashSet<>();
+        hosts.forEach(host -> all.addAll(host.disk.syncs()));
+        return all;
+    }
+
+    boolean has(Guard guard) {
+        return guards.contains(guard);
+    }
+
+    BrokenError broken(String why) {
+        BrokenError error = new BrokenError("after " + steps + " steps: " + why);
+        broken = broken == null ? error : broken;
+        return error;
+    }
+
+    /** Lets things happen, and then come to rest. */
+    Counts run(int howMany) {
+        for (int i = 0; i < howMany; i++) {
+            step();
+        }
+        rest();
+        Map<SimulatedTrouble.Kind, Integer> troubles = new EnumMap<>(SimulatedTrouble.Kind.class);
+        hosts.forEach(
+                host -> host.trouble.struck().forEach((kind, count) -> troubles.merge(kind, count, Integer::sum)));
+        hosts.forEach(this::end);
+        return new Counts(steps, saves, resumes, boots, troubles);
+    }
+
+    private void step() {
+        steps++;
+        if (random.nextInt(2) == 0) {
+            if (random.nextBoolean()) {
+                inform();
+            }
+            outsider(random.nextInt(OUTSIDERS));
+        } else {
+            Host busy = pod != null && pod.node != null && random.nextInt(3) != 0 ? pod.node : null;
+            agent(busy != null ? busy : hosts.get(random.nextInt(hosts.size())));
+        }
+        now = now.plusSeconds(random.nextInt(2));
+        check();
+    }
+
+    private void check() {
+        if (broken != null) {
+            throw broken;
+        }
+    }
+
+    String name(String prefix) {
+        return prefix + ++names;
+    }
+
+    Clock clock() {
+        return new Clock() {
+            @Override
+            public ZoneId getZone() {
+                return ZoneOffset.UTC;
+            }
+
+            @Override
+            public Clock withZone(ZoneId zone) {
+                return this;
+            }
+
+            @Override
+            public Instant instant() {
+                return now;
+            }
+        };
+    }
+
+    // Agents.
+
+    private void agent(Host host) {
+        if (!calm && random.nextDouble() < TROUBLE) {
+            SimulatedTrouble.Kind[] kinds = SimulatedTrouble.Kind.values();
+            host.trouble.arm(kinds[random.nextInt(kinds.length)]);
+        }
+        try {
+            SimulatedAgent agent = host.agent;
+            if (agent == null) {
+                host.trouble.born();
+                host.agent = new SimulatedAgent(this, host);
+            } else {
+                act(host, agent);
+            }
+        } catch (TorporException | KubernetesClientException e) {
+            // Its workers try again: so do we, some time.
+        } catch (BrokenError e) {
+            throw e;
+        } catch (Error | RuntimeException e) {
+            if (!host.trouble.dead()) {
+                throw e;
+            }
+            die(host);
+        }
+    }
+
+    private void die(Host host) {
+        check();
+        end(host);
+        host.disk.processEnds();
+        if (host.trouble.powerLost()) {
+            losePower(host);
+        }
+    }
+
+    private void end(Host host) {
+        SimulatedAgent agent = host.agent;
+        host.agent = null;
+        if (agent != null) {
+            agent.forget();
+        }
+    }
+
+    private void losePower(Host host) {
+        host.disk.losePower(random);
+        host.boot = name("boot");
+        if (pod != null && pod.node == host) {
+            endGuest();
+        }
+        requireImages(host);
+    }
+
+    private void act(Host host, SimulatedAgent agent) throws TorporException {
+        List<Runnable> looks = new ArrayList<>();
+        for (VMSnapshot object : snapshots.values()) {
+            if (object.getStatus() != null
+                    && host.name.equals(object.getStatus().getNodeName())) {
+                looks.add(() -> agent.look(object));
+            }
+        }
+        for (VMRestore object : restores.values()) {
+            if (object.getStatus() != null
+                    && host.name.equals(object.getStatus().getNodeName())) {
+                looks.add(() -> agent.look(object));
+            }
+        }
+        Pod asking = pod;
+        if (asking != null && asking.node == host && asking.guest == Guest.ASKING) {
+            if (calm || looks.isEmpty() || random.nextInt(3) == 0) {
+                answer(host, agent, asking);
+                if (!calm) {
+                    return;
+                }
+            }
+        }
+        if (calm) {
+            looks.forEach(Runnable::run);
+        } else if (!looks.isEmpty()) {
+            looks.get(random.nextInt(looks.size())).run();
+        }
+    }
+
+    private void answer(Host host, SimulatedAgent agent, Pod asking) throws TorporException {
+        String container = asking.container;
+        VmRecord journal = agent.journal(asking.uid);
+        Optional<StartFacts.SavedImage> here =
+                has(Guard.IMAGE_HERE) ? agent.images().here(VM, journal) : Optional.empty();
+        VmRecord asked = has(Guard.RETIRED_POD) ? journal : journal.notRetired(asking.uid);
+        StartDecision decision = StartDecision.of(new StartFacts(asking.uid, asked, here, cluster(agent, asking)));
+        if (decision instanceof StartDecision.Boot) {
+            if (has(Guard.BOOT_IN_THE_JOURNAL_FIRST)) {
+                agent.update(vm -> vm.booted(asking.uid, container, now));
+            }
+            var _ = host.trouble.at(SimulatedTrouble.Place.STEP);
+            if (pod == asking && asking.guest == Guest.ASKING && asking.container.equals(container)) {
+                boot(asking);
+            }
+        } else if (decision instanceof StartDecision.Resume(String restore)) {
+            // Long ago, as real time is waited for a QEMU that was told to start just now.
+            agent.update(vm -> vm.incoming(asking.uid, container, restore, VmRecord.Resume.EAGER, Instant.EPOCH));
+            var _ = host.trouble.at(SimulatedTrouble.Place.STEP);
+            if (pod == asking && asking.guest == Guest.ASKING && asking.container.equals(container)) {
+                asking.guest = Guest.INCOMING;
+            }
+        }
+    }
+
+    private StartFacts.Cluster cluster(SimulatedAgent agent, Pod asking) throws TorporException {
+        try {
+            List<StartFacts.ActiveRestore> active = agent.cluster().activeRestores(VM);
+            Optional<Cluster.LivePod> live = agent.cluster().livePod(VM, asking.uid);
+            return live.isEmpty()
+                    ? new StartFacts.PodGone()
+                    : new StartFacts.Seen(
+                            active,
+                            has(Guard.IMAGE_ELSEWHERE) ? agent.images().elsewhere(VM) : List.of(),
+                            live.get().restoreUID());
+        } catch (KubernetesClientException e) {
+            return new StartFacts.Away();
+        }
+    }
+
+    // Guests.
+
+    private void boot(Pod booting) {
+        images.forEach((uid, image) -> {
+            if (waits(uid, image)) {
+                throw broken("I3: pod " + booting.uid + " boots while image " + uid + " waits");
+            }
+        });
+        boots++;
+        disks++;
+        booting.guest = Guest.RUNNING;
+        booting.memory = ++memories;
+    }
+
+    /** Tells whether an image is committed and is to be resumed: its VM has not run since, and nobody gave it up. */
+    private boolean waits(String uid, Truth image) {
+        return !image.givenUp
+                && image.disks == disks
+                && image.resumed == 0
+                && hosts.stream().anyMatch(host -> recordOf(host, uid)
+                        .filter(record -> record.intent().mode() != dev.torpor.agent.image.ImageMode.CHECKPOINT)
+                        .filter(record -> record.state() instanceof ImageState.Complete)
+                        .isPresent());
+    }
+
+    /** A guest is told to go on. */
+    void resume(Pod resumed) {
+        switch (resumed.guest) {
+            case PAUSED -> {
+                disks++;
+                resumed.guest = Guest.RUNNING;
+                resumed.savedToEnd = false;
+            }
+            case INCOMING -> {
+                String uid = resumed.image;
+                Truth image = uid == null ? null : images.get(uid);
+                if (image == null) {
+                    throw broken("I2: a guest runs that was fed nothing");
+                }
+                if (++image.resumed > 1) {
+                    throw broken("I2: image " + uid + " is resumed a second time");
+                }
+                if (resumed.disksOfImage != disks) {
+                    throw broken("I2: image " + uid + " is resumed onto disks that moved on");
+                }
+                resumes++;
+                disks++;
+                resumed.guest = Guest.RUNNING;
+            }
+            case NONE, ASKING, RUNNING -> {}
+        }
+    }
+
+    /** QEMU has written all of its memory to a file. */
+    void written(String file, Pod source) {
+        String uid = file.substring(file.lastIndexOf('/') + 1).replace(".img", "");
+        Truth image = images.computeIfAbsent(uid, _ -> new Truth());
+        image.memory = source.memory;
+        image.disks = disks;
+        saves++;
+    }
+
+    /** QEMU has read memory from a file. */
+    void loaded(Pod target, String uid, ByteBuffer bytes) {
+        target.memory = bytes.getInt();
+        target.disksOfImage = bytes.getInt();
+        target.image = uid;
+        Truth image = images.get(uid);
+        if (image == null || image.memory != target.memory || image.disks != target.disksOfImage) {
+            throw broken("I4: what was read from image " + uid + " is not what was saved");
+        }
+    }
+
+    void endGuest() {
+        if (pod != null && pod.guest != Guest.NONE) {
+            pod.guest = Guest.NONE;
+            pod.memory = 0;
+            pod.image = null;
+            pod.fed = false;
+            pod.savedToEnd = false;
+        }
+    }
+
+    // What happens meanwhile.
+
+    private static final int OUTSIDERS = 22;
+    /** The first of them that is a user; the last is bad luck. */
+    private static final int USERS = 18;
+
+    /** Between any two calls of an agent others may act. */
+    void meanwhile() {
+        if (!outside && !calm && random.nextInt(10) == 0) {
+            outside = true;
+            try {
+                outsider(random.nextInt(OUTSIDERS));
+            } finally {
+                outside = false;
+            }
+        }
+    }
+
+    private void outsider(int which) {
+        switch (which) {
+            case 0, 1 -> controllerMakesPod();
+            case 2, 3 -> scheduler();
+            case 4, 5, 6 -> kubelet();
+            case 7, 8 -> operatorBinds();
+            case 9, 10 -> operatorStopsSource();
+            case 11, 12 -> operatorStarts();
+            case 13, 14 -> operatorGivesPod();
+            case 15, 16, 17 -> inform();
+            case 18, 19 -> userSaves();
+            case 20 -> userGivesUp();
+            default -> misfortune();
+        }
+    }
+
+    private void controllerMakesPod() {
+        if (pod == null) {
+            Pod made = new Pod(name("p"));
+            boolean webhookAsked = calm || random.nextInt(5) != 0;
+            waiting().filter(_ -> webhookAsked).ifPresent(snapshot -> {
+                made.gated = true;
+                made.bound = host(snapshot.getStatus().getNodeName());
+            });
+            pod = made;
+        }
+    }
+
+    private Host host(@Nullable String name) {
+        return hosts.stream().filter(host -> host.name.equals(name)).findFirst().orElseThrow();
+    }
+
+    private Optional<VMSnapshot> waiting() {
+        return snapshots.values().stream()
+                .filter(SimulatedWorld::saved)
+                .filter(object -> object.getSpec().mode() == SaveMode.ManagedSave)
+                .filter(object -> !ManagedImages.isOver(object))
+                .filter(object -> !isGivenUp(object))
+                .findFirst();
+    }
+
+    private static boolean saved(VMSnapshot object) {
+        return object.getStatus() != null
+                && Conditions.isTrue(object.getStatus().getConditions(), ConditionType.SAVED);
+    }
+
+    private static boolean isGivenUp(VMSnapshot object) {
+        return object.getMetadata().getDeletionTimestamp() != null
+                && object.getMetadata().getAnnotations() != null
+                && object.getMetadata().getAnnotations().containsKey(Torpor.DISCARD_ANNOTATION);
+    }
+
+    private void scheduler() {
+        if (pod != null && pod.node == null && !pod.gated && !pod.terminating) {
+            pod.node = pod.bound != null ? pod.bound : hosts.get(random.nextInt(hosts.size()));
+        }
+    }
+
+    private void kubelet() {
+        if (pod == null) {
+            return;
+        }
+        if (pod.terminating) {
+            endGuest();
+            pod = null;
+        } else if (pod.node != null && pod.guest == Guest.NONE) {
+            pod.guest = Guest.ASKING;
+            pod.container = name("c");
+        }
+    }
+
+    // Users.
+
+    private void userSaves() {
+        String name = "s" + random.nextInt(3);
+        boolean busy = snapshots.values().stream()
+                .anyMatch(object -> !saved(object)
+                        && (object.getStatus() == null || object.getStatus().getFailure() == null));
+        if (pod == null || busy || snapshots.containsKey(name)) {
+            return;
+        }
+        VMSnapshot object = new VMSnapshot();
+        object.setMetadata(new ObjectMetaBuilder()
+                .withNamespace(NAMESPACE)
+                .withName(name)
+                .withUid(name("u"))
+                .withResourceVersion(Long.toString(++versions))
+                .withGeneration(1L)
+                .withCreationTimestamp(now.toString())
+                .addToFinalizers(Torpor.IMAGE_FINALIZER)
+                .build());
+        object.setSpec(spec(random.nextInt(5) == 0 ? SaveMode.Checkpoint : SaveMode.ManagedSave, false));
+        snapshots.put(name, object);
+    }
+
+    private static VMSnapshotSpec spec(SaveMode mode, boolean cancel) {
+        return new VMSnapshotSpec(
+                VM.name(), mode, null, null, null, null, cancel, DeletionPolicy.Delete, null, VerifyPolicy.Never, null);
+    }
+
+    private void userGivesUp() {
+        List<VMSnapshot> all = List.copyOf(snapshots.values());
+        if (all.isEmpty()) {
+            return;
+        }
+        VMSnapshot object = all.get(random.nextInt(all.size()));
+        boolean over =
+                object.getStatus() != null && (object.getStatus().getFailure() != null || ManagedImages.isOver(object));
+        int dice = random.nextInt(8);
+        if (over || dice == 0) {
+            delete(object, false);
+        } else if (dice == 1) {
+            delete(object, true);
+        } else if (dice == 2 && !saved(object)) {
+            VMSnapshot cancelled = SimulatedApi.with(object, changed(object), null);
+            cancelled.setSpec(spec(Objects.requireNonNull(object.getSpec().mode()), true));
+            snapshots.put(object.getMetadata().getName(), cancelled);
+        } else if (dice == 3) {
+            List<VMRestore> some = List.copyOf(restores.values());
+            if (!some.isEmpty()) {
+                VMRestore restore = some.get(random.nextInt(some.size()));
+                restores.remove(restore.getMetadata().getName());
+            }
+        }
+    }
+
+    private void delete(VMSnapshot object, boolean discard) {
+        Truth image = images.computeIfAbsent(object.getMetadata().getUid(), _ -> new Truth());
+        boolean bound = object.getStatus() != null && object.getStatus().getNodeName() != null;
+        if (!bound) {
+            snapshots.remove(object.getMetadata().getName());
+            image.givenUp = true;
+            return;
+        }
+        image.givenUp |= discard || !saved(object);
+        ObjectMetaBuilder meta = changed(object).withDeletionTimestamp(now.toString());
+        if (discard) {
+            meta.addToAnnotations(Torpor.DISCARD_ANNOTATION, "true");
+        }
+        snapshots.put(object.getMetadata().getName(), SimulatedApi.with(object, meta, null));
+    }
+
+    private ObjectMetaBuilder changed(CustomResource<?, ?> object) {
+        return new ObjectMetaBuilder(object.getMetadata()).withResourceVersion(Long.toString(++versions));
+    }
+
+    // The operator, which acts on what its informers know.
+
+    private void inform() {
+        informed.keySet().retainAll(snapshots.keySet());
+        informedRestores.keySet().retainAll(restores.keySet());
+        informedPod = pod == null ? null : pod.uid;
+        informed.putAll(snapshots);
+        informedRestores.putAll(restores);
+    }
+
+    /** Returns what a read gives: what is there, or with a guard left out what informers know. */
+    <R> Map<String, R> seen(Map<String, R> live, Map<String, R> informers) {
+        return has(Guard.LIVE_READ) ? live : informers;
+    }
+
+    private void operatorBinds() {
+        Pod source = pod;
+        for (VMSnapshot seen : informed.values()) {
+            VMSnapshot object = snapshots.get(seen.getMetadata().getName());
+            boolean isNew = seen.getStatus() == null || seen.getStatus().getNodeName() == null;
+            if (!isNew
+                    || object == null
+                    || seen.getMetadata().getDeletionTimestamp() != null
+                    || source == null
+                    || source.node == null
+                    || source.terminating
+                    || source.node.agent == null
+                    || !source.hasQemu()
+                    || waiting().isPresent()
+                    || restores.values().stream().anyMatch(SimulatedApi::isActive)
+                    || isChanged(object, seen)) {
+                continue;
+            }
+            VMSnapshotStatus own = new VMSnapshotStatus();
+            own.setNodeName(source.node.name);
+            own.setStoreID(source.node.agent.storeID());
+            own.setPod(new ObjectName(POD, source.uid));
+            var _ = put(object, SimulatedApi.merged(StatusOwner.SNAPSHOT_OPERATOR, object.getStatus(), own));
+            return;
+        }
+    }
+
+    private boolean isChanged(CustomResource<?, ?> object, CustomResource<?, ?> seen) {
+        return has(Guard.VERSION_OF_A_WRITE)
+                && !object.getMetadata()
+                        .getResourceVersion()
+                        .equals(seen.getMetadata().getResourceVersion());
+    }
+
+    private void operatorStopsSource() {
+        for (VMSnapshot seen : informed.values()) {
+            VMSnapshotStatus status = seen.getStatus();
+            boolean due = status != null
+                    && status.getPod() != null
+                    && seen.getSpec().mode() == SaveMode.ManagedSave
+                    && (saved(seen) || (!has(Guard.SAVED_BEFORE_DELETION) && status.getFailure() == null));
+            Pod source = pod;
+            if (due
+                    && source != null
+                    && Objects.equals(
+                            status.getPod() == null ? "" : status.getPod().uid(),
+                            has(Guard.UID_OF_A_DELETION) ? source.uid : informedPod)) {
+                requireSaved(source);
+                source.terminating = true;
+            }
+        }
+    }
+
+    private void requireSaved(Pod source) {
+        boolean memoryOnlyThere = source.guest == Guest.RUNNING || source.guest == Guest.PAUSED;
+        boolean inAnImage = images.entrySet().stream()
+                .anyMatch(image -> image.getValue().memory == source.memory
+                        && (waits(image.getKey(), image.getValue()) || image.getValue().givenUp));
+        if (memoryOnlyThere && !source.terminating && !inAnImage) {
+            throw broken("I1: the operator stops pod " + source.uid + ", whose memory is in no image");
+        }
+    }
+
+    private void operatorStarts() {
+        Optional<VMSnapshot> image = waiting();
+        Pod target = pod;
+        if (image.isEmpty()
+                || target == null
+                || target.terminating
+                || target.uid.equals(
+                        Objects.requireNonNull(image.get().getStatus().getPod()).uid())
+                || restores.values().stream().anyMatch(SimulatedApi::isActive)) {
+            return;
+        }
+        Host node = host(image.get().getStatus().getNodeName());
+        if (target.node != null && target.node != node) {
+            target.terminating = true; // a person does, as the snapshot says
+            return;
+        }
+        VMRestore restore = new VMRestore();
+        String uid = name("r");
+        restore.setMetadata(new ObjectMetaBuilder()
+                .withNamespace(NAMESPACE)
+                .withName(uid)
+                .withUid(uid)
+                .withResourceVersion(Long.toString(++versions))
+                .withGeneration(1L)
+                .withCreationTimestamp(now.toString())
+                .build());
+        restore.setSpec(new VMRestoreSpec(image.get().getMetadata().getName(), null, null, null, null));
+        VMRestoreStatus own = new VMRestoreStatus();
+        own.setNodeName(node.name);
+        own.setVmName(VM.name());
+        own.setSnapshotUID(image.get().getMetadata().getUid());
+        restore.setStatus(own);
+        restores.put(uid, restore);
+    }
+
+    private void operatorGivesPod() {
+        for (VMRestore restore : List.copyOf(restores.values())) {
+            Pod target = pod;
+            VMRestoreStatus status = restore.getStatus();
+            String uid = restore.getMetadata().getUid();
+            if (target == null) {
+                continue;
+            }
+            if (status.getFailure() != null) {
+                if (uid.equals(target.restore)) {
+                    target.terminating = true;
+                }
+                continue;
+            }
+            if (!SimulatedApi.isActive(restore) || status.getPod() != null) {
+                continue;
+            }
+            Host node = host(status.getNodeName());
+            boolean checked = Conditions.isTrue(status.getConditions(), ConditionType.IMAGE_AVAILABLE);
+            if (uid.equals(target.restore)) {
+                VMRestoreStatus own = new VMRestoreStatus();
+                own.setNodeName(status.getNodeName());
+                own.setVmName(status.getVmName());
+                own.setSnapshotUID(status.getSnapshotUID());
+                own.setPod(new ObjectName(POD, target.uid));
+                var _ = put(restore, SimulatedApi.merged(StatusOwner.RESTORE_OPERATOR, status, own));
+            } else if (checked
+                    && !target.terminating
+                    && target.restore == null
+                    && !target.hasQemu()
+                    && (target.node == null || target.node == node)) {
+                target.gated = false;
+                target.bound = node;
+                target.restore = uid;
+            }
+        }
+        if (pod != null
+                && pod.restore != null
+                && !restores.containsKey(pod.restore)
+                && pod.guest != Guest.RUNNING
+                && pod.guest != Guest.PAUSED) {
+            pod.terminating = true; // a person does: its restore was deleted
+        }
+        if (pod != null && pod.gated && waiting().isEmpty()) {
+            pod = null; // the gate's keeper
+        }
+    }
+
+    // Objects.
+
+    @Nullable
+    Object object(Class<?> kind, String name) {
+        return kind == VMSnapshot.class ? snapshots.get(name) : restores.get(name);
+    }
+
+    /** Writes an object's status. */
+    @SuppressWarnings("unchecked") // by kind
+    <R> R put(R old, Object status) {
+        if (old instanceof VMSnapshot snapshot) {
+            VMSnapshot written = SimulatedApi.with(snapshot, changed(snapshot), status);
+            snapshots.put(snapshot.getMetadata().getName(), written);
+            return (R) written;
+        }
+        VMRestore restore = (VMRestore) old;
+        VMRestore written = SimulatedApi.with(restore, changed(restore), status);
+        restores.put(restore.getMetadata().getName(), written);
+        return (R) written;
+    }
+
+    // Faults.
+
+    private void misfortune() {
+        if (calm) {
+            return;
+        }
+        Host host = hosts.get(random.nextInt(hosts.size()));
+        switch (random.nextInt(8)) {
+            case 0 -> endGuest();
+            case 1 -> host.apiAway = !host.apiAway;
+            case 2, 3 -> {
+                if (pod != null && random.nextInt(3) == 0) {
+                    pod.terminating = true;
+                }
+            }
+            case 4 -> now = now.plus(Duration.ofSeconds(random.nextInt(2000) - 1000));
+            case 5 -> {
+                if (!outside) { // else the one that acts would have to be it
+                    end(host);
+                    host.disk.processEnds();
+                    losePower(host);
+                }
+            }
+            case 6 -> {
+                if (!outside) {
+                    end(host);
+                    host.disk.processEnds();
+                }
+            }
+            default -> {}
+        }
+    }
+
+    // Checks.
+
+    private Optional<ImageRecord> recordOf(Host host, String uid) {
+        return aside(host, store -> store.record(id(uid)));
+    }
+
+    private static ImageId id(String uid) {
+        return new ImageId(NAMESPACE, VM.name(), uid);
+    }
+
+    private interface Look<T> {
+        T at(ImageStore store) throws TorporException;
+    }
+
+    /** Looks at a node's store without anything going wrong. */
+    private <T> Optional<T> asideMaybe(Host host, Look<T> look) {
+        return host.trouble.aside(() -> {
+            try (ImageStore store = ImageStore.openReadOnly(host.path)) {
+                return Optional.of(look.at(store));
+            } catch (TorporException e) {
+                return Optional.empty();
+            }
+        });
+    }
+
+    private <T> Optional<T> aside(Host host, Look<Optional<T>> look) {
+        return asideMaybe(host, look).flatMap(found -> found);
+    }
+
+    /** What status says is saved and waits must be in the store, whole, and be what was saved. */
+    private void requireImages(Host host) {
+        for (VMSnapshot object : snapshots.values()) {
+            String uid = object.getMetadata().getUid();
+            Truth image = images.get(uid);
+            if (image == null
+                    || !saved(object)
+                    || ManagedImages.isOver(object)
+                    || isGivenUp(object)
+                    || !host.name.equals(object.getStatus().getNodeName())) {
+                continue;
+            }
+            Optional<ImageRecord> record = recordOf(host, uid);
+            if (record.isEmpty() || record.get().state() instanceof ImageState.Partial) {
+                throw broken("I1: image " + uid + ", which is said to be saved, is "
+                        + record.map(r -> r.state().word()).orElse("gone"));
+            }
+            boolean fresh = record.get().state() instanceof ImageState.Complete;
+            if (fresh
+                    && !aside(host, store -> Optional.of(memoryOf(store, uid))).equals(Optional.of(image.memory))) {
+                throw broken("I4: image " + uid + " is Complete, and is not what was saved");
+            }
+        }
+    }
+
+    private static int memoryOf(ImageStore store, String uid) throws TorporException {
+        ByteBuffer memory = ByteBuffer.allocate(4);
+        try (var files = store.open(id(uid)).openForQemu(false)) {
+            files.buffered().read(memory, dev.torpor.agent.image.SampleGuest.memoryAt());
+        } catch (java.io.IOException e) {
+            return -1;
+        }
+        return memory.getInt(0);
+    }
+
+    /** No more trouble: everything comes to an end that was begun. */
+    private void rest() {
+        calm = true;
+        hosts.forEach(host -> {
+            host.apiAway = false;
+            host.trouble.disarm();
+            end(host);
+            host.disk.processEnds();
+            losePower(host);
+        });
+        int still = 0;
+        for (int round = 0; round < ROUNDS_TO_REST && still < 3; round++) {
+            still = unrest().isEmpty() ? still + 1 : 0;
+            for (int which = 0; which < USERS; which++) {
+                outsider(which);
+            }
+            for (Host host : hosts) {
+                agent(host);
+                agent(host);
+            }
+            check();
+            now = now.plusSeconds(40);
+        }
+        requireRest();
+        hosts.forEach(host -> {
+            end(host);
+            host.disk.processEnds();
+            losePower(host);
+        });
+        requireNoLeftovers();
+    }
+
+    private void requireRest() {
+        unrest().ifPresent(why -> {
+            throw broken("I5: " + why);
+        });
+    }
+
+    /** Returns what has not come to an end, or is left over. */
+    private Optional<String> unrest() {
+        for (VMSnapshot object : snapshots.values()) {
+            VMSnapshotStatus status = object.getStatus();
+            boolean bound = status != null && status.getNodeName() != null;
+            if (bound && !saved(object) && status.getFailure() == null) {
+                return Optional.of("VMSnapshot " + object.getMetadata().getUid() + " comes to no end");
+            }
+            if (bound && isGivenUp(object)) {
+                return Optional.of("VMSnapshot " + object.getMetadata().getUid() + " is given up, and stays");
+            }
+        }
+        for (VMRestore object : restores.values()) {
+            if (SimulatedApi.isActive(object)) {
+                return Optional.of("VMRestore " + object.getMetadata().getUid() + " comes to no end");
+            }
+        }
+        if (pod == null || pod.guest != Guest.RUNNING) {
+            return Optional.of("the VM does not run: "
+                    + (pod == null
+                            ? "no pod"
+                            : pod.uid + " " + pod.guest + " gated " + pod.gated + " restore " + pod.restore));
+        }
+        if (waiting().isPresent()) {
+            return Optional.of("VMSnapshot " + waiting().get().getMetadata().getUid() + " waits, and its VM runs");
+        }
+        return leftovers();
+    }
+
+    private void requireNoLeftovers() {
+        leftovers().ifPresent(why -> {
+            throw broken("I5: " + why);
+        });
+    }
+
+    /** Returns a file that nobody will ever remove. */
+    private Optional<String> leftovers() {
+        Map<String, VMSnapshot> there = new HashMap<>();
+        snapshots.values().forEach(object -> there.put(object.getMetadata().getUid(), object));
+        for (Host host : hosts) {
+            for (String path : host.disk.files().keySet()) {
+                String file = path.substring(path.lastIndexOf('/') + 1);
+                VMSnapshot object = there.get(file.replaceAll("^\\.|\\..*$", ""));
+                if (path.startsWith("/images/") && object == null) {
+                    return Optional.of("file " + path + " of node " + host.name + " is nobody's");
+                }
+                boolean consumed = object != null
+                        && recordOf(host, object.getMetadata().getUid())
+                                .filter(record -> record.state() instanceof ImageState.Consumed)
+                                .isPresent();
+                if (consumed && file.endsWith(".img")) {
+                    return Optional.of("file " + path + " of node " + host.name + " was consumed, and is there");
+                }
+            }
+        }
+        return Optional.empty();
+    }
+}
