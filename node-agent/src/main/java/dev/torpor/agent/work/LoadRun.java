@@ -199,7 +199,7 @@ final class LoadRun {
             if (restore.runs(image.header().wasRunning())) {
                 node.step(Step.RESTORE_CONTINUE, () -> {
                     vm.resume();
-                    vm.announce();
+                    GuestCare.announce(vm);
                 });
             }
         } catch (TorporException e) {
