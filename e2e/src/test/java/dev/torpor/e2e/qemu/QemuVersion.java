@@ -45,6 +45,11 @@ record QemuVersion(String name, String program) {
         return RECORDINGS.resolve("qemu-" + name + ".qmp");
     }
 
+    /** Tells whether it can write images itself: since 9.0. */
+    boolean hasMappedRam() {
+        return Integer.parseInt(name.substring(0, name.indexOf('.'))) >= 9;
+    }
+
     /** Returns the machine type that is its newest. */
     String machine() {
         return "pc-q35-" + name;

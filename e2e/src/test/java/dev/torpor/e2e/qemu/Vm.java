@@ -69,6 +69,12 @@ record Vm(QemuProcess process, QmpClient qmp) implements AutoCloseable {
         }
     }
 
+    /** Closes the connection to its monitor, and makes another. This one is of no use then. */
+    Vm reconnected() throws TorporException {
+        qmp.close();
+        return new Vm(process, QmpClient.connect(process.socket(), QmpLimits.DEFAULT));
+    }
+
     /** Returns the folder for a migration's sockets, which QEMU and the test see at the same place. */
     MigrationFolder folder() {
         Path folder = Objects.requireNonNull(process.socket().getParent());
