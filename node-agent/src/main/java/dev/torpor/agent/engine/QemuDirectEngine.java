@@ -3,6 +3,7 @@ package dev.torpor.agent.engine;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.StoreTrouble;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.qmp.QmpAnswer;
 import dev.torpor.agent.qmp.QmpClient;
@@ -114,7 +115,7 @@ public final class QemuDirectEngine {
      *
      * @param files O_WRONLY, and with direct I/O a second one O_WRONLY|O_DIRECT from an open of its own
      * @param streamOffsetBytes where in the file QEMU's stream begins
-     * @throws TorporException SaveFailed with QEMU's reason; Cancelled or DeadlineExceeded once QEMU is done (it is never
+     * @throws TorporException SaveFailed with QEMU's reason; NotEnoughSpace or StoreFailed where that is the file system's; Cancelled or DeadlineExceeded once QEMU is done (it is never
      *     interrupted: that may kill it); QEMUGone; QMPTimeout, after which QEMU may still be writing: see {@link #settle}
      */
     public static SaveReport save(
@@ -148,7 +149,9 @@ public final class QemuDirectEngine {
                 yield report(statistics, duration, Optional.empty());
             }
             case MigrationWatch.End.Failed(String description) ->
-                throw new TorporException(FailureReason.SaveFailed, "QEMU could not save: " + description);
+                throw new TorporException(
+                        StoreTrouble.reasonOf(description).orElse(FailureReason.SaveFailed),
+                        "QEMU could not save: " + description);
             case MigrationWatch.End.None() ->
                 throw new TorporException(FailureReason.SaveFailed, "QEMU knows of no save that we began");
         };

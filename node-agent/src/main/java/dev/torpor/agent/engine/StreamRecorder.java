@@ -4,8 +4,8 @@ import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.ChannelWriter;
 import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.StoreTrouble;
 import dev.torpor.agent.linux.AlignedMemory;
-import dev.torpor.agent.linux.ErrnoException;
 import dev.torpor.agent.linux.PeerCredentials;
 import dev.torpor.agent.linux.UnixListener;
 import dev.torpor.agent.linux.UnixSocket;
@@ -208,11 +208,7 @@ final class StreamRecorder implements AutoCloseable {
     }
 
     private void failed(IOException e, String what) {
-        boolean full = e instanceof ErrnoException errno && errno.errno() == ErrnoException.ENOSPC;
-        failed(new TorporException(
-                full ? FailureReason.NotEnoughSpace : FailureReason.StoreFailed,
-                what + (full ? ": no space left on the store" : ""),
-                e));
+        failed(StoreTrouble.of(what, e));
     }
 
     private void failed(TorporException e) {

@@ -4,9 +4,17 @@ import dev.torpor.agent.linux.ErrnoException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.util.List;
+import java.util.Optional;
 
-/** Turns errors of the file system into failures for users. */
-final class StoreTrouble {
+/** Turns errors of the store's file system into failures for users. */
+public final class StoreTrouble {
+    /** What strerror(3) says of a file system that has no room, or whose quota has none. */
+    private static final List<String> FULL = List.of("No space left on device", "Disk quota exceeded");
+    /** What it says of one that fails. */
+    private static final List<String> BROKEN =
+            List.of("Input/output error", "Read-only file system", "Structure needs cleaning", "No such device");
+
     private StoreTrouble() {}
 
     /**
@@ -14,11 +22,22 @@ final class StoreTrouble {
      *
      * @param what what could not be done, as the beginning of a sentence
      */
-    static TorporException of(String what, IOException e) {
-        FailureReason reason = e instanceof ErrnoException errno && errno.errno() == ErrnoException.ENOSPC
+    public static TorporException of(String what, IOException e) {
+        FailureReason reason = e instanceof ErrnoException errno && errno.isOutOfSpace()
                 ? FailureReason.NotEnoughSpace
                 : FailureReason.StoreFailed;
         return new TorporException(reason, what + ": " + brief(e), e);
+    }
+
+    /**
+     * Returns the reason for which somebody else could not write to the store, whose words end with those of the C library;
+     * empty if they tell of something else than the file system.
+     */
+    public static Optional<FailureReason> reasonOf(String words) {
+        if (FULL.stream().anyMatch(words::endsWith)) {
+            return Optional.of(FailureReason.NotEnoughSpace);
+        }
+        return BROKEN.stream().anyMatch(words::endsWith) ? Optional.of(FailureReason.StoreFailed) : Optional.empty();
     }
 
     static boolean missing(IOException e) {

@@ -24,12 +24,18 @@ public final class ErrnoException extends IOException {
     public static final int ECONNRESET = 104;
     public static final int ENOTCONN = 107;
     public static final int ECONNREFUSED = 111;
+    public static final int EDQUOT = 122;
 
     private final int errno;
 
     ErrnoException(String call, String about, int errno) {
         super(call + (about.isEmpty() ? "" : " " + about) + ": " + Libc.describe(errno));
         this.errno = errno;
+    }
+
+    /** Tells whether a file system has no room for what was to be written, or a quota has none. */
+    public boolean isOutOfSpace() {
+        return errno == ENOSPC || errno == EDQUOT;
     }
 
     /** Returns the error's number. */

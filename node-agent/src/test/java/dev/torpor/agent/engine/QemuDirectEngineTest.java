@@ -109,7 +109,7 @@ class QemuDirectEngineTest {
         failsToSave(
                 BUFFERED,
                 new Cancellation(),
-                FailureReason.SaveFailed,
+                FailureReason.NotEnoughSpace,
                 "QEMU could not save: Unable to write to file: No space left on device");
         assertThat(qemu.settings()).isEqualTo(before);
         assertThat(qemu.fdSets()).isEmpty();
