@@ -42,6 +42,11 @@ public final class Cancellation {
         return wish.get().isPresent();
     }
 
+    /** Returns why the end was asked for, if it was. */
+    public Optional<String> why() {
+        return wish.get().map(TorporException::getMessage);
+    }
+
     /** Throws why the end was asked for, if it was. */
     public void check() throws TorporException {
         Optional<TorporException> why = wish.get();

@@ -23,6 +23,7 @@ public final class PartialImage {
     private final Step.Observer observer;
     private final String fileName;
     private boolean committed;
+    private boolean sealing;
 
     PartialImage(ImageStore store, ImageRecord record, Step.Observer observer) {
         this(store, record, observer, record.id().fileName());
@@ -85,6 +86,14 @@ public final class PartialImage {
         return commit(header, folder -> check(folder, header.vm(), channels));
     }
 
+    /**
+     * Tells whether the record may say Complete, even if {@link #commit} threw: that it was written was begun. Only the record
+     * itself, read again, tells then.
+     */
+    public boolean mayBeComplete() {
+        return sealing;
+    }
+
     private interface Check {
         ImageLayout of(Directory folder) throws IOException, TorporException;
     }
@@ -96,6 +105,7 @@ public final class PartialImage {
         ImageRecord sealed;
         try (Directory folder = store.folder(id())) {
             ImageRecord.Seal seal = writeHeader(folder, header, check.of(folder));
+            sealing = true;
             sealed = store.seal(folder, record, seal, fileName);
             observer.done(Step.RECORDED_COMPLETE);
         } catch (MalformedImageException e) {

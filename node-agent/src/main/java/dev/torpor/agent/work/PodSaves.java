@@ -91,9 +91,10 @@ final class PodSaves {
                                 0,
                                 Duration.between(node.clock().instant(), until).toMillis()),
                         TimeUnit.MILLISECONDS);
+        SaveRun run = new SaveRun(node, new Order(image), save.cancellation(), save.pace());
         try {
             LOG.info("VM {}: {}: saving it from pod {}", pod.vm(), why.cause(), pod.podUID());
-            var _ = new SaveRun(node, new Order(image), save.cancellation(), save.pace()).run(pod.podUID());
+            var _ = run.run(pod.podUID());
             node.step(Step.SAVE_RETIRE, () -> {
                 var _ = node.journal().update(pod.vm(), vm -> vm.retired(pod.podUID()));
             });
@@ -102,6 +103,7 @@ final class PodSaves {
             news.soon();
             return Result.SAVED;
         } catch (TorporException e) {
+            source.carryOnAtOnce(pod.vm(), "VM " + pod.vm(), run, e);
             node.metrics().saveEnded(Outcome.FAILED, Optional.of(e.reason()));
             LOG.error(
                     "VM {}: {}, and it could not be saved from pod {}: {}: {}",
@@ -191,5 +193,8 @@ final class PodSaves {
 
         @Override
         public void progress(Progress progress) {}
+
+        @Override
+        public void givingUp(String why) {}
     }
 }

@@ -22,12 +22,23 @@ final class ProgressPublisher implements ProgressListener, AutoCloseable {
 
     private final ProgressMeter meter = new ProgressMeter(System.nanoTime());
     private final Consumer<Progress> publish;
+    private final Runnable each;
     private final Future<?> ticks;
     private @Nullable Progress published;
     private boolean closed;
 
     ProgressPublisher(ScheduledExecutorService timer, Consumer<Progress> publish) {
+        this(timer, publish, () -> {});
+    }
+
+    /**
+     * Begins.
+     *
+     * @param each done at each tick until {@link #close}, too
+     */
+    ProgressPublisher(ScheduledExecutorService timer, Consumer<Progress> publish, Runnable each) {
         this.publish = publish;
+        this.each = each;
         this.ticks = timer.scheduleWithFixedDelay(
                 LogScope.carry(this::tick), INTERVAL.toMillis(), INTERVAL.toMillis(), TimeUnit.MILLISECONDS);
     }
@@ -41,14 +52,15 @@ final class ProgressPublisher implements ProgressListener, AutoCloseable {
         if (closed) {
             return;
         }
-        meter.show(System.nanoTime()).filter(now -> !sameAs(now)).ifPresent(now -> {
-            published = now;
-            try {
+        try {
+            each.run();
+            meter.show(System.nanoTime()).filter(now -> !sameAs(now)).ifPresent(now -> {
+                published = now;
                 publish.accept(now);
-            } catch (RuntimeException e) {
-                LOG.debug("progress was not published", e);
-            }
-        });
+            });
+        } catch (RuntimeException e) {
+            LOG.debug("progress was not published", e);
+        }
     }
 
     private boolean sameAs(Progress now) {

@@ -43,4 +43,12 @@ interface SaveOrder {
 
     /** So far; called from another thread. */
     void progress(Progress progress);
+
+    /**
+     * The save is to end, and does not yet: QEMU, or the disk, is at something that cannot be broken off. Called from that other
+     * thread, perhaps more than once.
+     *
+     * @param why it is to end
+     */
+    void givingUp(String why);
 }

@@ -32,6 +32,7 @@ final class SaveRun {
     private final SaveOrder order;
     private final Cancellation cancellation;
     private final Pace pace;
+    private Optional<Begun> begun = Optional.empty();
 
     SaveRun(Node node, SaveOrder order, Cancellation cancellation, Pace pace) {
         this.node = node;
@@ -84,6 +85,7 @@ final class SaveRun {
             PartialImage partial = node.store().create(order.image(), intent);
             node.hook().after(Step.SAVE_RECORD);
             order.recorded();
+            begun = Optional.of(new Begun(partial, intent));
             node.readiness().saving(podUID);
             Optional<Boolean> quiesced = freezable.map(can -> can && GuestCare.freeze(vm));
             long pausedAt = System.nanoTime();
@@ -105,6 +107,17 @@ final class SaveRun {
                             report.normalPages() * PAGE_BYTES);
             return new Saved(pausedAt, quiesced);
         }
+    }
+
+    /** What was begun before the guest was paused. */
+    private record Begun(PartialImage image, PartialIntent intent) {}
+
+    /**
+     * After a run that threw: returns how the guest was before it was paused, if it may go on without a look at the record, as
+     * that cannot say that the image is complete.
+     */
+    Optional<PartialIntent> pausedInVain() {
+        return begun.filter(it -> !it.image().mayBeComplete()).map(Begun::intent);
     }
 
     private static void requireTime(Vm vm, SavePlan plan) throws TorporException {
@@ -130,7 +143,8 @@ final class SaveRun {
 
     private SaveReport write(Vm vm, SavePlan plan, PartialImage partial) throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
-                ProgressPublisher progress = new ProgressPublisher(node.timer(), order::progress)) {
+                ProgressPublisher progress = new ProgressPublisher(
+                        node.timer(), order::progress, () -> cancellation.why().ifPresent(order::givingUp))) {
             node.hook().before(Step.SAVE_WRITE);
             SaveReport report = vm.save(plan, files, cancellation, (done, total) -> {
                 progress.progress(done, total);

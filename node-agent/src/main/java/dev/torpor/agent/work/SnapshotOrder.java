@@ -27,6 +27,7 @@ import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -36,6 +37,7 @@ final class SnapshotOrder implements SaveOrder {
 
     private final Node node;
     private final SnapshotView snapshot;
+    private final AtomicBoolean saidToGiveUp = new AtomicBoolean();
     private volatile VMSnapshot begun;
     private Optional<DiskCuts> cuts = Optional.empty();
 
@@ -114,6 +116,21 @@ final class SnapshotOrder implements SaveOrder {
     @Override
     public void progress(Progress progress) {
         var _ = node.status().news(StatusOwner.SNAPSHOT_AGENT, begun, SnapshotStatuses.progress(begun, progress));
+    }
+
+    @Override
+    public void givingUp(String why) {
+        if (saidToGiveUp.compareAndSet(false, true)) {
+            if (node.status()
+                            .news(
+                                    StatusOwner.SNAPSHOT_AGENT,
+                                    begun,
+                                    SnapshotStatuses.givingUp(
+                                            begun, why, node.clock().instant()))
+                    instanceof WriteResult.Written<VMSnapshot>(VMSnapshot object)) {
+                begun = object;
+            }
+        }
     }
 
     @Override

@@ -54,6 +54,20 @@ final class SnapshotStatuses {
         return own;
     }
 
+    /** The save is to end, and something that is under way does not let it. */
+    static VMSnapshotStatus givingUp(VMSnapshot seen, String why, Instant now) {
+        VMSnapshotStatus own = ours(seen);
+        put(
+                own,
+                seen,
+                ConditionType.SAVED,
+                false,
+                "Saving",
+                why + "; QEMU, or the store's disk, is still at work, and the VM goes on when it is done",
+                now);
+        return own;
+    }
+
     /** The guest is paused, and VolumeSnapshots can be taken. */
     static VMSnapshotStatus paused(VMSnapshot seen, String pausedAt) {
         VMSnapshotStatus own = ours(seen);

@@ -54,6 +54,7 @@ final class SnapshotTask implements AutoCloseable {
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, SaveRun.Saved> saves = new ConcurrentHashMap<>();
     private final Set<String> queued = ConcurrentHashMap.newKeySet();
+    private final SaveRests rests = new SaveRests();
 
     SnapshotTask(Node node, SaveWishes wishes, StoreNews news) {
         this.node = node;
@@ -209,6 +210,11 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     private Next save(WorkItem.Snapshot item, SnapshotView snapshot) throws TorporException {
+        Optional<Duration> rest = rests.left(snapshot.image().uid(), System.nanoTime());
+        if (rest.isPresent()) {
+            Duration untilDeadline = Duration.between(node.clock().instant(), snapshot.deadline());
+            return Next.after(rest.get().compareTo(untilDeadline) < 0 ? rest.get() : untilDeadline);
+        }
         if (!node.saves().take(snapshot.image().uid(), SaveTurns.bytesOf(snapshot.object()))) {
             queued.add(snapshot.image().uid());
             var _ = say(
@@ -239,20 +245,20 @@ final class SnapshotTask implements AutoCloseable {
                                 Duration.between(node.clock().instant(), snapshot.deadline())
                                         .toMillis()),
                         TimeUnit.MILLISECONDS);
+        SaveRun run = new SaveRun(node, new SnapshotOrder(node, snapshot), save.cancellation(), save.pace());
         try {
             LOG.info("VMSnapshot {}: saving", snapshot.name());
-            saves.put(
-                    uid,
-                    new SaveRun(node, new SnapshotOrder(node, snapshot), save.cancellation(), save.pace())
-                            .run(snapshot.podUID().orElseThrow()));
+            saves.put(uid, run.run(snapshot.podUID().orElseThrow()));
             troubles.remove(uid);
+            rests.forget(uid);
         } catch (TorporException e) {
-            if (e.reason() != FailureReason.AgentRestarted) {
-                carryOnAtOnce(snapshot);
+            source.carryOnAtOnce(snapshot.vm(), "VMSnapshot " + snapshot.name(), run, e);
+            if (run.pausedInVain().isPresent()) {
+                rests.pausedInVain(uid, System.nanoTime());
             }
             throw e;
         } catch (KubernetesClientException | ChangedMeanwhileException e) {
-            carryOnAtOnce(snapshot);
+            source.carryOnAtOnce(snapshot.vm(), "VMSnapshot " + snapshot.name(), run);
             throw e;
         } finally {
             deadline.cancel(false);
@@ -262,23 +268,20 @@ final class SnapshotTask implements AutoCloseable {
         return Next.now(); // the record says Complete now: that is said next, as after a restart
     }
 
-    /** A guest that was paused for VolumeSnapshots in vain is not paused until the API server answers the next look. */
-    private void carryOnAtOnce(SnapshotView snapshot) {
-        if (DiskCuts.planned(snapshot.object()).isEmpty()) {
-            return;
-        }
-        try {
-            var _ = undo(snapshot);
-        } catch (TorporException e) {
-            LOG.debug("VMSnapshot {}: undone by the next look", snapshot.name(), e);
-        }
-    }
-
     private Next undo(SnapshotView snapshot) throws TorporException {
         Optional<PartialImage> partial = node.store().partial(snapshot.image());
-        return partial.isEmpty() || source.undo(snapshot.vm(), "VMSnapshot " + snapshot.name(), partial.get())
-                ? Next.now()
-                : Next.backOff();
+        if (partial.isPresent() && !source.undo(snapshot.vm(), "VMSnapshot " + snapshot.name(), partial.get())) {
+            return Next.backOff();
+        }
+        Optional<Trouble> trouble =
+                Optional.ofNullable(troubles.get(snapshot.image().uid()));
+        if (trouble.filter(it -> !it.isFinal()).isPresent() && !snapshot.deleting()) {
+            hold(
+                    snapshot,
+                    trouble.get().reason(),
+                    trouble.get().sentence() + " " + stateOfVm(snapshot) + " It is saved again later.");
+        }
+        return Next.now();
     }
 
     private Next mirror(SnapshotView snapshot, ImageState state) throws TorporException {
@@ -418,6 +421,7 @@ final class SnapshotTask implements AutoCloseable {
         if (next instanceof Next.OnChange) {
             // Not before it is said: without it the next look would save again.
             troubles.remove(snapshot.image().uid());
+            rests.forget(snapshot.image().uid());
             boolean cancelled = why.reason().kind() == FailureReason.Kind.CANCELLED;
             node.metrics().saveEnded(cancelled ? Outcome.CANCELLED : Outcome.FAILED, Optional.of(why.reason()));
         }
@@ -477,6 +481,7 @@ final class SnapshotTask implements AutoCloseable {
         LOG.info("VMSnapshot {}: let go", snapshot.name());
         scans.forget(snapshot.image());
         troubles.remove(snapshot.image().uid());
+        rests.forget(snapshot.image().uid());
         saves.remove(snapshot.image().uid());
         return Next.onChange();
     }
@@ -534,21 +539,31 @@ final class SnapshotTask implements AutoCloseable {
 
     /** Says why it does not go on, and when it is tried again. */
     private Next again(SnapshotView snapshot, Trouble trouble) throws TorporException {
-        Optional<ImageState> state = node.store().state(snapshot.image());
+        Optional<ImageState> state;
+        try {
+            state = node.store().state(snapshot.image());
+        } catch (TorporException e) {
+            hold(snapshot, trouble.reason(), trouble.sentence() + " " + stateOfVm(snapshot));
+            throw e;
+        }
         boolean begun = state.filter(ImageState.Partial.class::isInstance).isPresent();
         if (begun || (trouble.isFinal() && state.isEmpty())) {
             return Next.now(); // to undo it, or to say for good that it failed
         }
+        hold(snapshot, trouble.reason(), trouble.message());
+        return Next.backOff();
+    }
+
+    private void hold(SnapshotView snapshot, FailureReason reason, String message) {
         if (!snapshot.saved()) {
             var _ = say(
                     snapshot,
                     SnapshotStatuses.held(
                             snapshot.object(),
-                            trouble.reason().name(),
-                            trouble.message(),
+                            reason.name(),
+                            message,
                             node.clock().instant()));
         }
-        return Next.backOff();
     }
 
     private Next say(SnapshotView snapshot, VMSnapshotStatus own) {

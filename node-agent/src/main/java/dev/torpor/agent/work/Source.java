@@ -41,8 +41,58 @@ final class Source {
         return true;
     }
 
+    /**
+     * Has the guest go on after a save that failed, before anything is asked of the store: its disk may be the reason, and may not
+     * answer for long. What this cannot do is left to {@link #undo}.
+     */
+    void carryOnAtOnce(VmName vm, String name, SaveRun run, TorporException why) {
+        Optional<PartialIntent> intent = run.pausedInVain();
+        if (intent.isEmpty()
+                || why.reason() == FailureReason.AgentRestarted
+                // Stopped on purpose.
+                || why.reason() == FailureReason.ImageDamaged) {
+            return;
+        }
+        carryOnAtOnce(vm, name, intent.get());
+    }
+
+    /** The same when what failed says nothing of the store or the VM. */
+    void carryOnAtOnce(VmName vm, String name, SaveRun run) {
+        run.pausedInVain().ifPresent(intent -> carryOnAtOnce(vm, name, intent));
+    }
+
+    private void carryOnAtOnce(VmName vm, String name, PartialIntent intent) {
+        try {
+            carryOn(vm, name, intent, this::isKnownDamaged);
+        } catch (TorporException e) {
+            LOG.debug("{}: the guest goes on when the save is undone", name, e);
+        }
+    }
+
+    /** As far as the journal can be read: that it could be, and what it said, was seen before the guest was paused. */
+    private boolean isKnownDamaged(VmName vm, ProcessIdentity process) {
+        try {
+            return isDamaged(vm, process);
+        } catch (TorporException e) {
+            LOG.debug("VM {}: its journal", vm, e);
+            return false;
+        }
+    }
+
+    private boolean isDamaged(VmName vm, ProcessIdentity process) throws TorporException {
+        return node.journal().read(vm).damageOf(process).isPresent();
+    }
+
+    private interface DamageCheck {
+        boolean isDamaged(VmName vm, ProcessIdentity process) throws TorporException;
+    }
+
     /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
     void carryOn(VmName vmName, String name, PartialIntent intent) throws TorporException {
+        carryOn(vmName, name, intent, this::isDamaged);
+    }
+
+    private void carryOn(VmName vmName, String name, PartialIntent intent, DamageCheck damage) throws TorporException {
         Optional<ProcessIdentity> source = intent.source();
         if (source.isEmpty() || !isAlive(source.get())) {
             LOG.warn("{}: the QEMU that was saved has ended", name);
@@ -52,7 +102,7 @@ final class Source {
             if (vm.process().equals(source.get())) {
                 vm.settle();
                 if (intent.wasRunning()
-                        && node.journal().read(vmName).damageOf(source.get()).isEmpty()
+                        && !damage.isDamaged(vmName, source.get())
                         && !vm.runState().running()) {
                     vm.resume();
                 }
