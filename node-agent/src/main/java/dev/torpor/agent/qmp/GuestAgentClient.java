@@ -176,6 +176,7 @@ public final class GuestAgentClient implements AutoCloseable {
 
     @Override
     public void close() {
+        reader.release();
         try {
             socket.close();
         } catch (IOException e) {

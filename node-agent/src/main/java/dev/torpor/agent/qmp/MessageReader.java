@@ -1,11 +1,13 @@
 package dev.torpor.agent.qmp;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadConstraints;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.torpor.agent.linux.UnixSocket;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Duration;
@@ -13,10 +15,17 @@ import java.util.Arrays;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
-/** Takes bytes from a peer's socket and makes messages of them: one JSON object a line, within the limits. */
+/**
+ * Takes bytes from a peer's socket and makes messages of them: one JSON object a line, within the limits. Memory for long ones is
+ * that of {@link MessageRoom}: that of a message is given back at the next one, unless it is {@link #retain kept}.
+ */
 final class MessageReader {
     /** What is kept of memory between two messages. */
     private static final int LINE_BYTES = 16 << 10;
+    /** Messages up to here cost too little to be counted. */
+    private static final int SHORT_BYTES = 4 << 10;
+    /** Of half an empty object in a list, of a short text, or of a name and its value in a map: their nodes in a tree of Jackson's. */
+    private static final int BYTES_OF_TOKEN = 64;
 
     private final UnixSocket socket;
     private final QmpLimits limits;
@@ -28,6 +37,12 @@ final class MessageReader {
     private byte[] line = new byte[LINE_BYTES];
     private int lineUsed;
     private int lastBytes;
+    private final MessageRoom.Share room;
+    /** Bytes of the share for the line that is being read, for the last message, and for those that are kept. */
+    private long lineRoom;
+
+    private long lastRoom;
+    private long keptRoom;
 
     /** Who is on the other end: how his failures are told. */
     interface Peer {
@@ -42,6 +57,11 @@ final class MessageReader {
     }
 
     MessageReader(UnixSocket socket, QmpLimits limits, Peer peer) {
+        this(socket, limits, peer, MessageRoom.OF_PROCESS);
+    }
+
+    MessageReader(UnixSocket socket, QmpLimits limits, Peer peer, MessageRoom room) {
+        this.room = room.share();
         this.socket = socket;
         this.limits = limits;
         this.peer = peer;
@@ -66,6 +86,8 @@ final class MessageReader {
 
     /** The same, empty if none comes by then. */
     Optional<JsonNode> nextUntil(long endNanos, String waitingFor) throws TorporException {
+        room.giveBack(lastRoom);
+        lastRoom = 0;
         while (true) {
             int end = chunkUsed;
             while (end < chunkFilled && chunk[end] != '\n') {
@@ -74,10 +96,10 @@ final class MessageReader {
             if (lineUsed + end - chunkUsed > limits.lineBytesMax()) {
                 throw peer.broken("it sent a message of more than " + limits.lineBytesMax() + " bytes", null);
             }
-            append(end);
+            append(end, endNanos);
             if (end < chunkFilled) {
                 chunkUsed++;
-                JsonNode message = parse();
+                JsonNode message = parse(endNanos);
                 if (message.isObject()) {
                     return Optional.of(message);
                 }
@@ -119,10 +141,12 @@ final class MessageReader {
         return n > 0 || endNanos - System.nanoTime() > 0;
     }
 
-    private void append(int end) {
+    private void append(int end, long endNanos) throws TorporException {
         int length = end - chunkUsed;
         if (lineUsed + length > line.length) {
-            line = Arrays.copyOf(line, Math.max(lineUsed + length, 2 * line.length));
+            int longer = Math.max(lineUsed + length, 2 * line.length);
+            lineRoom += take(longer - lineRoom, endNanos);
+            line = Arrays.copyOf(line, longer);
         }
         System.arraycopy(chunk, chunkUsed, line, lineUsed, length);
         lineUsed += length;
@@ -134,20 +158,66 @@ final class MessageReader {
         return lastBytes;
     }
 
-    private JsonNode parse() throws TorporException {
+    /** Keeps the room of the last message until {@link #release}. */
+    void retain() {
+        keptRoom += lastRoom;
+        lastRoom = 0;
+    }
+
+    /** The messages that were kept are of no more use: gives their room back. */
+    void forget() {
+        room.giveBack(keptRoom);
+        keptRoom = 0;
+    }
+
+    /** Nothing is read any more: gives all room back. May be repeated. */
+    void release() {
+        forget();
+        room.giveBack(lastRoom + lineRoom);
+        lastRoom = 0;
+        lineRoom = 0;
+    }
+
+    private long take(long bytes, long endNanos) throws TorporException {
+        return switch (room.take(bytes, endNanos)) {
+            case TAKEN -> bytes;
+            case TOO_MUCH -> throw peer.broken("it sent answers that are too much for one VM", null);
+            case CROWDED ->
+                throw new TorporException(
+                        FailureReason.QMPTimeout, "other VMs send so much that this one's answers cannot be read");
+        };
+    }
+
+    private JsonNode parse(long endNanos) throws TorporException {
         byte[] bytes = line;
         lastBytes = lineUsed;
         lineUsed = 0;
-        if (bytes.length > LINE_BYTES) {
-            line = new byte[LINE_BYTES]; // a long one is rare
-        }
         try {
+            if (lastBytes > SHORT_BYTES) {
+                lastRoom = take(tokens(bytes, lastBytes) * BYTES_OF_TOKEN + lastBytes, endNanos);
+            }
             JsonNode message = json.readTree(bytes, 0, lastBytes);
+            if (bytes.length > LINE_BYTES) {
+                line = new byte[LINE_BYTES]; // a long one is rare
+                room.giveBack(lineRoom);
+                lineRoom = 0;
+            }
             return message == null ? json.missingNode() : message;
         } catch (JsonProcessingException e) {
             throw peer.broken(e.getOriginalMessage(), e);
         } catch (IOException e) {
             throw new IllegalStateException("reading from memory", e);
+        }
+    }
+
+    /** Counts before anything is made of them. */
+    private long tokens(byte[] bytes, int length) throws IOException {
+        try (JsonParser parser = json.createParser(bytes, 0, length)) {
+            long tokens = 0;
+            while (parser.nextToken() != null) {
+                tokens++;
+            }
+            return tokens;
         }
     }
 }

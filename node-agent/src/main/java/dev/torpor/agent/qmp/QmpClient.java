@@ -53,8 +53,17 @@ public final class QmpClient implements AutoCloseable {
         this.socket = socket;
         this.limits = limits;
         this.reader = new MessageReader(socket, limits, new Monitor());
+        try {
+            this.version = greet();
+        } catch (TorporException | RuntimeException e) {
+            reader.release();
+            throw e;
+        }
+    }
+
+    private String greet() throws TorporException {
         JsonNode greeting = greeting();
-        this.version = version(greeting);
+        String greeted = version(greeting);
         // With it QEMU reads the next commands while it executes one; they are executed one after another all the same.
         boolean readsAhead = false;
         for (JsonNode capability : greeting.path("QMP").path("capabilities")) {
@@ -65,6 +74,7 @@ public final class QmpClient implements AutoCloseable {
         // which is on its way by then.
         Map<String, ?> wanted = readsAhead ? Map.of("enable", List.of(OUT_OF_BAND)) : Map.of();
         send(NEGOTIATION, line(++lastId, NEGOTIATION, wanted), List.of());
+        return greeted;
     }
 
     /**
@@ -128,6 +138,7 @@ public final class QmpClient implements AutoCloseable {
             throws TorporException {
         long id = ++lastId;
         long end = deadline(limits.command());
+        reader.forget();
         send(command, line(id, command, arguments), List.of(descriptors));
         negotiate(end);
         return answer(id, command, end).value();
@@ -162,6 +173,7 @@ public final class QmpClient implements AutoCloseable {
         }
         String about = commands.getFirst().name();
         long end = deadline(limits.command());
+        reader.forget();
         StringBuilder lines = new StringBuilder();
         long first = lastId + 1;
         for (QmpCommand command : commands) {
@@ -194,6 +206,7 @@ public final class QmpClient implements AutoCloseable {
                     || answer.path("id").longValue() != id) {
                 throw notQemu("an answer to a command that was not asked");
             } else if (answer.has("return")) {
+                reader.retain(); // together with the others that were asked for
                 return new QmpAnswer.Returned(answer.get("return"));
             } else if (answer.has("error")) {
                 JsonNode error = answer.get("error");
@@ -291,6 +304,7 @@ public final class QmpClient implements AutoCloseable {
     /** Leaves the monitor; whatever QEMU is doing goes on. */
     @Override
     public void close() {
+        reader.release();
         try {
             socket.close();
         } catch (IOException e) {

@@ -17,7 +17,14 @@ import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -36,6 +43,8 @@ class HostileMonitorTest {
     @TempDir
     @SuppressWarnings("NullAway.Init")
     Path temp;
+
+    private final long roomBefore = MessageRoom.OF_PROCESS.leftBytes();
 
     private static QmpLimits limits(Duration patience) {
         QmpLimits usual = QmpLimits.DEFAULT;
@@ -161,6 +170,71 @@ class HostileMonitorTest {
                 GREETED + "{\"id\":2,\"return\":[" + objects + "]}\n",
                 "",
                 HostileMonitorTest::ask);
+    }
+
+    /** Each of them is one that is taken; together they would be more than the agent has. */
+    @Test
+    void answersThatAreTooMuchTogetherAreRefused() throws Exception {
+        String many = "{\"return\":[" + "{},".repeat(60_000) + "{}],\"id\":";
+        StringBuilder answers = new StringBuilder(GREETED);
+        for (int id = 2; id < 22; id++) {
+            answers.append(many).append(id).append("}\n");
+        }
+        refused(
+                FailureReason.NotQEMU,
+                "answers that are too much for one VM",
+                64 * MIB,
+                answers.toString(),
+                "",
+                socket -> {
+                    try (QmpClient client = QmpClient.connect(socket, LIMITS)) {
+                        var _ = client.executeAll(Collections.nCopies(20, QmpCommand.of("query-status")), () -> {});
+                    }
+                });
+        assertThat(MessageRoom.OF_PROCESS.leftBytes()).isEqualTo(roomBefore);
+    }
+
+    /** One after the other they are no more than one. */
+    @Test
+    void aVmMayAnswerAtLengthAsOftenAsItIsAsked() throws Exception {
+        Path socket = temp.resolve("long");
+        String fat = "{\"return\":[" + "{},".repeat(60_000) + "{}],\"id\":";
+        try (FakeMonitor _ = new FakeMonitor(
+                        socket,
+                        FakeMonitor.GREETING,
+                        FakeMonitor.negotiating(line -> fat + line.replaceAll(".*\"id\":(\\d+).*", "$1") + "}\n"));
+                QmpClient client = QmpClient.connect(socket, LIMITS)) {
+            for (int n = 0; n < 10; n++) {
+                assertThat(client.execute("query-x")).hasSize(60_001);
+            }
+        }
+        assertThat(MessageRoom.OF_PROCESS.leftBytes()).isEqualTo(roomBefore);
+    }
+
+    /** Many VMs that send as much as one may, at the same time: each is read when there is room, and an honest one all the time. */
+    @Test
+    void manyVmsTogetherHaveNoMoreRoomThanThereIs() throws Exception {
+        String fat = "{\"return\":[" + "{},".repeat(60_000) + "{}],\"id\":2}\n";
+        try (ExecutorService pods = Executors.newCachedThreadPool()) {
+            List<Future<Integer>> asked = new ArrayList<>();
+            AtomicLong least = new AtomicLong(Long.MAX_VALUE);
+            for (int n = 0; n < 12; n++) {
+                Path socket = temp.resolve("pod" + n);
+                asked.add(pods.submit(() -> {
+                    try (Flood _ = new Flood(socket, GREETED + fat, "");
+                            QmpClient client = QmpClient.connect(socket, LIMITS)) {
+                        int size = client.execute("query-x").size();
+                        least.accumulateAndGet(MessageRoom.OF_PROCESS.leftBytes(), Math::min);
+                        return size;
+                    }
+                }));
+            }
+            for (Future<Integer> one : asked) {
+                assertThat(one.get()).isEqualTo(60_001);
+            }
+            assertThat(least.get()).isBetween(0L, roomBefore - (5L << 20));
+        }
+        assertThat(MessageRoom.OF_PROCESS.leftBytes()).isEqualTo(roomBefore);
     }
 
     @Test

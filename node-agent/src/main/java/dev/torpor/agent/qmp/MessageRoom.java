@@ -1,0 +1,86 @@
+package dev.torpor.agent.qmp;
+
+import java.util.concurrent.TimeUnit;
+
+/**
+ * Memory for what peers send, shared by all connections of the process: each peer alone is held to {@link QmpLimits}, and what many of
+ * them may send together would still be more than an agent has. Who needs more than is left waits for others to have done with
+ * theirs. Thread-safe.
+ */
+final class MessageRoom {
+    /** A third of the agent's heap. Honest answers that are asked for together cost some 2 MiB, those of the largest VMs. */
+    static final MessageRoom OF_PROCESS = new MessageRoom(16 << 20, 8 << 20);
+
+    private final long shareBytesMax;
+    private long leftBytes;
+
+    /**
+     * Makes room.
+     *
+     * @param bytes for all
+     * @param shareBytesMax for one
+     */
+    MessageRoom(long bytes, long shareBytesMax) {
+        this.leftBytes = bytes;
+        this.shareBytesMax = shareBytesMax;
+    }
+
+    /** What came of asking for more. */
+    enum Outcome {
+        TAKEN,
+        /** More than one may have. */
+        TOO_MUCH,
+        /** Others had it all the time. */
+        CROWDED
+    }
+
+    /** What one connection has of it. For one thread at a time. */
+    final class Share {
+        private long bytes;
+
+        /**
+         * Takes more, and waits for it until a moment of {@link System#nanoTime}.
+         *
+         * @param more 0 or more
+         */
+        Outcome take(long more, long endNanos) {
+            synchronized (MessageRoom.this) {
+                if (bytes + more > shareBytesMax) {
+                    return Outcome.TOO_MUCH;
+                }
+                while (leftBytes < more) {
+                    long waitMillis = TimeUnit.NANOSECONDS.toMillis(endNanos - System.nanoTime());
+                    if (waitMillis <= 0) {
+                        return Outcome.CROWDED;
+                    }
+                    try {
+                        MessageRoom.this.wait(waitMillis);
+                    } catch (InterruptedException e) {
+                        Thread.currentThread().interrupt();
+                        return Outcome.CROWDED;
+                    }
+                }
+                leftBytes -= more;
+                bytes += more;
+                return Outcome.TAKEN;
+            }
+        }
+
+        /** Gives some back. */
+        void giveBack(long some) {
+            synchronized (MessageRoom.this) {
+                bytes -= some;
+                leftBytes += some;
+                MessageRoom.this.notifyAll();
+            }
+        }
+    }
+
+    Share share() {
+        return new Share();
+    }
+
+    synchronized long leftBytes() {
+        return leftBytes;
+    }
+}
