@@ -141,6 +141,12 @@ public final class QemuDirectEngine {
         }
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
         awaitLetGo(qmp, end);
+        try {
+            MigrationWatch.awaitCleanUp(qmp);
+        } catch (TorporException e) {
+            cleanUp(qmp, settings, fdSet, e);
+            throw e;
+        }
         putBack(qmp, settings, fdSet);
         cancellation.check();
         return switch (end) {
