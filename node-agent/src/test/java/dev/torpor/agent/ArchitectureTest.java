@@ -109,6 +109,13 @@ class ArchitectureTest {
             .because("a disk that is none is for tests");
 
     @ArchTest
+    static final ArchRule nobodyMapsAFile = noClasses()
+            .should()
+            .dependOnClassesThat()
+            .haveFullyQualifiedName("java.nio.MappedByteBuffer")
+            .because("a file of a VM's may be cut off while it is read, which must be an error and no SIGBUS");
+
+    @ArchTest
     static final ArchRule noCycles =
             slices().matching(AGENT + "(*)..").should().beFreeOfCycles().allowEmptyShould(true);
 

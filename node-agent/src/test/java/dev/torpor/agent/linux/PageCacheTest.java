@@ -6,7 +6,9 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -28,6 +30,26 @@ class PageCacheTest {
                 assertThat(cache.holds(MIB, 4096)).isTrue();
                 assertThat(cache.holds(0, 2 * MIB)).as("half of it").isFalse();
                 assertThat(cache.holds(3 * MIB, 2 * MIB)).as("behind the end").isFalse();
+            }
+        }
+    }
+
+    /** A page behind the end of a mapped file is SIGBUS for who touches it; nobody does. */
+    @Test
+    void aFileThatIsCutOffWhileItIsLookedAtIsNotThere(@TempDir Path temp) throws Exception {
+        try (Directory directory = Directory.open(temp)) {
+            writePastThePageCache(directory);
+            try (Descriptor file = directory.openFile("file", Access.READ);
+                    PageCache cache = PageCache.of(file);
+                    FileChannel cut = FileChannel.open(temp.resolve("file"), StandardOpenOption.WRITE)) {
+                for (int offset = 0; offset < 4 * MIB; offset += 4096) {
+                    file.read(ByteBuffer.allocate(4096), offset);
+                }
+                assertThat(cache.holds(0, 4 * MIB)).isTrue();
+                cut.truncate(0);
+                assertThat(cache.holds(0, 4096)).isFalse();
+                assertThat(cache.holds(0, 4 * MIB)).isFalse();
+                assertThat(file.read(ByteBuffer.allocate(4096), 0)).isNotPositive();
             }
         }
     }
