@@ -1,23 +1,20 @@
 package dev.torpor.e2e.qemu;
 
+import dev.torpor.e2e.disk.ExportedDisk;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import org.awaitility.Awaitility;
 
 /**
- * A mounted ext4 whose disk notes each write and each flush, so that what a power loss leaves can be made afterwards. QEMU's
- * storage daemon exports a file over FUSE, behind its filter {@code blklogwrites}; a loop device on that file is the disk. The
- * log has the format of dm-log-writes (Documentation/admin-guide/device-mapper/log-writes.rst), little-endian, in sectors of 512
+ * A mounted ext4 whose disk notes each write and each flush, so that what a power loss leaves can be made afterwards, by QEMU's
+ * filter {@code blklogwrites}. The log has the format of dm-log-writes (Documentation/admin-guide/device-mapper/log-writes.rst), little-endian, in sectors of 512
  * bytes: one for {@code u64 magic, u64 version, u64 entries, u32 sector size}, then for each entry one with
  * {@code u64 sector, u64 sectors, u64 flags, u64}, and its data.
  */
@@ -28,35 +25,29 @@ final class LoggedDisk implements AutoCloseable {
     private static final long DISCARD = 4;
 
     private final Path folder;
-    private final Process daemon;
-    private final String device;
+    private final ExportedDisk disk;
 
     LoggedDisk(Path folder, int sizeMiB) throws IOException {
         this.folder = Files.createDirectory(folder);
-        sparse(folder.resolve("disk"), (long) sizeMiB << 20);
-        sparse(folder.resolve("log"), (long) sizeMiB << 24);
-        Path export = Files.createFile(folder.resolve("export"));
-        daemon = new ProcessBuilder(
-                        "qemu-storage-daemon",
+        ExportedDisk.sparse(folder.resolve("log"), (long) sizeMiB << 24);
+        disk = new ExportedDisk(
+                folder,
+                sizeMiB,
+                "logged",
+                List.of(
                         "--blockdev",
-                        "driver=file,node-name=disk,filename=" + folder.resolve("disk"),
+                        "driver=file,node-name=disk,filename=" + ExportedDisk.file(folder),
                         "--blockdev",
                         "driver=file,node-name=log,filename=" + folder.resolve("log"),
                         "--blockdev",
-                        "driver=blklogwrites,node-name=logged,file=disk,log=log,log-sector-size=" + SECTOR_BYTES,
-                        "--export",
-                        "type=fuse,id=export,node-name=logged,writable=on,mountpoint=" + export)
-                .inheritIO()
-                .start();
-        Awaitility.await().atMost(Duration.ofSeconds(20)).until(() -> Files.size(export) > 0);
-        device = run("losetup", "-f", "--show", export.toString()).strip();
-        run("mkfs.ext4", "-q", device);
-        run("mount", device, Files.createDirectory(folder.resolve("mounted")).toString());
+                        "driver=blklogwrites,node-name=logged,file=disk,log=log,log-sector-size=" + SECTOR_BYTES),
+                List.of(),
+                "defaults");
     }
 
     /** Returns where it is mounted. */
     Path path() {
-        return folder.resolve("mounted");
+        return disk.path();
     }
 
     /** Returns how many entries were there at the last flush, of what was flushed. */
@@ -101,7 +92,7 @@ final class LoggedDisk implements AutoCloseable {
     Mounted afterPowerLoss(int entry, Keeps keeps, Random random) throws IOException {
         Path image = folder.resolve("cut");
         Files.deleteIfExists(image);
-        sparse(image, Files.size(folder.resolve("disk")));
+        ExportedDisk.sparse(image, Files.size(ExportedDisk.file(folder)));
         try (FileChannel log = FileChannel.open(folder.resolve("log"));
                 FileChannel disk = FileChannel.open(image, StandardOpenOption.WRITE)) {
             List<Entry> all = entries(log).subList(0, entry);
@@ -136,7 +127,7 @@ final class LoggedDisk implements AutoCloseable {
 
         Mounted(Path path, Path image) throws IOException {
             this.path = Files.createDirectories(path);
-            run("mount", "-o", "loop", image.toString(), path.toString());
+            ExportedDisk.run("mount", "-o", "loop", image.toString(), path.toString());
         }
 
         Path path() {
@@ -145,13 +136,7 @@ final class LoggedDisk implements AutoCloseable {
 
         @Override
         public void close() throws IOException {
-            run("umount", path.toString());
-        }
-    }
-
-    private static void sparse(Path file, long bytes) throws IOException {
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE)) {
-            channel.write(ByteBuffer.allocate(1), bytes - 1);
+            ExportedDisk.run("umount", path.toString());
         }
     }
 
@@ -165,19 +150,6 @@ final class LoggedDisk implements AutoCloseable {
 
     @Override
     public void close() throws IOException {
-        run("umount", path().toString());
-        run("losetup", "-d", device);
-        daemon.destroy();
-        daemon.onExit().join();
-    }
-
-    private static String run(String... command) throws IOException {
-        Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        int code = process.onExit().join().exitValue();
-        if (code != 0) {
-            throw new IOException(String.join(" ", command) + ": " + output);
-        }
-        return output;
+        disk.close();
     }
 }
