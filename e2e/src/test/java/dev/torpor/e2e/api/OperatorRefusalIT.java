@@ -78,8 +78,8 @@ class OperatorRefusalIT {
             names = {"Save", "ManagedSave"})
     void aVmThatStartedLaterIsNotStopped(SaveMode mode) {
         scene.create("web-1", OperatorScene.spec("web", mode, null, 300));
-        Instant made = Instant.parse(
-                scene.awaitSnapshotReason("web-1", "VMNotFound").getMetadata().getCreationTimestamp());
+        scene.awaitSnapshotReason("web-1", "VMNotFound");
+        Instant made = Instant.parse(scene.snapshot("web-1").getMetadata().getCreationTimestamp());
         await("another second") // the API server's times have no parts of one
                 .until(() -> Instant.now().isAfter(made.plusSeconds(1)));
         Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
