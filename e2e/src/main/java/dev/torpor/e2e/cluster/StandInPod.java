@@ -444,12 +444,14 @@ public final class StandInPod implements AutoCloseable {
     }
 
     /** What a container's first process leaves behind goes with it, as with its PID namespace. */
-    private static void killAll(Path container) throws IOException {
-        Path processes = container.resolve("cgroup.procs");
-        if (!Files.exists(processes)) {
-            return; // the pod is closed already
+    private static void killAll(Path container) {
+        List<String> processes;
+        try {
+            processes = Files.readAllLines(container.resolve("cgroup.procs"));
+        } catch (IOException e) {
+            return; // the pod is closed already, or is being closed (ENODEV)
         }
-        for (String pid : Files.readAllLines(processes)) {
+        for (String pid : processes) {
             ProcessHandle.of(Long.parseLong(pid)).ifPresent(ProcessHandle::destroyForcibly);
         }
     }

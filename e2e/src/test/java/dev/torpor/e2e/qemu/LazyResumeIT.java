@@ -22,6 +22,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -29,6 +30,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** A guest whose memory is its image is the guest that was saved, and can be saved again. */
@@ -72,12 +74,30 @@ class LazyResumeIT {
     @ParameterizedTest(name = "saved with {0} channels")
     @ValueSource(ints = {1, 8})
     void memoryIsTheSameAndReadOnlyWhenItIsWanted(int channels) throws Exception {
-        Saving saving = Saving.begin(source, store, Saving.options(channels, DirectIO.AUTO));
-        MemoryDump before = MemoryDump.of(source.qmp(), temp, "before");
-        CommittedImage image = saving.commit(saving.write(new Cancellation(), (_, _) -> {}));
-        Guest.resume(source.qmp());
+        memoryIsTheSame(source, "qemu-system-x86_64", channels);
+    }
 
-        try (Vm restored = LazyVm.start(temp, storePath, image, Vm.guestArguments())) {
+    /** The installed one and, with TORPOR_QEMU=all, each other that writes images itself. */
+    static Stream<QemuVersion> lazyVersions() {
+        return QemuVersion.tried().stream().filter(QemuVersion::hasMappedRam);
+    }
+
+    @ParameterizedTest(name = "QEMU {0}")
+    @MethodSource("lazyVersions")
+    void itIsOnEachQemu(QemuVersion qemu) throws Exception {
+        try (Vm its = Vm.guestOf(qemu.program(), temp)) {
+            its.process().awaitTick(tick -> tick.number() >= 1);
+            memoryIsTheSame(its, qemu.program(), 4);
+        }
+    }
+
+    private void memoryIsTheSame(Vm saved, String qemu, int channels) throws Exception {
+        Saving saving = Saving.begin(saved, store, Saving.options(channels, DirectIO.AUTO));
+        MemoryDump before = MemoryDump.of(saved.qmp(), temp, "before");
+        CommittedImage image = saving.commit(saving.write(new Cancellation(), (_, _) -> {}));
+        Guest.resume(saved.qmp());
+
+        try (Vm restored = LazyVm.start(qemu, temp, storePath, image, Vm.guestArguments())) {
             assertThat(LazyVm.load(restored, storePath, image)).containsExactly("pc.ram");
             assertThat(Guest.runState(restored.qmp()).status()).isEqualTo("paused");
             // What device state and samples touched, 2 MiB at a time at most.

@@ -37,7 +37,13 @@ final class LazyVm {
      */
     static Vm start(Path temp, Path storePath, CommittedImage image, List<String> arguments)
             throws IOException, TorporException {
-        List<String> command = new ArrayList<>(List.of("qemu-system-x86_64"));
+        return start("qemu-system-x86_64", temp, storePath, image, arguments);
+    }
+
+    /** Starts another QEMU than the installed one likewise. */
+    static Vm start(String qemu, Path temp, Path storePath, CommittedImage image, List<String> arguments)
+            throws IOException, TorporException {
+        List<String> command = new ArrayList<>(List.of(qemu));
         command.addAll(arguments);
         Ask ask = new Ask("id", command, Optional.of(new QemuVersion(10, 0)), Optional.of(FOLDER));
         LazyStart start = LazyStart.of(ask, new LazyStart.Image(image.header(), image.layout(), FOLDER));
@@ -49,7 +55,7 @@ final class LazyVm {
                         .map(word -> word.replace(LazyStart.IMAGES, folder))
                         .toList());
         told.addAll(List.of("-incoming", "defer"));
-        return Vm.start(temp, told);
+        return Vm.start(qemu, temp, told);
     }
 
     /** Loads the rest, compares samples, and leaves the guest as it was saved: paused. Returns the mapped blocks. */

@@ -14,6 +14,7 @@ import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
@@ -26,6 +27,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.OptionalInt;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -216,6 +218,25 @@ class RoundTripIT {
                 .hasMessage("no longer wanted");
         assertThat(settings(qmp)).isEqualTo(before);
         assertThat(qmp.execute("query-fdsets")).isEmpty();
+    }
+
+    @Test
+    void anOwnersMappedRamIsOnAgainAfterACompressedSave() throws Exception {
+        QmpClient qmp = source.qmp();
+        List<JsonNode> first = settings(qmp);
+        Map<String, Object> mappedRam = Map.of("capability", "mapped-ram", "state", true);
+        qmp.execute("migrate-set-capabilities", Map.of("capabilities", List.of(mappedRam)));
+        List<JsonNode> before = settings(qmp);
+        assertThat(before).isNotEqualTo(first);
+
+        SaveOptions compressed =
+                SaveOptions.DEFAULT.with(new Compression(Compression.Method.ZSTD, OptionalInt.empty()));
+        Saving saving = Saving.begin(source, store, compressed);
+        saving.commit(saving.write(new Cancellation(), (_, _) -> {}));
+        assertThat(settings(qmp)).isEqualTo(before);
+        Guest.resume(qmp);
+        Map<String, Object> off = Map.of("capability", "mapped-ram", "state", false);
+        qmp.execute("migrate-set-capabilities", Map.of("capabilities", List.of(off)));
     }
 
     @Test

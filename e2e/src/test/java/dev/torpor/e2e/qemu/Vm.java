@@ -48,6 +48,11 @@ record Vm(QemuProcess process, QmpClient qmp) implements AutoCloseable {
         return connect(QemuProcess.start(folder, arguments));
     }
 
+    /** Starts whatever the arguments say in another QEMU. */
+    static Vm start(String qemu, Path folder, List<String> arguments) throws IOException, TorporException {
+        return connect(QemuProcess.start(qemu, folder, arguments));
+    }
+
     /** Starts the same machine to be resumed. */
     static Vm incomingGuest(Path folder) throws IOException, TorporException {
         return guest(folder, INCOMING);

@@ -142,20 +142,27 @@ public final class MigrationSettings {
 
     /** Puts back what {@link #read} found. */
     void restore(QmpClient qmp) throws TorporException {
-        Map<String, Boolean> changed = new LinkedHashMap<>();
+        Map<String, Boolean> off = new LinkedHashMap<>();
+        Map<String, Boolean> on = new LinkedHashMap<>();
         for (JsonNode entry : qmp.execute("query-migrate-capabilities")) {
             String name = entry.path("capability").asText();
             boolean before = capabilities.getOrDefault(name, false);
             if (entry.path("state").asBoolean() != before) {
-                changed.put(name, before);
+                (before ? on : off).put(name, before);
             }
         }
-        Optional<QmpCommand> command = setting(changed);
-        if (command.isPresent()) {
-            qmp.execute(command.get());
-        }
+        // QEMU 10 takes no parameter while mapped-ram is on and something is compressed: neither ours, then, nor
+        // theirs.
+        execute(qmp, setting(off));
         if (!parameters.isEmpty()) {
             qmp.execute("migrate-set-parameters", parameters);
+        }
+        execute(qmp, setting(on));
+    }
+
+    private static void execute(QmpClient qmp, Optional<QmpCommand> command) throws TorporException {
+        if (command.isPresent()) {
+            qmp.execute(command.get());
         }
     }
 

@@ -151,7 +151,7 @@ public final class MultifdStreamEngine {
             end = MigrationWatch.await(qmp, cancellation, listener);
             duration = Duration.ofNanos(System.nanoTime() - began);
             // It says how it went before it closes its channels, and settings must stay until then.
-            var _ = recorder.awaitEnd(LET_GO_PATIENCE);
+            var _ = recorder.awaitEnd(LET_GO_PATIENCE, end instanceof MigrationWatch.End.Completed);
             QemuDirectEngine.awaitLetGo(qmp, end);
             MigrationWatch.awaitCleanUp(qmp);
         } catch (TorporException e) {

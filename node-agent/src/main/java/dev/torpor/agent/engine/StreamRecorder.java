@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * The other end of a saving QEMU's channels: takes their connections and writes what comes into the image's file, each
@@ -49,8 +50,10 @@ final class StreamRecorder implements AutoCloseable {
     private static final int CHANNEL_HEAD_BYTES = 64;
 
     private static final Duration ACCEPT_LOOK = Duration.ofMillis(50);
-    // Of the same pod: whoever knocks more often than that wants to keep us busy.
+    // Of the same pod: whoever knocks more often than that wants to keep us busy, and is let in more slowly.
     private static final int STRANGERS_MAX = 64;
+
+    private static final Duration ACCEPT_PAUSE = Duration.ofMillis(10);
 
     private final UnixListener listener;
     private final PeerCredentials qemu;
@@ -107,25 +110,39 @@ final class StreamRecorder implements AutoCloseable {
         acceptor.start();
     }
 
+    // Until QEMU has all its channels, whatever goes wrong: nobody else would take its streams, and it would wait with
+    // its guest paused.
     private void acceptAll() {
         int strangers = 0;
         int accepted = 0;
-        try {
-            while (!closing && accepted < seen.length && strangers < STRANGERS_MAX) {
+        while (!closing && accepted < seen.length) {
+            try {
                 Optional<UnixSocket> next = listener.accept(ACCEPT_LOOK);
                 if (next.isEmpty()) {
                     continue;
                 }
-                if (!next.get().peer().equals(qemu)) {
-                    next.get().close();
-                    strangers++;
-                    continue;
+                if (isOfQemu(next.get())) {
+                    accepted++;
+                    take(next.get());
+                } else if (++strangers > STRANGERS_MAX) {
+                    LockSupport.parkNanos(ACCEPT_PAUSE.toNanos());
                 }
-                accepted++;
-                take(next.get());
+            } catch (IOException e) {
+                failed(e, "the channels of QEMU cannot be taken");
+                LockSupport.parkNanos(ACCEPT_PAUSE.toNanos());
             }
-        } catch (IOException e) {
-            failed(e, "the channels of QEMU cannot be taken");
+        }
+    }
+
+    private boolean isOfQemu(UnixSocket socket) throws IOException {
+        boolean its = false;
+        try {
+            its = socket.peer().equals(qemu);
+            return its;
+        } finally {
+            if (!its) {
+                socket.close();
+            }
         }
     }
 
@@ -230,7 +247,7 @@ final class StreamRecorder implements AutoCloseable {
      * @throws TorporException NotEnoughSpace, StoreFailed, SaveFailed
      */
     ChannelLayout finish(Compression compression, Duration patience) throws TorporException {
-        boolean ended = awaitEnd(patience);
+        boolean ended = awaitEnd(patience, true);
         check();
         synchronized (this) {
             for (int channel = 0; channel < seen.length; channel++) {
@@ -255,13 +272,14 @@ final class StreamRecorder implements AutoCloseable {
     }
 
     /**
-     * Waits until QEMU has closed all channels.
+     * Waits until QEMU has closed its channels.
      *
+     * @param all those that it has not opened yet are waited for, too; a QEMU that has failed opens no more
      * @return whether it has, within that time
      */
-    boolean awaitEnd(Duration patience) throws TorporException {
+    boolean awaitEnd(Duration patience, boolean all) throws TorporException {
         long until = System.nanoTime() + patience.toNanos();
-        if (!ended(acceptor, until)) { // the only one to begin others
+        if (all && !ended(acceptor, until)) { // the only one to begin others
             return false;
         }
         for (Thread thread : threads()) {

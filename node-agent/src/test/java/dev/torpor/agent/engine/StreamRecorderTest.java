@@ -31,6 +31,7 @@ import java.util.Optional;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Peers that are, and that are not, what a QEMU is. */
@@ -149,6 +150,27 @@ class StreamRecorderTest {
     }
 
     @Test
+    @Timeout(60)
+    void howeverManyKnockWhoAreNotQemuItIsStillWaitedFor() throws Exception {
+        try (StreamRecorder recorder = recorder(new PeerCredentials(self.pid() + 1, self.uid()))) {
+            // More than the listener keeps: each is taken, or the next ones would wait.
+            for (int i = 0; i < 100; i++) {
+                assertThat(connect().fill(ByteBuffer.allocateDirect(1))).isZero();
+            }
+            recorder.check();
+        }
+    }
+
+    @Test
+    void ofAQemuThatHasFailedNoMoreChannelsAreWaitedFor() throws Exception {
+        says(main());
+        try (StreamRecorder recorder = recorder(self)) {
+            assertThat(recorder.awaitEnd(NOW, true)).isFalse();
+            assertThat(recorder.awaitEnd(SOON, false)).isTrue();
+        }
+    }
+
+    @Test
     void aChannelThatNeverCameIsMissed() throws Exception {
         says(main());
         says(channel(1, UUID));
@@ -164,7 +186,7 @@ class StreamRecorderTest {
         says(channel(1, UUID));
         connect().send(channel(0, UUID), List.of(), SOON);
         try (StreamRecorder recorder = recorder(self)) {
-            assertThat(recorder.awaitEnd(NOW)).isFalse();
+            assertThat(recorder.awaitEnd(NOW, true)).isFalse();
         }
         // Closed, it has hung up; whoever was not let in yet learns it from the listener.
         listener.close();
@@ -210,7 +232,7 @@ class StreamRecorderTest {
         says(channel(1, UUID));
         says(main());
         try (StreamRecorder recorder = recorder(self)) {
-            assertThat(recorder.awaitEnd(SOON)).isTrue();
+            assertThat(recorder.awaitEnd(SOON, true)).isTrue();
         }
         assertThat(files.buffered().facts().sizeBytes()).isZero();
     }
