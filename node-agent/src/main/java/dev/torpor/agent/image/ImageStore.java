@@ -11,6 +11,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -47,6 +48,8 @@ public final class ImageStore implements AutoCloseable {
     private Optional<ImageRecord> prepared = Optional.empty();
     /** Whether a change failed that may be seen here, and not be on the disk. */
     private boolean doubtful;
+    /** What was changed by {@link #transitionUnflushed} and not flushed since. */
+    private final Set<ImageId> unflushed = new HashSet<>();
 
     private ImageStore(StoreRoot root, Step.Observer observer) {
         this.root = root;
@@ -269,6 +272,14 @@ public final class ImageStore implements AutoCloseable {
                 throw StoreTrouble.of("what was last written to the store may not be on its disk", e);
             }
             doubtful = false;
+            unflushed.clear();
+        }
+    }
+
+    private synchronized void settle(ImageId id) throws TorporException {
+        settle();
+        if (unflushed.contains(id)) {
+            flush(id);
         }
     }
 
@@ -279,7 +290,7 @@ public final class ImageStore implements AutoCloseable {
 
     /** Returns an image's record; empty if there is none. */
     public Optional<ImageRecord> record(ImageId id) throws TorporException {
-        settle();
+        settle(id);
         try (Directory folder = folder(id)) {
             return record(folder, id);
         } catch (IOException e) {
@@ -417,16 +428,18 @@ public final class ImageStore implements AutoCloseable {
         } catch (IOException e) {
             throw failed("image " + id + " cannot be recorded as " + next.word(), e);
         }
+        unflushed.add(id);
         return true;
     }
 
-    /** Has what was recorded of an image on the disk. */
-    public void flush(ImageId id) throws TorporException {
+    /** Has what was recorded of an image on the disk; if that fails, nothing is read here until it is. */
+    public synchronized void flush(ImageId id) throws TorporException {
         try (Directory folder = folder(id)) {
             folder.sync();
         } catch (IOException e) {
-            throw StoreTrouble.of("the record of image " + id + " cannot be flushed", e);
+            throw failed("the record of image " + id + " cannot be flushed", e);
         }
+        unflushed.remove(id);
     }
 
     /**

@@ -16,16 +16,18 @@ import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.UnaryOperator;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * What the node remembers of each VM, one small file each ({@code vms/<namespace>/<vm>.json} in the store). A change is on
- * disk before it returns. Thread-safe; blocks on the disk.
+ * What the node remembers of each VM, one small file each ({@code vms/<namespace>/<vm>.json} in the store). What is
+ * read here is on the disk. Thread-safe; blocks on the disk.
  */
 public final class VmJournal {
     private static final String DIRECTORY = "vms";
@@ -38,6 +40,8 @@ public final class VmJournal {
     private Optional<Prepared> prepared = Optional.empty();
     /** Whether a change failed that may be seen here, and not be on the disk. */
     private boolean doubtful;
+    /** What was changed by {@link #updateUnflushed} and not flushed since. */
+    private final Set<VmName> unflushed = new HashSet<>();
 
     /** A record that is on the disk beside the one in force; the last one only. */
     private record Prepared(VmName vm, VmRecord record) {}
@@ -63,6 +67,11 @@ public final class VmJournal {
                 store.sync();
                 vms.syncTree(1, VMS_MAX);
                 doubtful = false;
+                unflushed.clear();
+            }
+            if (unflushed.contains(vm)) {
+                namespace.sync();
+                unflushed.remove(vm);
             }
             return decode(namespace.readFile(vm.name() + SUFFIX, RECORD_BYTES_MAX));
         } catch (ErrnoException e) {
@@ -111,6 +120,7 @@ public final class VmJournal {
                 namespace.prepareFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));
             }
             namespace.renamePrepared(vm.name() + SUFFIX);
+            unflushed.add(vm);
         } catch (IOException | IllegalArgumentException e) {
             doubtful = true;
             throw failed(vm, e);
@@ -118,12 +128,14 @@ public final class VmJournal {
         return after;
     }
 
-    /** Has what is known of a VM on the disk. */
-    public void flush(VmName vm) throws TorporException {
+    /** Has what is known of a VM on the disk; if that fails, nothing is read here until it is. */
+    public synchronized void flush(VmName vm) throws TorporException {
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
             namespace.sync();
+            unflushed.remove(vm);
         } catch (IOException | IllegalArgumentException e) {
+            doubtful = true;
             throw failed(vm, e);
         }
     }

@@ -266,11 +266,12 @@ public final class Directory implements AutoCloseable {
             return;
         }
         for (String name : list(entriesMax)) {
-            if (facts(name).filter(FileFacts::isDirectory).isEmpty()) {
-                continue;
-            }
-            try (Directory child = child(name)) {
-                child.syncTree(levels - 1, entriesMax);
+            try {
+                if (facts(name).filter(FileFacts::isDirectory).isPresent()) {
+                    try (Directory child = child(name)) {
+                        child.syncTree(levels - 1, entriesMax);
+                    }
+                }
             } catch (ErrnoException e) {
                 if (e.errno() != ErrnoException.ENOENT && e.errno() != ErrnoException.EXDEV) {
                     throw e;

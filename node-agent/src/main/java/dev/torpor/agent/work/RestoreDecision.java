@@ -45,8 +45,14 @@ sealed interface RestoreDecision {
             boolean overdue) {
         /** The process that this restore's image was given to, by the journal or, before that was told, by the record. */
         Optional<ProcessIdentity> handedOver() {
+            // The image is recorded first: if that was lost with the power, so is the hand-over, whose guest has not
+            // run.
+            boolean undone = record.filter(image -> image.intent().mode() != ImageMode.CHECKPOINT)
+                    .map(ImageRecord::state)
+                    .filter(state -> state instanceof ImageState.Complete || state instanceof ImageState.Verified)
+                    .isPresent();
             Optional<ProcessIdentity> told = vm.handedOver()
-                    .filter(to -> to.restoreUID().equals(restore.uid()))
+                    .filter(to -> to.restoreUID().equals(restore.uid()) && !undone)
                     .map(VmRecord.HandOver::process);
             return told.or(() -> record.map(ImageRecord::state)
                     .filter(ImageState.HandedOver.class::isInstance)

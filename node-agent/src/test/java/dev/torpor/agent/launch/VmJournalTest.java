@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.linux.SimulatedDisk;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
@@ -14,10 +15,15 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.Arrays;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 class VmJournalTest {
     private static final VmName VM = new VmName("vms", "web");
@@ -45,6 +51,56 @@ class VmJournalTest {
     @Test
     void nothingIsKnownOfANewVm() throws TorporException {
         assertThat(new VmJournal(store).read(VM)).isEqualTo(VmRecord.NONE);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void whatIsReadAfterAFailureIsThereAfterAPowerLossToo(boolean apart) throws Exception {
+        int failures = 0;
+        try {
+            for (int seed = 0; seed < 400; seed++) {
+                AtomicInteger left = new AtomicInteger(-1);
+                SimulatedDisk disk = SimulatedDisk.mount(
+                        temp,
+                        1,
+                        () -> left.get() > 0 && left.decrementAndGet() == 0
+                                ? Optional.of(SimulatedDisk.Fault.EIO)
+                                : Optional.empty());
+                VmRecord seen;
+                try (Directory disks = Directory.open(temp)) {
+                    VmJournal journal = new VmJournal(disks);
+                    journal.update(VM, r -> r.booted("p1", "a1", NOW));
+                    left.set(1 + seed % 40);
+                    failures += retire(journal, apart) ? 0 : 1;
+                    left.set(-1);
+                    seen = journal.read(VM);
+                }
+                disk.losePower(new Random(seed));
+                try (Directory disks = Directory.open(temp)) {
+                    assertThat(new VmJournal(disks).read(VM))
+                            .as("seed %d", seed)
+                            .isEqualTo(seen);
+                }
+            }
+        } finally {
+            SimulatedDisk.unmountAll();
+        }
+        assertThat(failures).isBetween(40, 360);
+    }
+
+    private static boolean retire(VmJournal journal, boolean apart) {
+        try {
+            if (apart) {
+                journal.updateUnflushed(VM, r -> r.retired("p0"));
+                journal.flush(VM);
+            } else {
+                journal.update(VM, r -> r.retired("p0"));
+            }
+            return true;
+        } catch (TorporException e) {
+            assertThat(e.reason()).isEqualTo(FailureReason.StoreFailed);
+            return false;
+        }
     }
 
     @Test
