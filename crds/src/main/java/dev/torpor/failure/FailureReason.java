@@ -42,7 +42,7 @@ public enum FailureReason {
     PodReplaced(Kind.TERMINAL),
 
     /**
-     * The VM started after the object was made, which would stop it: a request is for the instance that its author saw. Mode
+     * The VM's pod was made after the object, which would stop it: a request is for the instance that its author saw. Mode
      * Checkpoint, and a source that is pinned, are exempt.
      */
     OlderThanPod(Kind.TERMINAL),

@@ -87,7 +87,7 @@ class OperatorRefusalIT {
         OperatorScene.assertStalled(
                 scene.awaitSnapshotReason("web-1", "OlderThanPod"),
                 "OlderThanPod",
-                "Pod web-pod of VM web was made at %s, after this VMSnapshot (%s), which would stop it. To save the VM now, make a new VMSnapshot; this one can be deleted. The VM runs."
+                "Pod web-pod of VM web was made at %s, after this VMSnapshot (%s), which would stop it. To save the VM now, make a new VMSnapshot; this one can be deleted. Nothing was done to the VM."
                         .formatted(pod.getMetadata().getCreationTimestamp(), made));
     }
 

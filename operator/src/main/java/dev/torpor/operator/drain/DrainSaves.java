@@ -73,7 +73,14 @@ final class DrainSaves {
                 .stream()
                 .filter(restore ->
                         image.getMetadata().getName().equals(restore.getSpec().snapshotName()))
-                .anyMatch(VmUse::isAtWork);
+                .anyMatch(DrainSaves::isUnderWay);
+    }
+
+    /** Also one that nobody has looked at yet, and one that is done, of which the snapshot does not know yet. */
+    private static boolean isUnderWay(VMRestore restore) {
+        return restore.getStatus() == null
+                || VmUse.isAtWork(restore)
+                || Conditions.isTrue(restore.getStatus().getConditions(), ConditionType.RESUMED);
     }
 
     /** Makes a save of a pod, if it is not there yet. */

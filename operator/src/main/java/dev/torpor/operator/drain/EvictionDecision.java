@@ -1,7 +1,6 @@
 package dev.torpor.operator.drain;
 
 import dev.torpor.api.v1alpha1.Torpor;
-import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -47,8 +46,8 @@ final class EvictionDecision {
             String text = words.nodeIsRemoved(removal.get().sign());
             return dryRun ? EvictionAnswer.refuse(text) : EvictionAnswer.wait(text);
         }
-        if (step instanceof SaveStep.Starting(VMSnapshot _, boolean atWork) && !atWork) {
-            return EvictionAnswer.gone(words.of(step));
+        if (step instanceof SaveStep.Starting starting && !starting.atWork() && hasNoGuest(pod)) {
+            return EvictionAnswer.gone(words.nothingToEvict(starting));
         }
         if (!dryRun) {
             return EvictionAnswer.wait(
@@ -69,6 +68,18 @@ final class EvictionDecision {
             case SaveStep.LetGo _, SaveStep.ShutDown _ -> EvictionAnswer.gone(words.of(step));
             default -> EvictionAnswer.gone(would);
         };
+    }
+
+    /** Whoever hears 404 takes the pod for gone: so only where the node's agent would say if a guest ran. */
+    private static boolean hasNoGuest(Pod pod) {
+        boolean said = pod.getSpec().getReadinessGates() != null
+                && pod.getSpec().getReadinessGates().stream()
+                        .anyMatch(gate -> Torpor.GUEST_RUNNING.equals(gate.getConditionType()));
+        boolean runs = pod.getStatus() != null
+                && pod.getStatus().getConditions().stream()
+                        .anyMatch(condition -> Torpor.GUEST_RUNNING.equals(condition.getType())
+                                && "True".equals(condition.getStatus()));
+        return said && !runs;
     }
 
     private static @Nullable String vmLabel(Pod pod) {

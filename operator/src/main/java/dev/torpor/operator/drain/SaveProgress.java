@@ -49,7 +49,8 @@ final class SaveProgress {
      * @param pod a live pod of the VM
      * @param ofVm all snapshots of the VM
      * @param policy says what a class wants done about a save that failed; asked only then
-     * @param restoring tells whether a VMRestore brings the memory of a snapshot back; asked only if one waits
+     * @param restoring tells whether a VMRestore brings the memory of a snapshot back, is about to, or has; asked only if one
+     *     waits
      */
     static SaveStep of(
             Pod pod,
@@ -72,10 +73,10 @@ final class SaveProgress {
         if (other.isPresent()) {
             return isSaved(other.get()) ? new SaveStep.Saved(other.get()) : new SaveStep.OtherUnderWay(other.get());
         }
-        Optional<VMSnapshot> waiting =
-                ofVm.stream().filter(ManagedImages::waits).findFirst();
-        if (waiting.isPresent()) {
-            return new SaveStep.Starting(waiting.get(), restoring.test(waiting.get()));
+        List<VMSnapshot> waiting = ofVm.stream().filter(ManagedImages::waits).toList();
+        if (!waiting.isEmpty()) {
+            Optional<VMSnapshot> restored = waiting.stream().filter(restoring).findFirst();
+            return new SaveStep.Starting(restored.orElse(waiting.getLast()), restored.isPresent());
         }
         if (ours.isEmpty()) {
             return new SaveStep.Begin(1, Optional.empty());
@@ -86,20 +87,24 @@ final class SaveProgress {
         }
         List<VMSnapshot> tried = new ArrayList<>();
         for (VMSnapshot save : ours) {
-            if (wasCancelledByUs(save)) {
+            if (wasCancelledByUs(save) || (!tried.isEmpty() && isLongAgo(tried.getLast(), createdAt(save)))) {
                 tried.clear(); // what came before was another drain
-            } else if (counts(save, now)) {
+            }
+            if (counts(save)) {
                 tried.add(save);
             }
+        }
+        if (!tried.isEmpty() && isLongAgo(tried.getLast(), now)) {
+            tried.clear();
         }
         return tried.isEmpty() || !tried.getLast().equals(last)
                 ? new SaveStep.Begin(SaveName.attemptOf(last) + 1, Optional.empty())
                 : afterFailure(tried, policy, now);
     }
 
-    /** Returns whether a failed save tells something of what the VM is worth to this drain. */
-    private static boolean counts(VMSnapshot save, Instant now) {
-        if (ShutdownOrder.is(save)) {
+    /** Returns whether a failed save tells something of what the VM is worth to its drain. */
+    private static boolean counts(VMSnapshot save) {
+        if (ShutdownOrder.is(save) || wasCancelledByUs(save)) {
             return false; // recalled
         }
         if (isCancelled(save) || ShutdownProgress.isAsked(save)) {
@@ -110,9 +115,20 @@ final class SaveProgress {
                         ready(save).map(Condition::getReason).orElse(null))
                 .filter(reason -> reason == FailureReason.AlreadySaved)
                 .isPresent();
-        boolean longAgo = DrainCause.of(save) == DrainCause.Eviction
+        return !tooEarly && !isOfAnEarlierDrain(save);
+    }
+
+    /** Nobody tells when an eviction from a node that takes pods is given up; one that goes on is repeated soon. */
+    private static boolean isLongAgo(VMSnapshot save, Instant now) {
+        return DrainCause.of(save) == DrainCause.Eviction
+                && !isCancelled(save)
+                && !ShutdownProgress.isAsked(save)
                 && now.isAfter(endedAt(save).plus(EVICTION_COUNTS));
-        return !tooEarly && !longAgo && !isOfAnEarlierDrain(save);
+    }
+
+    private static Instant createdAt(VMSnapshot save) {
+        String created = save.getMetadata().getCreationTimestamp();
+        return created == null ? Instant.EPOCH : Instant.parse(created);
     }
 
     static boolean isOfAnEarlierDrain(VMSnapshot save) {

@@ -27,7 +27,7 @@ sealed interface SaveStep {
      * The pod is there for a memory that was saved before: its VM has not gone on yet.
      *
      * @param image has that memory
-     * @param atWork whether a VMRestore is bringing it back
+     * @param atWork whether a VMRestore is bringing it back, or has by now
      */
     record Starting(VMSnapshot image, boolean atWork) implements SaveStep {}
 

@@ -57,7 +57,7 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
                 atWork
                         ? "torpor: VM %s is being started from VMSnapshot %s, and is saved once it runs"
                                 .formatted(vm, image.getMetadata().getName())
-                        : "torpor: the memory of VM %s is saved in VMSnapshot %s, and pod %s waits for it: there is nothing to evict"
+                        : "torpor: the memory of VM %s is saved in VMSnapshot %s, and pod %s waits for it"
                                 .formatted(vm, image.getMetadata().getName(), podName);
             case SaveStep.Retry(VMSnapshot _, String why, var in) ->
                 "torpor: VM %s could not be saved and is tried again in %d s: %s"
@@ -82,6 +82,10 @@ record SaveWords(String vm, String podName, String nodeName, ToLongFunction<VMSn
                 "torpor: VM %s cannot be saved, and its class says onSaveFailure: Delete: pod %s is being deleted, its memory is lost. It was %s"
                         .formatted(vm, podName, why);
         };
+    }
+
+    String nothingToEvict(SaveStep.Starting step) {
+        return of(step) + ": there is nothing to evict";
     }
 
     String wouldBeSaved() {

@@ -207,7 +207,7 @@ final class SnapshotAdmission {
         if (made != null && started != null && Instant.parse(started).isAfter(Instant.parse(made))) {
             throw new TorporException(
                     FailureReason.OlderThanPod,
-                    "Pod %s of VM %s was made at %s, after this VMSnapshot (%s), which would stop it. To save the VM now, make a new VMSnapshot; this one can be deleted. The VM runs."
+                    "Pod %s of VM %s was made at %s, after this VMSnapshot (%s), which would stop it. To save the VM now, make a new VMSnapshot; this one can be deleted. Nothing was done to the VM."
                             .formatted(
                                     pod.getMetadata().getName(),
                                     snapshot.getSpec().vmName(),

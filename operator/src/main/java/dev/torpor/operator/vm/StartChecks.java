@@ -125,7 +125,9 @@ public final class StartChecks {
     private static boolean tolerates(Toleration toleration, Taint taint) {
         return isUnsetOr(toleration.getEffect(), taint.getEffect())
                 && isUnsetOr(toleration.getKey(), taint.getKey())
-                && ("Exists".equals(toleration.getOperator())
+                && (!isUnsetOr(
+                                toleration.getOperator(),
+                                "Equal") // Exists, or one that is newer than we are: the scheduler knows
                         || Objects.requireNonNullElse(toleration.getValue(), "")
                                 .equals(Objects.requireNonNullElse(taint.getValue(), "")));
     }

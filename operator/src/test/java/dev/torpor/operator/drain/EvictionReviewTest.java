@@ -2,6 +2,7 @@ package dev.torpor.operator.drain;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.OnSaveFailure;
 import dev.torpor.api.v1alpha1.RestorePhase;
@@ -15,12 +16,14 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.operator.vm.TestCluster;
+import io.fabric8.kubernetes.api.model.ConditionBuilder;
 import io.fabric8.kubernetes.api.model.DeleteOptions;
 import io.fabric8.kubernetes.api.model.DeleteOptionsBuilder;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.PodReadinessGate;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.admission.v1.AdmissionRequest;
 import io.fabric8.kubernetes.api.model.admission.v1.AdmissionResponse;
@@ -148,11 +151,14 @@ class EvictionReviewTest {
         client.resource(image).create();
         status(image);
 
-        String nothing =
-                "torpor: the memory of VM web is saved in VMSnapshot %s, and pod web-0 waits for it: there is nothing to evict"
-                        .formatted(image.getMetadata().getName());
-        assertRefused(evict(NO_OPTIONS), 404, "NotFound", nothing);
-        assertRefused(evict(DRY_RUN), 404, "NotFound", nothing);
+        // Where nothing tells whether a guest runs, nobody is told that none does.
+        String waits = "torpor: the memory of VM web is saved in VMSnapshot %s, and pod web-0 waits for it"
+                .formatted(image.getMetadata().getName());
+        gates(List.of());
+        assertRefused(evict(NO_OPTIONS), 429, "TooManyRequests", waits);
+        gates(List.of(new PodReadinessGate(Torpor.GUEST_RUNNING)));
+        assertRefused(evict(NO_OPTIONS), 404, "NotFound", waits + ": there is nothing to evict");
+        assertRefused(evict(DRY_RUN), 404, "NotFound", waits + ": there is nothing to evict");
 
         VMRestore restore = new VMRestore();
         restore.setMetadata(new ObjectMetaBuilder()
@@ -160,10 +166,43 @@ class EvictionReviewTest {
                 .withName("web-start")
                 .build());
         restore.setSpec(new VMRestoreSpec(image.getMetadata().getName(), null, null, null, 300));
+        client.resource(restore).create();
+        assertIsBeingStarted(image);
+        restoreIs(RestorePhase.Loading, false);
+        assertIsBeingStarted(image);
+        restoreIs(RestorePhase.Running, true); // the snapshot does not know yet
+        assertIsBeingStarted(image);
+        restoreIs(RestorePhase.Failed, false);
+        assertRefused(evict(NO_OPTIONS), 404, "NotFound", waits + ": there is nothing to evict");
+
+        client.pods().inNamespace("vms").withName("web-0").editStatus(pod -> new PodBuilder(pod)
+                .editStatus()
+                .addNewCondition()
+                .withType(Torpor.GUEST_RUNNING)
+                .withStatus("True")
+                .endCondition()
+                .endStatus()
+                .build());
+        assertRefused(evict(NO_OPTIONS), 429, "TooManyRequests", waits);
+        assertThat(saves()).hasSize(1);
+    }
+
+    private void gates(List<PodReadinessGate> gates) {
+        client.pods().inNamespace("vms").withName("web-0").edit(pod -> new PodBuilder(pod)
+                .editSpec()
+                .withReadinessGates(gates)
+                .endSpec()
+                .build());
+    }
+
+    private void restoreIs(RestorePhase phase, boolean resumed) {
         VMRestoreStatus status = new VMRestoreStatus();
         status.setNodeName("n1");
-        status.setPhase(RestorePhase.Loading);
-        client.resource(restore).create();
+        status.setPhase(phase);
+        status.setConditions(List.of(new ConditionBuilder()
+                .withType(ConditionType.RESUMED)
+                .withStatus(resumed ? "True" : "False")
+                .build()));
         client.resources(VMRestore.class)
                 .inNamespace("vms")
                 .withName("web-start")
@@ -171,13 +210,15 @@ class EvictionReviewTest {
                     now.setStatus(status);
                     return now;
                 });
+    }
+
+    private void assertIsBeingStarted(VMSnapshot image) {
         assertRefused(
                 evict(NO_OPTIONS),
                 429,
                 "TooManyRequests",
                 "torpor: VM web is being started from VMSnapshot %s, and is saved once it runs"
                         .formatted(image.getMetadata().getName()));
-        assertThat(saves()).hasSize(1);
     }
 
     @Test

@@ -12,6 +12,7 @@ import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -162,6 +163,23 @@ class SaveProgressTest {
         VMSnapshot failed = Drained.failed(Drained.save(1, DrainCause.Eviction), "MigrationBlocked");
         assertThat(step(Duration.ofMinutes(10), failed)).isInstanceOf(SaveStep.Blocked.class);
         assertThat(letGo(failed)).isEqualTo(new SaveStep.Begin(2, Optional.empty()));
+    }
+
+    @Test
+    void triesOfAnEvictionThatGoesOnCountHoweverLongTheyTake() {
+        VMSnapshot[] tries = new VMSnapshot[3];
+        for (int i = 0; i < tries.length; i++) {
+            tries[i] = Drained.failed(Drained.save(i + 1, DrainCause.Eviction), "DeadlineExceeded");
+            Instant end = ENDED_AT.plus(Duration.ofHours(i));
+            tries[i].getMetadata()
+                    .setCreationTimestamp(end.minus(Duration.ofMinutes(59)).toString());
+            Objects.requireNonNull(tries[i].getStatus().getConditions())
+                    .getFirst()
+                    .setLastTransitionTime(end.toString());
+        }
+        Instant now = ENDED_AT.plus(Duration.ofHours(2));
+        assertThat(SaveProgress.of(Drained.pod(), List.of(tries), failed -> OnSaveFailure.Delete, each -> false, now))
+                .isInstanceOf(SaveStep.LetGo.class);
     }
 
     @Test
