@@ -72,7 +72,7 @@ class CrashSimulationTest {
             }
         }
         System.out.printf(
-                "agents on failing disks: %d runs from seed %d: %d steps, %d saves, %d resumes, %d boots; %s%n",
+                "figure: agents on failing disks: %d runs from seed %d: %d steps, %d saves, %d resumes, %d boots; %s%n",
                 RUNS, first, sums[0], sums[1], sums[2], sums[3], troubles);
         assertThat(sums[2]).as("resumes").isGreaterThan(RUNS / 2);
         assertThat(troubles).as("all kinds of trouble").hasSize(SimulatedTrouble.Kind.values().length);

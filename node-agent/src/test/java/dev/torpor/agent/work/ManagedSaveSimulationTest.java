@@ -37,7 +37,7 @@ class ManagedSaveSimulationTest {
             }
         }
         System.out.printf(
-                "managed saves: %d runs from seed %d: %d saves, %d resumes, %d boots, %d faults%n",
+                "figure: managed saves: %d runs from seed %d: %d saves, %d resumes, %d boots, %d faults%n",
                 RUNS, first, saves, resumes, boots, faults);
         assertThat(resumes).as("runs that never get anywhere prove nothing").isGreaterThan(RUNS / 2);
         assertThat(saves).isGreaterThanOrEqualTo(resumes);
