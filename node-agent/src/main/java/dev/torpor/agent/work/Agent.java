@@ -93,6 +93,14 @@ final class Agent implements AutoCloseable {
                 object.getMetadata().getNamespace(), object.getMetadata().getName()));
     }
 
+    /** Nobody else finishes what it had begun: its snapshot looks what is left to be done. */
+    void gone(VMRestore object) {
+        vms.remove(new WorkItem.Restore(
+                object.getMetadata().getNamespace(), object.getMetadata().getName()));
+        wake(new WorkItem.Snapshot(
+                object.getMetadata().getNamespace(), object.getSpec().snapshotName()));
+    }
+
     void pod(Pod pod) {
         String name = pod.getMetadata().getLabels().get(Torpor.VM_LABEL);
         if (name != null) {

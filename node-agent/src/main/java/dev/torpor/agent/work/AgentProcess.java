@@ -262,7 +262,7 @@ public final class AgentProcess {
                 .inAnyNamespace()
                 .withField("status.nodeName", config.node())
                 .runnableInformer(0);
-        restores.addEventHandler(handler(agent::restore, object -> {}));
+        restores.addEventHandler(handler(agent::restore, agent::gone));
         List<SharedIndexInformer<?>> all = List.of(pods, snapshots, restores);
         for (SharedIndexInformer<?> informer : all) {
             // An API server that is away at our start, or a definition that is not there yet, is waited for.

@@ -102,6 +102,14 @@ final class ApiCluster implements Cluster {
     }
 
     @Override
+    public List<VMRestore> restoresOf(VmName vm) {
+        return client.resources(VMRestore.class).inNamespace(vm.namespace()).list().getItems().stream()
+                .filter(restore -> restore.getStatus() != null
+                        && vm.name().equals(restore.getStatus().getVmName()))
+                .toList();
+    }
+
+    @Override
     public List<VMSnapshot> snapshotsOf(VmName vm) {
         return client.resources(VMSnapshot.class).inNamespace(vm.namespace()).list().getItems().stream()
                 .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))

@@ -29,6 +29,9 @@ interface Cluster {
     /** Restores of a VM that are neither done nor given up, by a consistent read. */
     List<StartFacts.ActiveRestore> activeRestores(VmName vm);
 
+    /** All restores of a VM that the operator has admitted, whatever became of them, by a consistent read. */
+    List<VMRestore> restoresOf(VmName vm);
+
     /** All snapshots of a VM, by a consistent read. */
     List<VMSnapshot> snapshotsOf(VmName vm);
 

@@ -20,7 +20,6 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.log.LogScope;
-import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Map;
@@ -41,6 +40,7 @@ final class RestoreTask implements AutoCloseable {
 
     private final Node node;
     private final MemoryChecks memory;
+    private final Source source;
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, LoadRun.Outcome.HandedOver> loads = new ConcurrentHashMap<>();
@@ -49,6 +49,7 @@ final class RestoreTask implements AutoCloseable {
     RestoreTask(Node node) {
         this.node = node;
         this.memory = new MemoryChecks(node);
+        this.source = new Source(node);
     }
 
     @Override
@@ -206,14 +207,12 @@ final class RestoreTask implements AutoCloseable {
         if (!runs) {
             said = new String[] {"Paused", "the guest is paused, as it was asked for or as its owner had it"};
         }
-        if (isAlive(process)) {
-            node.step(
-                    Step.RESTORE_CONTINUE,
-                    () -> continueGuest(
-                            restore,
+        if (source.isAlive(process)) {
+            node.step(Step.RESTORE_CONTINUE, () -> source.letRun(
                             process,
                             runs,
-                            record.filter(r -> r.intent().frozen()).isPresent()));
+                            record.filter(r -> r.intent().frozen()).isPresent())
+                    .ifPresent(guest -> guests.put(restore.uid(), guest)));
             node.readiness().changed(process.podUID());
         } else {
             said = new String[] {"Ended", "the guest was given its memory, and its QEMU has ended since"};
@@ -228,30 +227,6 @@ final class RestoreTask implements AutoCloseable {
             node.store().endLoan(restore.image());
         } catch (TorporException e) {
             LOG.warn("VMRestore {}: its image stays readable in the VM's pods", restore.name(), e);
-        }
-    }
-
-    /** Lets the guest run if it does not yet, and takes back what feeding it needed. */
-    private void continueGuest(RestoreView restore, ProcessIdentity process, boolean runs, boolean frozen)
-            throws TorporException {
-        try (Vm vm = node.vms().connect(process.podUID())) {
-            if (!vm.process().equals(process)) {
-                return; // it ended since; the next one boots
-            }
-            if (runs && !vm.runState().running()) {
-                vm.resume();
-            }
-            if (runs) {
-                // Also if an earlier agent let the guest go on: it may have died before these.
-                GuestCare.announce(vm);
-                GuestCare.wake(vm, node.clock(), frozen).ifPresent(guest -> guests.put(restore.uid(), guest));
-            }
-            vm.settle();
-        } catch (TorporException e) {
-            if (isAlive(process)) {
-                throw e;
-            }
-            LOG.warn("the QEMU that was given an image has ended", e);
         }
     }
 
@@ -297,7 +272,7 @@ final class RestoreTask implements AutoCloseable {
                 .read(restore.vm())
                 .handedOver()
                 .filter(h -> h.restoreUID().equals(restore.uid()));
-        if (to.isEmpty() || !isAlive(to.get().process())) {
+        if (to.isEmpty() || !source.isAlive(to.get().process())) {
             memory.forget(restore.uid());
             return Optional.empty();
         }
@@ -372,7 +347,7 @@ final class RestoreTask implements AutoCloseable {
                 .filter(h -> h.restoreUID().equals(restore.uid()));
         if (since.compareTo(READ_AHEAD_MAX) > 0
                 || to.isEmpty()
-                || !isAlive(to.get().process())) {
+                || !source.isAlive(to.get().process())) {
             return Next.onChange();
         }
         if (!node.vms().saysAllIsRead(to.get().process().podUID())) {
@@ -428,14 +403,6 @@ final class RestoreTask implements AutoCloseable {
 
     private static String stateOfImage(Trouble why) {
         return why.reason().isOfImage() ? "The image cannot be restored." : "The image is safe.";
-    }
-
-    private boolean isAlive(ProcessIdentity process) throws TorporException {
-        try {
-            return node.vms().isAlive(process);
-        } catch (IOException e) {
-            throw new TorporException(FailureReason.Internal, "cannot tell which processes run", e);
-        }
     }
 
     private Next say(RestoreView restore, VMRestoreStatus own) {

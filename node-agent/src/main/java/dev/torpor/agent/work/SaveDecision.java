@@ -24,8 +24,12 @@ sealed interface SaveDecision {
     /** The VM has run since: the image no longer belongs to its disks. */
     record MarkStale() implements SaveDecision {}
 
-    /** It was handed over, and the restore that did is gone or done: the image is spent. */
-    record Consume() implements SaveDecision {}
+    /**
+     * It was handed over, and the restore that did is gone or done: the image is spent.
+     *
+     * @param orphaned whether the restore is gone, so that first its guest must be let run, which nobody else would do
+     */
+    record Consume(boolean orphaned) implements SaveDecision {}
 
     /** Say in status that it failed for good. */
     record GiveUp(Trouble why) implements SaveDecision {}
@@ -50,6 +54,7 @@ sealed interface SaveDecision {
      * @param record the image's record
      * @param runs how often the VM has run here
      * @param inRestore whether a restore of the image is under way, or its process runs and is to be compared with it
+     * @param orphaned whether the image was handed over and no object is left of the restore that did
      * @param trouble the last trouble of this save, as far as this process knows
      * @param overdue whether the deadline has passed
      */
@@ -59,6 +64,7 @@ sealed interface SaveDecision {
             Optional<ImageRecord> record,
             long runs,
             boolean inRestore,
+            boolean orphaned,
             Optional<Trouble> trouble,
             boolean overdue) {}
 
@@ -76,7 +82,7 @@ sealed interface SaveDecision {
                 && snapshot.mode() != ImageMode.CHECKPOINT
                 && facts.here()
                 && !facts.inRestore()) {
-            return new Consume();
+            return new Consume(facts.orphaned());
         }
         if (snapshot.deleting()) {
             if (facts.inRestore()) {

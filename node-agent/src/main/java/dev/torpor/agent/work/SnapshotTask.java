@@ -25,6 +25,7 @@ import dev.torpor.telemetry.log.LogScope;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -139,31 +140,69 @@ final class SnapshotTask implements AutoCloseable {
                 .filter(_ -> snapshot.mode() != ImageMode.CHECKPOINT)
                 .filter(ImageState.HandedOver.class::isInstance)
                 .map(state -> ((ImageState.HandedOver) state).process());
-        boolean beingHandedOver = process.isPresent() && isFinishedByARestore(snapshot, vm, process.get());
+        List<RestoreView> givers = process.isEmpty() ? List.of() : givers(snapshot, vm, process.get());
+        boolean beingHandedOver = process.isPresent() && areFinishing(givers, snapshot, process.get());
         return new SaveDecision.Facts(
                 snapshot,
                 here,
                 record,
                 vm.runs(),
                 waits || beingHandedOver,
+                process.isPresent() && givers.isEmpty(),
                 Optional.ofNullable(troubles.get(snapshot.image().uid())),
                 !node.clock().instant().isBefore(snapshot.deadline()));
     }
 
-    /**
-     * Tells whether there is a restore that finishes a hand-over. If it was deleted at work, nobody else would say that the image
-     * is gone: its VM would be held, and its object stay, for ever.
-     */
-    private boolean isFinishedByARestore(SnapshotView snapshot, VmRecord vm, ProcessIdentity process)
-            throws TorporException {
+    /** Returns the restore that gave the image to a process, in whatever state it is; empty if it was deleted. */
+    private List<RestoreView> givers(SnapshotView snapshot, VmRecord vm, ProcessIdentity process) {
         Optional<String> told = vm.handedOver()
                 .filter(to -> to.image().equals(snapshot.image()))
                 .map(VmRecord.HandOver::restoreUID);
-        boolean active = node.cluster().activeRestores(snapshot.vm()).stream()
-                .anyMatch(restore -> told.equals(Optional.of(restore.uid()))
-                        || restore.podUID().equals(Optional.of(process.podUID())));
+        return node.cluster().restoresOf(snapshot.vm()).stream()
+                .flatMap(object -> RestoreView.of(object).stream())
+                .filter(restore -> restore.image().equals(snapshot.image()))
+                .filter(restore -> told.equals(Optional.of(restore.uid()))
+                        || restore.pod().map(ObjectName::uid).equals(Optional.of(process.podUID())))
+                .toList();
+    }
+
+    /** Tells whether a restore that is there finishes its hand-over, and so says that the image is gone. */
+    private boolean areFinishing(List<RestoreView> givers, SnapshotView snapshot, ProcessIdentity process)
+            throws TorporException {
+        if (givers.stream().anyMatch(restore -> !restore.resumed())) {
+            return true;
+        }
         // One that has said so tidies up, and compares the guest's memory with the image before.
-        return active || (!snapshot.deleting() && source.isAlive(process));
+        return !givers.isEmpty() && !snapshot.deleting() && source.isAlive(process);
+    }
+
+    /**
+     * Does what the restore that gave the image away would have done: it was deleted, and perhaps before its guest was let run. If
+     * it was to stay paused by the restore's word, that word is gone too.
+     */
+    private void finishHandOver(SnapshotView snapshot) throws TorporException {
+        ImageRecord record = node.store().record(snapshot.image()).orElseThrow();
+        if (record.state() instanceof ImageState.HandedOver(ProcessIdentity process) && source.isAlive(process)) {
+            // That it runs is known before it does.
+            VmRecord vm = node.journal().update(snapshot.vm(), r -> told(r, snapshot.image(), process));
+            boolean runs = record.intent().wasRunning() && vm.damageOf(process).isEmpty();
+            node.step(Step.RESTORE_CONTINUE, () -> {
+                var _ = source.letRun(process, runs, record.intent().frozen());
+            });
+            node.readiness().changed(process.podUID());
+            LOG.info("VMSnapshot {}: its restore is gone, and what it had begun is finished", snapshot.name());
+        }
+        node.store().endLoan(snapshot.image());
+    }
+
+    private static VmRecord told(VmRecord vm, ImageId image, ProcessIdentity process) {
+        if (vm.handedOver()
+                .filter(to -> to.image().equals(image) && to.process().equals(process))
+                .isPresent()) {
+            return vm;
+        }
+        String restoreUID = vm.lastRun().flatMap(VmRecord.LastRun::restoreUID).orElse("");
+        return vm.handedOver(new VmRecord.HandOver(restoreUID, image, process));
     }
 
     /** Forgets a restore that waits for this image and was deleted: nobody else would. */
@@ -191,7 +230,10 @@ final class SnapshotTask implements AutoCloseable {
                 LOG.info("VMSnapshot {}: Complete -> Stale: the VM has run since", snapshot.name());
                 yield Next.now();
             }
-            case SaveDecision.Consume _ -> {
+            case SaveDecision.Consume(boolean orphaned) -> {
+                if (orphaned) {
+                    finishHandOver(snapshot);
+                }
                 node.store().transition(snapshot.image(), new ImageState.Consumed());
                 LOG.info("VMSnapshot {}: HandedOver -> Consumed: its restore is gone", snapshot.name());
                 yield Next.now();
@@ -289,7 +331,11 @@ final class SnapshotTask implements AutoCloseable {
             case ImageState.Complete _, ImageState.Verified _ ->
                 snapshot.saved() ? available(snapshot) : saved(snapshot);
             case ImageState.HandedOver _ ->
-                snapshot.mode() == ImageMode.CHECKPOINT && snapshot.saved() ? available(snapshot) : Next.onChange();
+                switch (snapshot.mode()) {
+                    case CHECKPOINT -> snapshot.saved() ? available(snapshot) : Next.onChange();
+                    // Its restore finishes that; if that is deleted before, or its process ends, nobody may tell.
+                    case SAVE, MANAGED_SAVE -> Next.after(RESTORE_POLL);
+                };
             case ImageState.Consumed _ ->
                 image(snapshot, false, "Consumed", "a VMRestore resumed the VM from this image, which is gone");
             case ImageState.Stale _ ->

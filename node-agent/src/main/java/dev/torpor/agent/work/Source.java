@@ -4,6 +4,7 @@ import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmName;
+import dev.torpor.api.v1alpha1.GuestStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
@@ -11,7 +12,7 @@ import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** The QEMU that a save is or was made of, after it is not saved any more. */
+/** The QEMU that a save is or was made of, after it is not saved any more, or that an image was given to. */
 final class Source {
     private static final Logger LOG = LoggerFactory.getLogger(Source.class);
 
@@ -117,6 +118,36 @@ final class Source {
             }
             LOG.warn("{}: the QEMU that was saved has ended", name, e);
         }
+    }
+
+    /**
+     * Lets the guest run that was given an image, if it is to and does not yet, and takes back what feeding it needed.
+     *
+     * @param frozen whether its file systems may have been frozen when it was saved
+     * @return what came of waking it; empty if there was nobody to ask
+     */
+    Optional<GuestStatus> letRun(ProcessIdentity process, boolean runs, boolean frozen) throws TorporException {
+        Optional<GuestStatus> guest = Optional.empty();
+        try (Vm vm = node.vms().connect(process.podUID())) {
+            if (!vm.process().equals(process)) {
+                return guest; // it ended since; the next one boots
+            }
+            if (runs && !vm.runState().running()) {
+                vm.resume();
+            }
+            if (runs) {
+                // Also if an earlier agent let the guest go on: it may have died before these.
+                GuestCare.announce(vm);
+                guest = GuestCare.wake(vm, node.clock(), frozen);
+            }
+            vm.settle();
+        } catch (TorporException e) {
+            if (isAlive(process)) {
+                throw e;
+            }
+            LOG.warn("the QEMU that was given an image has ended", e);
+        }
+        return guest;
     }
 
     /** Tells whether that very process still is there. */

@@ -21,10 +21,13 @@ import java.util.concurrent.CopyOnWriteArrayList;
  *
  * @param only the VMSnapshot
  * @param told what it was told of guests: pod, state, and since when
+ * @param restores that there are
+ * @param written parts of status that were written
  */
-record FakeCluster(VMSnapshot only, List<String> told) implements Cluster, StatusWriter {
+record FakeCluster(VMSnapshot only, List<String> told, List<VMRestore> restores, List<Object> written)
+        implements Cluster, StatusWriter {
     FakeCluster(VMSnapshot only) {
-        this(only, new CopyOnWriteArrayList<>());
+        this(only, new CopyOnWriteArrayList<>(), new CopyOnWriteArrayList<>(), new CopyOnWriteArrayList<>());
     }
 
     @Override
@@ -50,6 +53,11 @@ record FakeCluster(VMSnapshot only, List<String> told) implements Cluster, Statu
     @Override
     public List<StartFacts.ActiveRestore> activeRestores(VmName vm) {
         return List.of();
+    }
+
+    @Override
+    public List<VMRestore> restoresOf(VmName vm) {
+        return restores;
     }
 
     @Override
@@ -95,6 +103,7 @@ record FakeCluster(VMSnapshot only, List<String> told) implements Cluster, Statu
 
     @Override
     public <R extends CustomResource<?, S>, S> WriteResult<R> transition(StatusOwner<R, S> owner, R seen, S own) {
+        written.add(own);
         return new WriteResult.Written<>(seen);
     }
 

@@ -13,15 +13,19 @@ import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
+import dev.torpor.agent.image.SampleGuest;
 import dev.torpor.agent.image.VmDefinition;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.qmp.GuestAgentClient;
 import dev.torpor.agent.qmp.GuestAgentException;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
@@ -64,6 +68,17 @@ final class FakeVms implements Vm.Vms {
     /** How long it may be paused; null: nobody minds. */
     volatile @Nullable PauseBudget pauseBudget;
 
+    /** Which process it is that runs. */
+    volatile ProcessIdentity process = PROCESS;
+
+    /** Whether that process, and no other, is alive. */
+    volatile boolean alive = true;
+
+    final AtomicInteger pauses = new AtomicInteger();
+
+    /** Whether QEMU writes the sample guest and is done, instead of writing for ever. */
+    volatile boolean writesSample;
+
     /** QEMU's word for the guest's state, if it does not run. */
     volatile String stopped = "paused";
 
@@ -92,7 +107,7 @@ final class FakeVms implements Vm.Vms {
 
     @Override
     public boolean isAlive(ProcessIdentity process) {
-        return true;
+        return alive && process.equals(this.process);
     }
 
     private final class FakeVm implements Vm {
@@ -103,7 +118,7 @@ final class FakeVms implements Vm.Vms {
 
         @Override
         public ProcessIdentity process() {
-            return PROCESS;
+            return process;
         }
 
         @Override
@@ -113,7 +128,13 @@ final class FakeVms implements Vm.Vms {
             VmDefinition vm =
                     new VmDefinition("10.0.2", "pc-q35-10.0", 1, "uuid", "qemu64", "tcg", List.of(), blocks, 1L << 20);
             return new VmFacts(
-                    vm, Set.of("mapped-ram", "multifd"), Set.of(), runState(), "none", List.of(), OptionalLong.empty());
+                    writesSample ? SampleGuest.definition() : vm,
+                    Set.of("mapped-ram", "multifd"),
+                    Set.of(),
+                    runState(),
+                    "none",
+                    List.of(),
+                    OptionalLong.empty());
         }
 
         @Override
@@ -138,6 +159,7 @@ final class FakeVms implements Vm.Vms {
 
         @Override
         public void pause() {
+            pauses.incrementAndGet();
             running = false;
         }
 
@@ -178,6 +200,9 @@ final class FakeVms implements Vm.Vms {
                 throws TorporException {
             saves.incrementAndGet();
             writing.countDown();
+            if (writesSample) {
+                return writeSample(files);
+            }
             long done = 0;
             while (!obeys || !cancellation.requested()) {
                 hurried |= cancellation.hurried();
@@ -191,6 +216,18 @@ final class FakeVms implements Vm.Vms {
             }
             cancellation.check();
             throw new AssertionError("not reached");
+        }
+
+        private SaveReport writeSample(ImageFiles files) throws TorporException {
+            try {
+                for (Map.Entry<Long, byte[]> part :
+                        SampleGuest.parts(new byte[8]).entrySet()) {
+                    files.buffered().write(ByteBuffer.wrap(part.getValue()), part.getKey());
+                }
+            } catch (IOException e) {
+                throw new TorporException(FailureReason.SaveFailed, "QEMU cannot write", e);
+            }
+            return new SaveReport(SampleGuest.pages(), 2 << 20, Duration.ZERO);
         }
 
         @Override

@@ -36,6 +36,7 @@ class SaveDecisionTest {
     private boolean saved;
     private boolean failed;
     private boolean inRestore;
+    private boolean orphaned;
     private boolean overdue;
     private long runs = 1;
     private Optional<ImageState> state = Optional.empty();
@@ -179,9 +180,11 @@ class SaveDecisionTest {
         inRestore = true;
         assertThat(decide()).isInstanceOf(SaveDecision.Mirror.class);
         inRestore = false;
-        assertThat(decide()).isInstanceOf(SaveDecision.Consume.class);
+        assertThat(decide()).isEqualTo(new SaveDecision.Consume(false));
+        orphaned = true;
+        assertThat(decide()).isEqualTo(new SaveDecision.Consume(true));
         deleting = true;
-        assertThat(decide()).isInstanceOf(SaveDecision.Consume.class);
+        assertThat(decide()).isEqualTo(new SaveDecision.Consume(true));
         mode = ImageMode.CHECKPOINT;
         assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
     }
@@ -243,6 +246,7 @@ class SaveDecisionTest {
                 state.map(s -> new ImageRecord(IMAGE, intent, Optional.empty(), s)),
                 runs,
                 inRestore,
+                orphaned,
                 trouble,
                 overdue));
     }

@@ -107,6 +107,12 @@ final class SimulatedApi implements Cluster, StatusWriter {
     }
 
     @Override
+    public List<VMRestore> restoresOf(VmName vm) {
+        read();
+        return List.copyOf(world.seen(world.restores, world.informedRestores).values());
+    }
+
+    @Override
     public List<VMSnapshot> snapshotsOf(VmName vm) {
         read();
         return List.copyOf(world.seen(world.snapshots, world.informed).values());

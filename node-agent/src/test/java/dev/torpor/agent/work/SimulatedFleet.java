@@ -420,7 +420,7 @@ final class SimulatedFleet {
                 || record.filter(r -> r.state() instanceof ImageState.HandedOver)
                         .isPresent();
         SaveDecision decision = SaveDecision.of(new SaveDecision.Facts(
-                view(snapshot), true, record, node.journal.runs(), inRestore, Optional.empty(), false));
+                view(snapshot), true, record, node.journal.runs(), inRestore, false, Optional.empty(), false));
         switch (decision) {
             case SaveDecision.Save _ -> begin(snapshot);
             case SaveDecision.Undo _ -> undo(snapshot);

@@ -824,12 +824,24 @@ final class SimulatedWorld {
                 && pod.restore != null
                 && !restores.containsKey(pod.restore)
                 && pod.guest != Guest.RUNNING
-                && pod.guest != Guest.PAUSED) {
+                && pod.guest != Guest.PAUSED
+                && !wasHandedAnImage(pod)) {
             pod.terminating = true; // a person does: its restore was deleted
         }
         if (pod != null && pod.gated && waiting().isEmpty()) {
             pod = null; // the gate's keeper
         }
+    }
+
+    /** Its guest has its memory, so that nobody has to help it but its agent. */
+    private boolean wasHandedAnImage(Pod target) {
+        Host host = target.node;
+        String image = target.image;
+        return host != null
+                && image != null
+                && recordOf(host, image)
+                        .filter(record -> record.state() instanceof ImageState.HandedOver)
+                        .isPresent();
     }
 
     // Objects.
@@ -998,6 +1010,13 @@ final class SimulatedWorld {
             }
             if (bound && isGivenUp(object)) {
                 return Optional.of("VMSnapshot " + object.getMetadata().getUid() + " is given up, and stays");
+            }
+            if (bound
+                    && object.getSpec().mode() != SaveMode.Checkpoint
+                    && recordOf(host(status.getNodeName()), object.getMetadata().getUid())
+                            .filter(record -> record.state() instanceof ImageState.HandedOver)
+                            .isPresent()) {
+                return Optional.of("VMSnapshot " + object.getMetadata().getUid() + " is handed over, and never spent");
             }
         }
         for (VMRestore object : restores.values()) {
