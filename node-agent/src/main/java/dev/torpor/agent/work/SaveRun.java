@@ -120,6 +120,11 @@ final class SaveRun {
         return begun.filter(it -> !it.image().mayBeComplete()).map(Begun::intent);
     }
 
+    /** After a run that threw: returns how the guest was before it was paused or was about to be; empty if nothing was begun. */
+    Optional<PartialIntent> begun() {
+        return begun.map(Begun::intent);
+    }
+
     private static void requireTime(Vm vm, SavePlan plan) throws TorporException {
         Optional<PauseBudget> budget = vm.pauseBudget();
         if (budget.isPresent()) {

@@ -55,6 +55,9 @@ final class SnapshotTask implements AutoCloseable {
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, SaveRun.Saved> saves = new ConcurrentHashMap<>();
     private final Set<String> queued = ConcurrentHashMap.newKeySet();
+    /** How guests were before they were paused for a save that failed. */
+    private final Map<String, PartialIntent> begun = new ConcurrentHashMap<>();
+
     private final SaveRests rests = new SaveRests();
 
     SnapshotTask(Node node, SaveWishes wishes, StoreNews news) {
@@ -293,14 +296,14 @@ final class SnapshotTask implements AutoCloseable {
             saves.put(uid, run.run(snapshot.podUID().orElseThrow()));
             troubles.remove(uid);
             rests.forget(uid);
+            begun.remove(uid);
         } catch (TorporException e) {
             source.carryOnAtOnce(snapshot.vm(), "VMSnapshot " + snapshot.name(), run, e);
-            if (run.pausedInVain().isPresent()) {
-                rests.pausedInVain(uid, System.nanoTime());
-            }
+            pausedInVain(uid, run);
             throw e;
         } catch (KubernetesClientException | ChangedMeanwhileException e) {
             source.carryOnAtOnce(snapshot.vm(), "VMSnapshot " + snapshot.name(), run);
+            pausedInVain(uid, run);
             throw e;
         } finally {
             deadline.cancel(false);
@@ -308,6 +311,14 @@ final class SnapshotTask implements AutoCloseable {
             node.saves().giveBack();
         }
         return Next.now(); // the record says Complete now: that is said next, as after a restart
+    }
+
+    /** Whatever it failed of: the guest is let run before it is paused again, and what we did to it is known. */
+    private void pausedInVain(String uid, SaveRun run) {
+        run.begun().ifPresent(intent -> {
+            begun.put(uid, intent);
+            rests.pausedInVain(uid, System.nanoTime());
+        });
     }
 
     private Next undo(SnapshotView snapshot) throws TorporException {
@@ -321,7 +332,7 @@ final class SnapshotTask implements AutoCloseable {
             hold(
                     snapshot,
                     trouble.get().reason(),
-                    trouble.get().sentence() + " " + stateOfVm(snapshot) + " It is saved again later.");
+                    trouble.get().sentence() + " " + stateOfVm(snapshot, true) + " It is saved again later.");
         }
         return Next.now();
     }
@@ -430,6 +441,8 @@ final class SnapshotTask implements AutoCloseable {
         }
         Optional<SaveRun.Saved> save =
                 Optional.ofNullable(saves.remove(snapshot.image().uid()));
+        rests.forget(snapshot.image().uid());
+        begun.remove(snapshot.image().uid());
         OptionalDouble paused = save.map(
                         how -> OptionalDouble.of((System.nanoTime() - how.pausedAtNanos()) / NANOS_PER_SECOND))
                 .orElseGet(OptionalDouble::empty);
@@ -455,7 +468,7 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     private Next giveUp(SnapshotView snapshot, Trouble why) throws TorporException {
-        String message = "VMSnapshot " + snapshot.name() + ": " + why.sentence() + " " + stateOfVm(snapshot);
+        String message = "VMSnapshot " + snapshot.name() + ": " + why.sentence() + " " + stateOfVm(snapshot, true);
         LOG.error("{}", message);
         Next next = say(
                 snapshot,
@@ -468,25 +481,49 @@ final class SnapshotTask implements AutoCloseable {
             // Not before it is said: without it the next look would save again.
             troubles.remove(snapshot.image().uid());
             rests.forget(snapshot.image().uid());
+            begun.remove(snapshot.image().uid());
             boolean cancelled = why.reason().kind() == FailureReason.Kind.CANCELLED;
             node.metrics().saveEnded(cancelled ? Outcome.CANCELLED : Outcome.FAILED, Optional.of(why.reason()));
         }
         return next;
     }
 
-    private String stateOfVm(SnapshotView snapshot) {
+    /**
+     * Says of the VM what is known.
+     *
+     * @param undone whether a save that was begun, if one was, is undone by now
+     */
+    private String stateOfVm(SnapshotView snapshot, boolean undone) {
         if (snapshot.podUID().isEmpty()) {
             return "The VM runs.";
         }
+        Optional<PartialIntent> before =
+                Optional.ofNullable(begun.get(snapshot.image().uid()));
+        boolean ran = before.filter(PartialIntent::wasRunning).isPresent();
         try (Vm vm = node.vms().connect(snapshot.podUID().get())) {
-            return vm.runState().running() ? "The VM runs." : "The VM is paused, as it was before.";
+            if (vm.runState().running()) {
+                return "The VM runs.";
+            }
+            if (!ran) {
+                return "The VM is paused, as it was before.";
+            }
+            return undone ? "The VM is paused." : "The VM is paused by this save, until the store answers.";
         } catch (TorporException e) {
             return switch (e.reason()) {
                 case SocketMissing, QEMUGone -> "No QEMU of the VM answers: see its pod.";
-                // Whatever holds the monitor, we did not stop the guest.
-                default -> "The VM runs.";
+                default -> unseenState(before, undone);
             };
         }
+    }
+
+    private static String unseenState(Optional<PartialIntent> before, boolean undone) {
+        if (before.isPresent() && !before.get().wasRunning()) {
+            return "The VM is paused, as it was before.";
+        }
+        // Whatever holds the monitor, we did not stop the guest, or had it go on.
+        return before.isEmpty() || undone
+                ? "The VM runs."
+                : "The VM may be paused by this save, and goes on when its QEMU and the store answer.";
     }
 
     /** The object was deleted before status said Saved: the VM goes on. */
@@ -528,6 +565,7 @@ final class SnapshotTask implements AutoCloseable {
         scans.forget(snapshot.image());
         troubles.remove(snapshot.image().uid());
         rests.forget(snapshot.image().uid());
+        begun.remove(snapshot.image().uid());
         saves.remove(snapshot.image().uid());
         return Next.onChange();
     }
@@ -589,7 +627,7 @@ final class SnapshotTask implements AutoCloseable {
         try {
             state = node.store().state(snapshot.image());
         } catch (TorporException e) {
-            hold(snapshot, trouble.reason(), trouble.sentence() + " " + stateOfVm(snapshot));
+            hold(snapshot, trouble.reason(), trouble.sentence() + " " + stateOfVm(snapshot, false));
             throw e;
         }
         boolean begun = state.filter(ImageState.Partial.class::isInstance).isPresent();

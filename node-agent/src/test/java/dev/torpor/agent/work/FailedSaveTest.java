@@ -1,0 +1,241 @@
+package dev.torpor.agent.work;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.linux.SimulatedDisk;
+import dev.torpor.agent.metrics.AgentMetrics;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.Optional;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What is done with, and said of, a guest that was paused for a save which then fails; its disk is simulated. */
+class FailedSaveTest {
+    private static final int DISK = 7;
+    private static final int CALLS_MAX = 100;
+    private static final ImageId IMAGE = new ImageId("vms", "web", "u1");
+
+    private final FakeVms vms = new FakeVms();
+    private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    /** How many more calls the disk answers; negative: all. */
+    private int left = -1;
+    /** Whether it failed to answer one. */
+    private boolean struck;
+    /** How many calls of a commit it answers. */
+    private int failAt;
+
+    private @Nullable Runnable afterPause;
+    private @Nullable Runnable beforeCommit;
+
+    @BeforeEach
+    void write() {
+        vms.writesSample = true;
+    }
+
+    @AfterEach
+    void close() {
+        timer.shutdownNow();
+        SimulatedDisk.unmountAll();
+    }
+
+    @Test
+    void whenTheObjectHasChangedTheGuestIsLetRunBeforeItIsPausedAgain() throws Exception {
+        afterPause = () -> {
+            throw new ChangedMeanwhileException();
+        };
+        try (World world = new World("a")) {
+            assertThat(world.look()).isEqualTo(Next.now());
+            requireRest(world);
+        }
+    }
+
+    @Test
+    void whenTheApiServerDoesNotAnswerToo() throws Exception {
+        afterPause = () -> {
+            throw new KubernetesClientException("away");
+        };
+        try (World world = new World("a")) {
+            try {
+                throw new AssertionError("it is told to its caller, not " + world.look());
+            } catch (KubernetesClientException e) {
+                assertThat(e).hasMessage("away");
+            }
+            requireRest(world);
+        }
+    }
+
+    private void requireRest(World world) throws Exception {
+        assertThat(vms.running).isTrue();
+        assertThat(world.look()).as("undone").isEqualTo(Next.now());
+        assertThat(world.look()).isInstanceOfSatisfying(Next.After.class, next -> assertThat(next.delay())
+                .isPositive());
+        assertThat(vms.pauses).hasValue(1);
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void ofAGuestThatTheStoreKeepsPausedIsSaidWhoPausedIt(boolean ranBefore) throws Exception {
+        beforeCommit = () -> left = failAt;
+        int paused = 0;
+        boolean complete = false;
+        for (failAt = 0; failAt < CALLS_MAX && !complete; failAt++) {
+            left = -1;
+            struck = false;
+            vms.running = ranBefore;
+            try (World world = new World("d" + failAt)) {
+                var _ = world.look();
+                boolean runs = vms.running;
+                if (struck && !runs) {
+                    paused++;
+                    assertThat(world.said())
+                            .as("the disk fails after %s calls of the commit", failAt)
+                            .contains(
+                                    ranBefore ? "The VM is paused by this save" : "The VM is paused, as it was before.")
+                            .doesNotContain(ranBefore ? "as it was before" : "by this save")
+                            .doesNotContain("The VM runs");
+                }
+                complete = !struck;
+                left = -1;
+            }
+        }
+        assertThat(complete)
+                .as("at last the commit gets all the calls it needs")
+                .isTrue();
+        assertThat(paused).isPositive();
+    }
+
+    @Test
+    void ofAGuestThatCannotBeReachedIsNotSaidThatItRuns() throws Exception {
+        beforeCommit = () -> {
+            left = 0;
+            vms.unreachable = FailureReason.QMPTimeout;
+        };
+        try (World world = new World("a")) {
+            var _ = world.look();
+            assertThat(vms.running).isFalse();
+            assertThat(world.said())
+                    .contains("The VM may be paused by this save")
+                    .doesNotContain("The VM runs");
+
+            left = -1;
+            vms.unreachable = null;
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(vms.running).isTrue();
+            assertThat(world.said()).contains("The VM runs. It is saved again later.");
+            assertThat(world.state()).isEmpty();
+        }
+    }
+
+    /** An agent's part that saves, over a store of its own. */
+    private final class World implements AutoCloseable {
+        private final ImageStore store;
+        private final SnapshotTask task;
+        private final FakeCluster cluster;
+
+        World(String name) throws Exception {
+            Path path = Files.createDirectory(temp.resolve(name)).toRealPath();
+            var _ = SimulatedDisk.mount(path, DISK, this::fault);
+            store = ImageStore.open(path);
+            cluster = new FakeCluster(
+                    Serialization.unmarshal("""
+                    apiVersion: torpor.dev/v1alpha1
+                    kind: VMSnapshot
+                    metadata: {name: s, namespace: vms, uid: u1, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
+                    spec: {vmName: web, mode: ManagedSave, verify: Never}
+                    status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
+                    """.formatted(Instant.now(), store.storeID()), VMSnapshot.class));
+            StepHook hook = new StepHook() {
+                @Override
+                public void before(Step step) {
+                    run(step == Step.SAVE_COMMIT ? beforeCommit : null);
+                }
+
+                @Override
+                public void after(Step step) {
+                    run(step == Step.SAVE_PAUSE ? afterPause : null);
+                }
+            };
+            task = new SnapshotTask(
+                    new Node(
+                            store,
+                            new VmJournal(store.directory()),
+                            vms,
+                            cluster,
+                            cluster,
+                            Clock.systemUTC(),
+                            timer,
+                            new SaveTurns(2),
+                            new UnderWay(),
+                            new GuestReadiness(vms, cluster, Clock.systemUTC()),
+                            new AgentMetrics(new SimpleMeterRegistry()),
+                            hook,
+                            item -> {}),
+                    new SaveWishes(),
+                    new FakeNews());
+        }
+
+        private static void run(@Nullable Runnable what) {
+            if (what != null) {
+                what.run();
+            }
+        }
+
+        private Optional<SimulatedDisk.Fault> fault() {
+            if (left == 0) {
+                struck = true;
+                return Optional.of(SimulatedDisk.Fault.EIO);
+            }
+            left = Math.max(-1, left - 1);
+            return Optional.empty();
+        }
+
+        Next look() {
+            return task.look(new WorkItem.Snapshot("vms", "s"));
+        }
+
+        Optional<ImageState> state() throws Exception {
+            return store.state(IMAGE);
+        }
+
+        String said() {
+            VMSnapshotStatus last = (VMSnapshotStatus) cluster.written().getLast();
+            return Conditions.find(last.getConditions(), ConditionType.SAVED)
+                    .orElseThrow()
+                    .getMessage();
+        }
+
+        @Override
+        public void close() throws TorporException {
+            task.close();
+            store.close();
+        }
+    }
+}
