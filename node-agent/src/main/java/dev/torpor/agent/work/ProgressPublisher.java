@@ -52,14 +52,19 @@ final class ProgressPublisher implements ProgressListener, AutoCloseable {
         if (closed) {
             return;
         }
+        quietly(each);
+        quietly(() -> meter.show(System.nanoTime()).filter(now -> !sameAs(now)).ifPresent(now -> {
+            published = now;
+            publish.accept(now);
+        }));
+    }
+
+    /** Of what a tick does, one thing that fails does not keep the others, nor the next tick, from it. */
+    private static void quietly(Runnable action) {
         try {
-            each.run();
-            meter.show(System.nanoTime()).filter(now -> !sameAs(now)).ifPresent(now -> {
-                published = now;
-                publish.accept(now);
-            });
+            action.run();
         } catch (RuntimeException e) {
-            LOG.debug("progress was not published", e);
+            LOG.debug("not told how it goes", e);
         }
     }
 

@@ -120,15 +120,21 @@ final class SnapshotOrder implements SaveOrder {
 
     @Override
     public void givingUp(String why) {
-        if (saidToGiveUp.compareAndSet(false, true)) {
-            if (node.status()
-                            .news(
-                                    StatusOwner.SNAPSHOT_AGENT,
-                                    begun,
-                                    SnapshotStatuses.givingUp(
-                                            begun, why, node.clock().instant()))
-                    instanceof WriteResult.Written<VMSnapshot>(VMSnapshot object)) {
+        if (saidToGiveUp.get()) {
+            return;
+        }
+        switch (node.status()
+                .news(
+                        StatusOwner.SNAPSHOT_AGENT,
+                        begun,
+                        SnapshotStatuses.givingUp(begun, why, node.clock().instant()))) {
+            case WriteResult.Written<VMSnapshot>(VMSnapshot object) -> {
                 begun = object;
+                saidToGiveUp.set(true);
+            }
+            case WriteResult.Unchanged<VMSnapshot> _ -> saidToGiveUp.set(true);
+            case WriteResult.Stale<VMSnapshot> _, WriteResult.Gone<VMSnapshot> _ -> {
+                // said at the next tick, if there is one
             }
         }
     }
