@@ -55,7 +55,10 @@ final class PodSaves {
     enum Result {
         /** The image is committed, and the pod retired. */
         SAVED,
-        /** The VM runs on, and no image is left; why is in the log and told to {@link Failures}. */
+        /**
+         * It failed; why is in the log and told to {@link Failures}. Most often the VM runs on and no image is left. If only
+         * retiring the pod failed, the image is committed and the VM stays paused: its record retires the pod at the next start.
+         */
         FAILED,
         /** Nothing was begun, or undoing it is to be tried again. */
         LATER

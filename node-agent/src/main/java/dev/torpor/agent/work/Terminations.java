@@ -53,7 +53,7 @@ final class Terminations {
             askedAt = asked.computeIfAbsent(askID, _ -> now);
         }
         if (!saves.undone(pod)) {
-            return false;
+            return held(asks, askID, "a save that was begun is being undone");
         }
         Optional<TerminationDecision.PodEnd> end;
         try {
