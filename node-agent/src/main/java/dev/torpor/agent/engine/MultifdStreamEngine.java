@@ -105,7 +105,8 @@ public final class MultifdStreamEngine {
      *
      * @param files for writing, and with direct I/O a second one for that
      * @param folder where the socket is made
-     * @throws TorporException what {@link QemuDirectEngine#save} throws; NotEnoughSpace, StoreFailed; SaveFailed also if what
+     * @throws TorporException what {@link QemuDirectEngine#save} throws; NotEnoughSpace; StoreFailed, also before QEMU is told
+     *     to save, if there is no memory now; SaveFailed also if what
      *     came is not what QEMU says that it sent
      */
     static SaveReport save(
@@ -208,7 +209,7 @@ public final class MultifdStreamEngine {
      * @param files of the image, for reading, and with direct I/O a second one for that
      * @param folder where QEMU makes the socket
      * @throws TorporException LoadFailed with QEMU's reason, QEMUGone, QMPTimeout, Cancelled, DeadlineExceeded; ImageDamaged,
-     *     ImageTruncated if that shows only now
+     *     ImageTruncated if that shows only now; StoreFailed also, before QEMU is asked anything, if there is no memory now
      */
     static LoadReport feed(
             QmpClient qmp,
@@ -228,10 +229,11 @@ public final class MultifdStreamEngine {
         try (Directory directory = folder.opener().open()) {
             var _ = directory.unlink(folder.socketName());
             ChannelReader reader = ChannelReader.open(files, layout);
-            MigrationSettings settings = MigrationSettings.read(qmp);
-            long began = System.nanoTime();
-            FdSet note = FdSet.keep(qmp, NOTE + settings.note());
             try (StreamPlayer player = new StreamPlayer(reader)) {
+                player.prepare();
+                MigrationSettings settings = MigrationSettings.read(qmp);
+                long began = System.nanoTime();
+                FdSet note = FdSet.keep(qmp, NOTE + settings.note());
                 MigrationWatch.End end;
                 try {
                     set(qmp, settings, channels, layout.compression(), 0);

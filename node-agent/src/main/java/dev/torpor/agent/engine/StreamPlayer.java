@@ -1,6 +1,5 @@
 package dev.torpor.agent.engine;
 
-import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.ChannelReader;
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.AlignedMemory;
@@ -27,6 +26,7 @@ import java.util.concurrent.atomic.LongAdder;
 final class StreamPlayer implements AutoCloseable {
     private final ChannelReader reader;
     private final AlignedMemory memory = new AlignedMemory();
+    private final List<ByteBuffer> units = new ArrayList<>();
     private final List<UnixSocket> sockets = new CopyOnWriteArrayList<>();
     private final List<Thread> threads = new ArrayList<>();
     private final LongAdder sentBytes = new LongAdder();
@@ -38,7 +38,17 @@ final class StreamPlayer implements AutoCloseable {
     }
 
     /**
-     * Connects all channels and begins to send.
+     * Takes the memory that it needs. To be done before QEMU is told to load: it has one try.
+     *
+     * @throws TorporException StoreFailed if there is none now
+     */
+    void prepare() throws TorporException {
+        units.addAll(StreamRecorder.buffers(
+                memory, reader.layout().lengthsBytes().size(), "the image is untouched, and its load"));
+    }
+
+    /**
+     * Connects all channels and begins to send; prepared.
      *
      * @param name of the socket, in a folder that others can write to
      * @throws TorporException LoadFailed if it is not that QEMU that listens there
@@ -72,12 +82,12 @@ final class StreamPlayer implements AutoCloseable {
 
     private void begin(int channel) {
         UnixSocket socket = sockets.get(channel);
-        threads.add(Thread.ofPlatform().name("stream-" + channel).daemon().start(() -> play(channel, socket)));
+        ByteBuffer unit = units.get(channel);
+        threads.add(Thread.ofPlatform().name("stream-" + channel).daemon().start(() -> play(channel, socket, unit)));
     }
 
-    private void play(int channel, UnixSocket socket) {
+    private void play(int channel, UnixSocket socket, ByteBuffer unit) {
         try {
-            ByteBuffer unit = buffer();
             for (long number = 0; read(channel, number, unit); number++) {
                 int length = unit.remaining();
                 socket.drain(unit);
@@ -88,14 +98,6 @@ final class StreamPlayer implements AutoCloseable {
             hangUp();
         } catch (IOException e) {
             // QEMU has closed, which it says itself, or we have.
-        }
-    }
-
-    private ByteBuffer buffer() throws TorporException {
-        try {
-            return memory.allocate(ChannelLayout.UNIT_BYTES);
-        } catch (IOException e) {
-            throw new TorporException(FailureReason.LoadFailed, "there is no memory for a channel", e);
         }
     }
 

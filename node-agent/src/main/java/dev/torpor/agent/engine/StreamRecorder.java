@@ -61,9 +61,11 @@ final class StreamRecorder implements AutoCloseable {
     private final ChannelWriter writer;
     private final Cancellation cancellation;
     private final boolean[] seen;
-    /** One for each channel, had before anything is asked of QEMU: short of memory later, nobody would take its streams. */
     private final AlignedMemory memory = new AlignedMemory();
-
+    /**
+     * One for each channel, had before QEMU is told to save: refused later, nobody would take its streams. Had are their
+     * addresses and their part of {@link AlignedMemory}'s ceiling; the kernel finds a page when it is first written to.
+     */
     private final List<ByteBuffer> units = new ArrayList<>();
 
     private final List<UnixSocket> sockets = new ArrayList<>();
@@ -97,17 +99,33 @@ final class StreamRecorder implements AutoCloseable {
     /**
      * Begins to take connections.
      *
-     * @throws TorporException SaveFailed if there is no memory for them
+     * @throws TorporException StoreFailed if there is no memory for them now
      */
     void start() throws TorporException {
+        units.addAll(buffers(memory, seen.length, "the VM runs, and its save"));
+        acceptor.start();
+    }
+
+    /**
+     * Returns a buffer for each channel, or none.
+     *
+     * @param what what is tried again, as the subject of a sentence
+     * @throws TorporException StoreFailed, which may pass: nothing is wrong with the VM or its image
+     */
+    static List<ByteBuffer> buffers(AlignedMemory memory, int count, String what) throws TorporException {
+        List<ByteBuffer> buffers = new ArrayList<>(count);
         try {
-            for (int n = 0; n < seen.length; n++) {
-                units.add(memory.allocate(ChannelLayout.UNIT_BYTES));
+            for (int n = 0; n < count; n++) {
+                buffers.add(memory.allocate(ChannelLayout.UNIT_BYTES));
             }
         } catch (IOException e) {
-            throw new TorporException(FailureReason.SaveFailed, "there is no memory for QEMU's channels", e);
+            throw new TorporException(
+                    FailureReason.StoreFailed,
+                    "the agent has no memory for " + count + " channels now (" + e.getMessage() + "): " + what
+                            + " is tried again when others have ended",
+                    e);
         }
-        acceptor.start();
+        return buffers;
     }
 
     // Until QEMU has all its channels, whatever goes wrong: nobody else would take its streams, and it would wait with

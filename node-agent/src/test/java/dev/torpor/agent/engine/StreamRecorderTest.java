@@ -13,6 +13,7 @@ import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.linux.AlignedMemory;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.PeerCredentials;
 import dev.torpor.agent.linux.UnixListener;
@@ -124,6 +125,25 @@ class StreamRecorderTest {
             // Who is at the other end is to come to its end soon.
             assertThat(cancellation.hurried()).isTrue();
             assertThat(cancellation.requested()).isFalse();
+        }
+    }
+
+    @Test
+    void shortOfMemoryNothingIsBegunAndItMayPass() throws Exception {
+        try (AlignedMemory others = new AlignedMemory();
+                StreamRecorder recorder = new StreamRecorder(listener, self, UUID, files, CHANNELS, cancellation)) {
+            others.allocate(78 << 20);
+            TorporException e = catchThrowableOfType(TorporException.class, recorder::start);
+            assertThat(e.reason().kind()).isEqualTo(FailureReason.Kind.RETRYABLE);
+            assertThat(e)
+                    .hasMessage(
+                            "the agent has no memory for 3 channels now (other saves and resumes have the 80 MiB that"
+                                    + " there are): the VM runs, and its save is tried again when others have ended");
+        }
+        try (StreamRecorder _ = recorder(self);
+                AlignedMemory others = new AlignedMemory()) {
+            // What was taken in vain was given back.
+            assertThat(others.allocate(77 << 20).capacity()).isEqualTo(77 << 20);
         }
     }
 

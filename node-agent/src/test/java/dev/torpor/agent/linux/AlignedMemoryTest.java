@@ -12,7 +12,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 class AlignedMemoryTest {
     private static final int MIB = 1 << 20;
-    private static final int MANY = 256;
+    private static final int MANY = 64;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -49,6 +49,33 @@ class AlignedMemoryTest {
         }
         assertThat(mapped - mappedBytes()).isGreaterThan(MANY / 2 * (long) MIB);
         assertThatThrownBy(() -> last.get(0)).isInstanceOf(IllegalStateException.class);
+    }
+
+    @Test
+    void allTogetherHaveNoMoreThanTheirCeilingAndWhatIsClosedIsFreeAgain() throws IOException {
+        int most = (int) (AlignedMemory.BYTES_MAX / MIB);
+        try (AlignedMemory other = new AlignedMemory()) {
+            try (AlignedMemory one = new AlignedMemory()) {
+                for (int n = 1; n < most; n++) {
+                    one.allocate(MIB);
+                }
+                other.allocate(MIB);
+                assertThatThrownBy(() -> other.allocate(1))
+                        .isInstanceOf(IOException.class)
+                        .hasMessage("other saves and resumes have the 80 MiB that there are");
+            }
+            assertThat(other.allocate((most - 1) * MIB).capacity()).isEqualTo((most - 1) * MIB);
+        }
+    }
+
+    @Test
+    void aClosedOneHoldsNothing() throws IOException {
+        AlignedMemory closed = new AlignedMemory();
+        closed.close();
+        assertThatThrownBy(() -> closed.allocate(MIB)).isInstanceOf(IllegalStateException.class);
+        try (AlignedMemory all = new AlignedMemory()) {
+            assertThat(all.allocate((int) AlignedMemory.BYTES_MAX).capacity()).isEqualTo(AlignedMemory.BYTES_MAX);
+        }
     }
 
     @Test
