@@ -185,6 +185,9 @@ final class MessageReader {
             case CROWDED ->
                 throw new TorporException(
                         FailureReason.QMPTimeout, "other VMs send so much that this one's answers cannot be read");
+            case INTERRUPTED ->
+                throw new TorporException(
+                        FailureReason.AgentRestarted, "the agent was asked to stop while it waited to read an answer");
         };
     }
 

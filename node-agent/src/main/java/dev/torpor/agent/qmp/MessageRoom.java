@@ -4,23 +4,26 @@ import java.util.concurrent.TimeUnit;
 
 /**
  * Memory for what peers send, shared by all connections of the process: each peer alone is held to {@link QmpLimits}, and what many of
- * them may send together would still be more than an agent has. Who needs more than is left waits for others to have done with
- * theirs. Thread-safe.
+ * them may send together would still be more than an agent has. Each has a reserve of his own, whatever others send; who needs
+ * more than that, and than is left for all, waits for others to have done with theirs. Thread-safe.
  */
 final class MessageRoom {
     /** A third of the agent's heap. Honest answers that are asked for together cost some 2 MiB, those of the largest VMs. */
-    static final MessageRoom OF_PROCESS = new MessageRoom(16 << 20, 8 << 20);
+    static final MessageRoom OF_PROCESS = new MessageRoom(16 << 20, 8 << 20, 256 << 10);
 
     private final long shareBytesMax;
+    private final long reserveBytes;
     private long leftBytes;
 
     /**
      * Makes room.
      *
-     * @param bytes for all
-     * @param shareBytesMax for one
+     * @param bytes for all, beside their reserves
+     * @param shareBytesMax for one, his reserve included
+     * @param reserveBytes what each has for himself: enough for a usual VM's answers to a probe
      */
-    MessageRoom(long bytes, long shareBytesMax) {
+    MessageRoom(long bytes, long shareBytesMax, long reserveBytes) {
+        this.reserveBytes = reserveBytes;
         this.leftBytes = bytes;
         this.shareBytesMax = shareBytesMax;
     }
@@ -31,7 +34,9 @@ final class MessageRoom {
         /** More than one may have. */
         TOO_MUCH,
         /** Others had it all the time. */
-        CROWDED
+        CROWDED,
+        /** The thread was interrupted, and still is. */
+        INTERRUPTED
     }
 
     /** What one connection has of it. For one thread at a time. */
@@ -48,7 +53,8 @@ final class MessageRoom {
                 if (bytes + more > shareBytesMax) {
                     return Outcome.TOO_MUCH;
                 }
-                while (leftBytes < more) {
+                long common = common(bytes + more) - common(bytes);
+                while (leftBytes < common) {
                     long waitMillis = TimeUnit.NANOSECONDS.toMillis(endNanos - System.nanoTime());
                     if (waitMillis <= 0) {
                         return Outcome.CROWDED;
@@ -57,10 +63,10 @@ final class MessageRoom {
                         MessageRoom.this.wait(waitMillis);
                     } catch (InterruptedException e) {
                         Thread.currentThread().interrupt();
-                        return Outcome.CROWDED;
+                        return Outcome.INTERRUPTED;
                     }
                 }
-                leftBytes -= more;
+                leftBytes -= common;
                 bytes += more;
                 return Outcome.TAKEN;
             }
@@ -69,11 +75,16 @@ final class MessageRoom {
         /** Gives some back. */
         void giveBack(long some) {
             synchronized (MessageRoom.this) {
+                leftBytes += common(bytes) - common(bytes - some);
                 bytes -= some;
-                leftBytes += some;
                 MessageRoom.this.notifyAll();
             }
         }
+    }
+
+    /** Returns what of a share is not in its reserve. */
+    private long common(long shareBytes) {
+        return Math.max(0, shareBytes - reserveBytes);
     }
 
     Share share() {
