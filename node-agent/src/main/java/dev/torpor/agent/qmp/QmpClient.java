@@ -28,7 +28,7 @@ import org.jspecify.annotations.Nullable;
 /**
  * One client of one QEMU monitor: it has greeted, commands are answered in their order. A monitor serves one client; a
  * second one hears nothing until the first leaves. Commands block the calling thread up to their deadline; one thread at
- * a time is let in. After QMPTimeout, QEMUGone or NotQEMU the connection is of no more use: close it.
+ * a time is let in. After QMPTimeout, QEMUGone, NotQEMU or AgentRestarted the connection is of no more use: close it.
  *
  * <p>Closing it does not stop what QEMU is doing: a save goes on, and the next client sees its progress.
  */
@@ -70,8 +70,7 @@ public final class QmpClient implements AutoCloseable {
             readsAhead |= capability.asText().equals(OUT_OF_BAND);
         }
         // A QEMU that is starting greets before it executes anything: its answer is left to the first command of the
-        // caller,
-        // which is on its way by then.
+        // caller, which is on its way by then.
         Map<String, ?> wanted = readsAhead ? Map.of("enable", List.of(OUT_OF_BAND)) : Map.of();
         send(NEGOTIATION, line(++lastId, NEGOTIATION, wanted), List.of());
         return greeted;
@@ -132,7 +131,7 @@ public final class QmpClient implements AutoCloseable {
      * @param descriptors sent along with the command, for {@code add-fd} and {@code getfd}; the caller keeps its own
      * @return what QEMU returned; an empty object for commands that return nothing
      * @throws QmpCommandException if QEMU answers with an error
-     * @throws TorporException QMPTimeout, QEMUGone, NotQEMU
+     * @throws TorporException QMPTimeout, QEMUGone, NotQEMU; AgentRestarted if the thread was interrupted
      */
     public synchronized JsonNode execute(String command, Map<String, ?> arguments, Descriptor... descriptors)
             throws TorporException {
@@ -192,7 +191,10 @@ public final class QmpClient implements AutoCloseable {
     private void negotiate(long end) throws TorporException {
         if (!negotiated) {
             negotiated = true;
-            var _ = answer(1, NEGOTIATION, end).value();
+            // Told as the caller's command, a refusal would be taken for one of that.
+            if (answer(1, NEGOTIATION, end) instanceof QmpAnswer.Refused) {
+                throw notQemu("a refusal of what it greeted with");
+            }
         }
     }
 
@@ -231,10 +233,11 @@ public final class QmpClient implements AutoCloseable {
      * Not a proof of anything: QEMU, or the limit of what is kept, may drop events.
      *
      * @return whether it came in that time
-     * @throws TorporException QEMUGone, NotQEMU
+     * @throws TorporException QEMUGone, NotQEMU; QMPTimeout only if nothing was executed before
      */
     public synchronized boolean awaitEvent(Predicate<QmpEvent> wanted, Duration atMost) throws TorporException {
         long end = deadline(atMost);
+        reader.forget(); // it may be long, and other VMs want the room
         negotiate(end);
         while (!events.removeIf(kept -> wanted.test(kept.event()))) {
             Optional<JsonNode> message = reader.nextUntil(end, "an event");

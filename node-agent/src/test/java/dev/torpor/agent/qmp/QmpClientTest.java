@@ -115,6 +115,37 @@ class QmpClientTest {
     }
 
     @Test
+    void aRefusedNegotiationIsNotTakenForOneOfTheCommand() throws Exception {
+        try (FakeMonitor _ = new FakeMonitor(
+                        socket,
+                        FakeMonitor.GREETING,
+                        line -> line.contains("qmp_capabilities")
+                                ? "{\"error\":{\"class\":\"CommandNotFound\",\"desc\":\"no\"},\"id\":1}\n"
+                                : "{\"return\":{},\"id\":2}\n");
+                QmpClient client = QmpClient.connect(socket, STRICT)) {
+            TorporException e = catchThrowableOfType(TorporException.class, () -> client.execute("query-x"));
+            assertThat(e.reason()).isEqualTo(FailureReason.NotQEMU);
+            assertThat(e).hasMessageEndingWith("it sent a refusal of what it greeted with");
+        }
+    }
+
+    /** However long the wait: others may want its room. */
+    @Test
+    void whoeverWaitsForAnEventNeedsTheLastAnswerNoMore() throws Exception {
+        long before = MessageRoom.OF_PROCESS.leftBytes();
+        QmpLimits limits = QmpLimits.DEFAULT;
+        String fat = "{\"return\":[" + "{},".repeat(5_000) + "{}],\"id\":2}\n";
+        try (FakeMonitor _ = peer(line -> fat);
+                QmpClient client = QmpClient.connect(socket, limits)) {
+            assertThat(client.execute("query-x")).hasSize(5_001);
+            assertThat(MessageRoom.OF_PROCESS.leftBytes()).isLessThan(before);
+            assertThat(client.awaitEvent(e -> e.name().equals("STOP"), Duration.ZERO))
+                    .isFalse();
+            assertThat(MessageRoom.OF_PROCESS.leftBytes()).isEqualTo(before);
+        }
+    }
+
+    @Test
     void aSocketThatComesLaterIsFound() throws Exception {
         AtomicInteger tries = new AtomicInteger();
         String found = SocketWait.connect(Duration.ofMinutes(1), () -> {
