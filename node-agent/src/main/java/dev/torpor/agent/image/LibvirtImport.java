@@ -96,6 +96,9 @@ public final class LibvirtImport {
                 try {
                     return image.format() == LibvirtImage.Format.SPARSE ? work.sparse() : work.plain();
                 } catch (IOException | TorporException | RuntimeException e) {
+                    if (partial.mayBeComplete()) {
+                        throw mayBeThere(id, e);
+                    }
                     try {
                         partial.abandon();
                     } catch (TorporException also) {
@@ -105,6 +108,16 @@ public final class LibvirtImport {
                 }
             }
         });
+    }
+
+    /** It has its own name by then, and perhaps a record: not ours to take back, as its owner may have seen it. */
+    private static TorporException mayBeThere(ImageId id, Exception e) {
+        return new TorporException(
+                e instanceof TorporException failure ? failure.reason() : FailureReason.StoreFailed,
+                e.getMessage() + ": image " + id
+                        + " may be there all the same, and is given to its VM's next start then:"
+                        + " see torpor-agent image inspect " + id.uid(),
+                e);
     }
 
     private record Import(

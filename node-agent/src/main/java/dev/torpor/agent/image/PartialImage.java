@@ -67,7 +67,8 @@ public final class PartialImage {
     /**
      * Commits: proves that nobody has the file open for writing, checks the stream against what QEMU said, writes the
      * header, flushes the file, records Complete and flushes the directory. When this returns, the image survives a power
-     * loss. When it throws, the image is to be abandoned, and the guest to be continued.
+     * loss. When it throws, and {@link #mayBeComplete} says no, the image is to be abandoned, and the guest to be continued;
+     * otherwise the record is to be read again first.
      *
      * @param header what the image says of itself
      * @param normalPages pages that QEMU says it wrote ({@code ram.normal} of query-migrate)

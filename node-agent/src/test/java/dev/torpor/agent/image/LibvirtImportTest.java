@@ -285,6 +285,25 @@ class LibvirtImportTest {
     }
 
     @Test
+    void anImageThatIsRecordedIsNotToldAsOneThatIsNotThere() throws IOException, TorporException {
+        Path file = raw(ByteOrder.LITTLE_ENDIAN, XML);
+        try (ImageStore failing = ImageStore.open(temp.resolve("failing"), step -> {
+            if (step == Step.RECORDED_COMPLETE) {
+                throw new IOException("Input/output error");
+            }
+        })) {
+            TorporException e = catchThrowableOfType(
+                    TorporException.class, () -> LibvirtImport.run(failing, SampleStream.ID, file, 0, (_, _) -> {}));
+            assertThat(e.reason()).isEqualTo(FailureReason.StoreFailed);
+            assertThat(e)
+                    .hasMessage("image " + SampleStream.ID + " cannot be committed: Input/output error: image "
+                            + SampleStream.ID + " may be there all the same, and is given to its VM's next start then:"
+                            + " see torpor-agent image inspect " + SampleStream.ID.uid());
+            failing.open(SampleStream.ID).requireRestorable();
+        }
+    }
+
+    @Test
     void whatIsNoSuchFileIsSaid() throws IOException, TorporException {
         Path file = raw(ByteOrder.LITTLE_ENDIAN, XML);
         refuses(FailureReason.ImageMissing, "the image's file is missing", temp.resolve("nothing"));
