@@ -203,10 +203,17 @@ public final class ImageStore implements AutoCloseable {
         try (Directory images = root.directory().childCreating(IMAGES);
                 Directory namespace = images.childCreating(id.namespace())) {
             Directory folder = namespace.childCreating(id.vm());
-            if (folder.tryLock()) {
+            boolean ours = false;
+            try {
+                ours = folder.tryLock();
+            } finally {
+                if (!ours) {
+                    folder.close();
+                }
+            }
+            if (ours) {
                 return folder;
             }
-            folder.close();
             throw new TorporException(
                     FailureReason.StoreFailed,
                     "another import of VM " + id.namespace() + "/" + id.vm()
