@@ -11,6 +11,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -107,15 +108,16 @@ final class FdSet {
         return new FdSet(added.path("fdset-id").asLong());
     }
 
-    /** Returns the note of the first set that we added, also in an earlier life of the agent; empty if there is none. */
-    static Optional<String> note(QmpClient qmp) throws TorporException {
+    /** Returns the notes of all sets that we added, also in an earlier life of the agent, in QEMU's order. */
+    static List<String> notes(QmpClient qmp) throws TorporException {
+        List<String> notes = new ArrayList<>();
         for (JsonNode set : qmp.execute("query-fdsets")) {
             String opaque = set.path("fds").path(0).path("opaque").asText();
             if (opaque.startsWith(OURS)) {
-                return Optional.of(opaque.substring(OURS.length()));
+                notes.add(opaque.substring(OURS.length()));
             }
         }
-        return Optional.empty();
+        return notes;
     }
 
     /**

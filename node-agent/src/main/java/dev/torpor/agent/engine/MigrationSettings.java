@@ -121,6 +121,11 @@ public final class MigrationSettings {
         return capabilities.containsKey(name);
     }
 
+    /** Tells whether a capability is this QEMU's and on. */
+    boolean isOn(String capability) {
+        return capabilities.getOrDefault(capability, false);
+    }
+
     /** Turns on exactly these capabilities and turns off every other that is on. */
     void enableOnly(QmpClient qmp, Set<String> wanted) throws TorporException {
         Optional<QmpCommand> command = enablingOnly(wanted);

@@ -15,6 +15,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -300,11 +301,18 @@ public final class MultifdStreamEngine {
      * @return whether there are things of ours at that QEMU that are of a save or load of streams
      */
     static boolean giveUpOrphan(QmpClient qmp) throws TorporException {
-        boolean ours = FdSet.note(qmp).filter(note -> note.startsWith(NOTE)).isPresent();
-        if (ours && MigrationWatch.isUnderWay(qmp)) {
+        List<String> notes = FdSet.notes(qmp);
+        boolean ours = notes.stream().anyMatch(note -> note.startsWith(NOTE));
+        if (ours && MigrationWatch.isUnderWay(qmp) && !writesItself(qmp, notes)) {
             qmp.execute("migrate_cancel");
         }
         return ours;
+    }
+
+    // Notes of both engines: one was left from before, and QEMU's order does not tell which.
+    private static boolean writesItself(QmpClient qmp, List<String> notes) throws TorporException {
+        return notes.stream().anyMatch(note -> !note.startsWith(NOTE))
+                && MigrationSettings.read(qmp).isOn(QemuDirectEngine.MAPPED_RAM);
     }
 
     /** Returns the settings in our note, whoever made it. */

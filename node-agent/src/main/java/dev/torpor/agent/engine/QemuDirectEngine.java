@@ -41,7 +41,7 @@ public final class QemuDirectEngine {
     private static final int CHANNELS_CHOSEN_MAX = 4;
     // Beside the channels' descriptors QEMU opens a few for itself; out of descriptors it crashes.
     private static final int DESCRIPTORS_SPARE = 16;
-    private static final String MAPPED_RAM = "mapped-ram";
+    static final String MAPPED_RAM = "mapped-ram";
     private static final Set<String> CAPABILITIES = Set.of(MAPPED_RAM, "multifd");
     // Long past what a busy machine needs; if it is over, the check for writers before the commit has the last word.
     private static final long LET_GO_NANOS_MAX = TimeUnit.SECONDS.toNanos(5);

@@ -324,6 +324,30 @@ class QemuDirectEngineTest {
         assertThat(qemu.commands).containsOnlyOnce("migrate_cancel");
     }
 
+    @ParameterizedTest
+    @ValueSource(strings = {"torpor ", "torpor {\"capabilities\":{}}"})
+    void anOrphanOfTheOtherEngineIsSeenBehindWhatWasLeftBefore(String left) throws Exception {
+        qemu.addFdSet(1, left);
+        qemu.addFdSet(2, "torpor streams {}");
+        qemu.migration = "active";
+        QemuDirectEngine.settle(qmp);
+        assertThat(qemu.commands).containsOnlyOnce("migrate_cancel");
+        assertThat(qemu.fdSets()).isEmpty();
+    }
+
+    /** To cancel what QEMU writes itself may kill it. */
+    @Test
+    void whatQemuWritesItselfIsNotCancelledForAnOldNoteOfStreams() throws Exception {
+        qemu.addFdSet(1, "torpor streams {}");
+        qemu.addFdSet(2, "torpor {\"capabilities\":{}}");
+        qemu.set("mapped-ram", true);
+        qemu.migration = "active";
+        QemuDirectEngine.settle(qmp);
+        assertThat(qemu.migration).isEqualTo("completed");
+        assertThat(qemu.fdSets()).isEmpty();
+        nothingWasCancelledOrContinued();
+    }
+
     @Test
     void settlingAQemuAtRestChangesNothing() throws Exception {
         String before = qemu.settings();
