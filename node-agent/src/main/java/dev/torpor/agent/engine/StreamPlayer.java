@@ -145,12 +145,15 @@ final class StreamPlayer implements AutoCloseable {
         for (Thread thread : threads) {
             interrupted |= StreamRecorder.joinOrInterrupted(thread);
         }
-        memory.close();
+        IOException failed = StreamRecorder.with(null, memory::close);
         for (UnixSocket socket : sockets) {
-            socket.close();
+            failed = StreamRecorder.with(failed, socket::close);
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
+        }
+        if (failed != null) {
+            throw failed;
         }
     }
 }

@@ -21,6 +21,7 @@ import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The other end of a saving QEMU's channels: takes their connections and writes what comes into the image's file, each
@@ -178,7 +179,7 @@ final class StreamRecorder implements AutoCloseable {
     private void record(UnixSocket socket, ByteBuffer unit) {
         int channel = -1;
         try {
-            while (socket.fill(unit.clear()) > 0) {
+            while (fill(socket, unit) > 0) {
                 unit.flip();
                 if (drops()) {
                     continue;
@@ -194,6 +195,16 @@ final class StreamRecorder implements AutoCloseable {
         } catch (IOException e) {
             failed(e, "the image cannot be written");
             drop(socket, unit);
+        }
+    }
+
+    // Of the store it would say something else.
+    private static int fill(UnixSocket socket, ByteBuffer unit) throws TorporException {
+        try {
+            return socket.fill(unit.clear());
+        } catch (IOException e) {
+            throw new TorporException(
+                    FailureReason.SaveFailed, "QEMU's channel cannot be read any more: " + e.getMessage(), e);
         }
     }
 
@@ -216,15 +227,17 @@ final class StreamRecorder implements AutoCloseable {
         int channel;
         if (magic == MAIN) {
             channel = 0;
-        } else if (magic == CHANNEL
-                && head.limit() >= CHANNEL_HEAD_BYTES
-                && head.getInt(VERSION_OFFSET) == CHANNEL_VERSION
-                && isOfVm(head)) {
-            channel = 1 + (head.get(NUMBER_OFFSET) & 0xFF);
+        } else if (magic != CHANNEL) {
+            throw wrong("begins as none should, with 0x" + Integer.toHexString(magic));
+        } else if (head.limit() < CHANNEL_HEAD_BYTES) {
+            throw wrong("ends after " + head.limit() + " bytes, before it has said which it is");
+        } else if (head.getInt(VERSION_OFFSET) != CHANNEL_VERSION) {
+            throw wrong("begins in version " + Integer.toUnsignedString(head.getInt(VERSION_OFFSET)) + ", and "
+                    + CHANNEL_VERSION + " is known");
+        } else if (!uuid(head).equals(uuid)) {
+            throw wrong("says that it is of another VM, with the UUID " + uuid(head));
         } else {
-            throw new TorporException(
-                    FailureReason.SaveFailed,
-                    "QEMU opened a channel that begins as none should, with 0x" + Integer.toHexString(magic));
+            channel = 1 + (head.get(NUMBER_OFFSET) & 0xFF);
         }
         synchronized (this) {
             if (channel >= seen.length || seen[channel]) {
@@ -236,10 +249,14 @@ final class StreamRecorder implements AutoCloseable {
         return channel;
     }
 
-    private boolean isOfVm(ByteBuffer head) {
+    private static TorporException wrong(String how) {
+        return new TorporException(FailureReason.SaveFailed, "QEMU opened a channel that " + how);
+    }
+
+    private static String uuid(ByteBuffer head) {
         byte[] bytes = new byte[UUID_BYTES];
         head.get(UUID_OFFSET, bytes);
-        return HexFormat.of().formatHex(bytes).equals(uuid);
+        return HexFormat.of().formatHex(bytes);
     }
 
     private void failed(IOException e, String what) {
@@ -329,20 +346,44 @@ final class StreamRecorder implements AutoCloseable {
             closing = true;
             all = List.copyOf(sockets);
         }
+        IOException failed = null;
         for (UnixSocket socket : all) {
-            socket.shutdown();
+            failed = with(failed, socket::shutdown);
         }
         boolean interrupted = Thread.interrupted();
         interrupted |= joinOrInterrupted(acceptor);
         for (Thread thread : threads()) {
             interrupted |= joinOrInterrupted(thread);
         }
-        memory.close();
+        failed = with(failed, memory::close);
         for (UnixSocket socket : all) {
-            socket.close();
+            failed = with(failed, socket::close);
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
+        }
+        if (failed != null) {
+            throw failed;
+        }
+    }
+
+    /** One of several things that are all done, whatever becomes of the others. */
+    interface Ending {
+        void end() throws IOException;
+    }
+
+    /** Ends something; returns the first failure of all so far, with the others. */
+    static @Nullable IOException with(@Nullable IOException before, Ending ending) {
+        try {
+            ending.end();
+            return before;
+        } catch (IOException | RuntimeException e) {
+            IOException now = e instanceof IOException io ? io : new IOException("a channel cannot be closed", e);
+            if (before == null) {
+                return now;
+            }
+            before.addSuppressed(now);
+            return before;
         }
     }
 

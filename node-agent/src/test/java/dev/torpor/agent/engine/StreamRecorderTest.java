@@ -1,6 +1,7 @@
 package dev.torpor.agent.engine;
 
 import static java.nio.charset.StandardCharsets.US_ASCII;
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
@@ -26,6 +27,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
@@ -234,7 +236,42 @@ class StreamRecorderTest {
         says(main());
         says(channel(0, UUID));
         says(channel(1, "99999999-2222-3333-4444-555555555555"));
-        refused("QEMU opened a channel that begins as none should, with 0x11223344");
+        refused("QEMU opened a channel that says that it is of another VM, with the UUID"
+                + " 99999999222233334444555555555555");
+    }
+
+    @Test
+    void oneOfAnotherVersion() throws Exception {
+        says(main());
+        says(channel(0, UUID));
+        byte[] head = channel(1, UUID);
+        head[7] = 2;
+        says(head);
+        refused("QEMU opened a channel that begins in version 2, and 1 is known");
+    }
+
+    @Test
+    void oneThatEndsTooSoon() throws Exception {
+        says(main());
+        says(channel(0, UUID));
+        says(Arrays.copyOf(channel(1, UUID), 30));
+        refused("QEMU opened a channel that ends after 30 bytes, before it has said which it is");
+    }
+
+    @Test
+    void whatFailsKeepsNothingElseFromEnding() {
+        List<String> ended = new ArrayList<>();
+        IOException first = StreamRecorder.with(null, () -> {
+            throw new IOException("first");
+        });
+        first = StreamRecorder.with(first, () -> ended.add("one"));
+        first = StreamRecorder.with(first, () -> {
+            throw new IllegalStateException("second");
+        });
+        first = StreamRecorder.with(first, () -> ended.add("other"));
+        assertThat(ended).containsExactly("one", "other");
+        assertThat(first).hasMessage("first");
+        assertThat(requireNonNull(first).getSuppressed()).hasSize(1);
     }
 
     @Test
