@@ -52,6 +52,11 @@ public final class GuestMemory {
         return of(Answers.to(qmp, List.of(QUESTION)));
     }
 
+    /** Takes the map from what QEMU said to {@link #QUESTION}; empty if it refused to say. */
+    static Optional<GuestMemory> ifAny(Answers answers) throws TorporException {
+        return answers.ifAny(QUESTION).isPresent() ? Optional.of(of(answers)) : Optional.empty();
+    }
+
     /** Takes the map from what QEMU said to {@link #QUESTION}. */
     static GuestMemory of(Answers answers) throws TorporException {
         List<Range> ranges = new ArrayList<>();

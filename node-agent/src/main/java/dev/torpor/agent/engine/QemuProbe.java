@@ -94,7 +94,7 @@ public final class QemuProbe {
                 facts,
                 Set.copyOf(MappedMemory.of(answers, layout, path)),
                 Optional.of(MigrationSettings.of(answers)),
-                Optional.of(GuestMemory.of(answers)));
+                GuestMemory.ifAny(answers));
     }
 
     private VmFacts facts(List<QmpCommand> more) throws TorporException {

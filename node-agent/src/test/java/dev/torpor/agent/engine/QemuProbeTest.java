@@ -3,6 +3,7 @@ package dev.torpor.agent.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.VmDefinition;
 import dev.torpor.agent.qmp.FakeMonitor;
 import dev.torpor.agent.qmp.QmpClient;
@@ -139,6 +140,24 @@ class QemuProbeTest {
                         : recorded.apply(line)));
         assertThat(e.reason()).isEqualTo(FailureReason.QMPCommandFailed);
         assertThat(e).hasMessage("QEMU refused query-uuid: not here");
+    }
+
+    /** It is of use for mapped memory alone. */
+    @Test
+    void aMapThatIsRefusedIsOneThatNobodyAskedFor() throws Exception {
+        Function<String, String> recorded = new RecordedQemu("probe-qemu-10.0.2.qmp");
+        Function<String, String> answers = line -> line.contains("info mtree") || line.contains("query-memdev")
+                ? "{\"error\":{\"class\":\"GenericError\",\"desc\":\"not here\"},\"id\":"
+                        + line.replaceAll(".*\"id\":(\\d+).*", "$1") + "}\n"
+                : recorded.apply(line);
+        Path socket = temp.resolve("qmp.sock");
+        try (FakeMonitor _ = new FakeMonitor(socket, FakeMonitor.GREETING, FakeMonitor.negotiating(answers));
+                QmpClient qmp = QmpClient.connect(socket, QmpLimits.DEFAULT)) {
+            ResumeTarget target = QemuProbe.target(qmp, new ImageLayout(0, List.of(), 0, 0, 0, 0, 0), "/image");
+            assertThat(target.memory()).isEmpty();
+            assertThat(target.mapped()).isEmpty();
+            assertThat(target.facts().definition().machineType()).isEqualTo("pc-q35-10.0");
+        }
     }
 
     private VmFacts probe(Function<String, String> answers) throws IOException, TorporException {
