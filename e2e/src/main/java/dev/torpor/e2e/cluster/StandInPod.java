@@ -463,7 +463,7 @@ public final class StandInPod implements AutoCloseable {
                 Files.deleteIfExists(directory);
                 return;
             } catch (IOException e) {
-                if (tries == 50) {
+                if (tries == 250) {
                     throw e;
                 }
                 pause(20);
