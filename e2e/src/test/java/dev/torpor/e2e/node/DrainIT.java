@@ -45,7 +45,8 @@ class DrainIT {
         }
         String node = scene.cluster.node().name();
         try {
-            assertThat(scene.kubectl(drain(node, "3m", ",app!=stays"))).contains("node/" + node + " drained");
+            assertThat(scene.kubectl(drain(node, "3m", ",torpor.dev/vm!=stays")))
+                    .contains("node/" + node + " drained");
             before.keySet().forEach(pod -> awaitHeld(scene, pod));
         } finally {
             scene.kubectl("uncordon", node);
@@ -69,7 +70,7 @@ class DrainIT {
     @Test
     void anUncordonInTheMiddleTakesBackWhatIsNotSavedAndWakesUpWhatIs(Scene scene) {
         scene.apply(SLOW);
-        scene.apply(VmManifest.of("db").memory(256, 96).statefulSet());
+        scene.apply(VmManifest.of("db").memory(256, 144).statefulSet());
         Tick small = scene.start(VmManifest.of("web"));
         Tick big = scene.awaitTick("db-0");
         String webUid = uid(scene, "web");
@@ -82,7 +83,7 @@ class DrainIT {
             assertThat(scene.field(save("db", dbUid), ".status.phase"))
                     .as("the bigger one is not done")
                     .isEqualTo("Saving");
-            assertThat(scene.tryKubectl(drain(node, "2s", ",app=db")).output())
+            assertThat(scene.tryKubectl(drain(node, "1s", ",app=db")).output())
                     .containsPattern("saving VM db: [0-9.]+ of [0-9.]+ MiB");
         } finally {
             scene.kubectl("uncordon", node);
