@@ -124,8 +124,8 @@ public final class FaultyDisk implements AutoCloseable {
     }
 
     /** Has the kernel forget what it has of files, so that they are read from the disk again. */
-    public static void forgetPages() throws IOException {
-        ExportedDisk.run("sync");
+    public void forgetPages() throws IOException {
+        ExportedDisk.run("sync", "--file-system", path().toString());
         Files.writeString(Path.of("/proc/sys/vm/drop_caches"), "3\n");
     }
 

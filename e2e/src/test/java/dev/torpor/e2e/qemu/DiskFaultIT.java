@@ -127,7 +127,7 @@ class DiskFaultIT {
     void readsThatFailHarmNoImage(Engine engine) throws Exception {
         CommittedImage image = Saving.save(vm, store, options(engine, DirectIO.AUTO, 0));
         Guest.resume(vm.qmp());
-        FaultyDisk.forgetPages();
+        disk.forgetPages();
         var _ = store.open(image.id()); // headers, and what leads to them
         disk.fail(Fault.READS);
         TorporException e = catchThrowableOfType(TorporException.class, () -> store.verify(image.id(), (_, _) -> {}));
@@ -166,9 +166,12 @@ class DiskFaultIT {
             }));
             // Its monitor answers meanwhile. That it is not at its end then, whatever is wished for, is the disk's
             // doing.
-            assertThat(looks.await(1, TimeUnit.MINUTES)).isTrue();
-            assertThat(save.isDone()).isFalse();
-            disk.goOn();
+            try {
+                assertThat(looks.await(1, TimeUnit.MINUTES)).isTrue();
+                assertThat(save.isDone()).isFalse();
+            } finally {
+                disk.goOn();
+            }
             ExecutionException e = catchThrowableOfType(ExecutionException.class, save::get);
             assertThat(e.getCause()).isInstanceOfSatisfying(TorporException.class, why -> assertThat(why.reason())
                     .isEqualTo(FailureReason.DeadlineExceeded));
