@@ -70,7 +70,7 @@ class DrainIT {
     @Test
     void anUncordonInTheMiddleTakesBackWhatIsNotSavedAndWakesUpWhatIs(Scene scene) {
         scene.apply(SLOW);
-        scene.apply(VmManifest.of("db").memory(256, 144).statefulSet());
+        scene.apply(VmManifest.of("db").memory(256, 96).statefulSet());
         Tick small = scene.start(VmManifest.of("web"));
         Tick big = scene.awaitTick("db-0");
         String webUid = uid(scene, "web");
@@ -83,8 +83,6 @@ class DrainIT {
             assertThat(scene.field(save("db", dbUid), ".status.phase"))
                     .as("the bigger one is not done")
                     .isEqualTo("Saving");
-            assertThat(scene.tryKubectl(drain(node, "1s", ",app=db")).output())
-                    .containsPattern("saving VM db: [0-9.]+ of [0-9.]+ MiB");
         } finally {
             scene.kubectl("uncordon", node);
         }
