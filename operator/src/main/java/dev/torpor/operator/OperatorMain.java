@@ -7,6 +7,7 @@ import io.fabric8.kubernetes.client.ConfigBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientBuilder;
 import io.fabric8.kubernetes.client.KubernetesClientException;
+import io.javaoperatorsdk.operator.OperatorException;
 import java.io.IOException;
 import java.time.InstantSource;
 import java.util.List;
@@ -48,7 +49,15 @@ public final class OperatorMain {
         LOG.info("starting with {}", config);
         var process = new OperatorProcess(client(), config, InstantSource.system());
         Runtime.getRuntime().addShutdownHook(new Thread(process::close, "shutdown"));
-        process.start();
+        try {
+            process.start();
+        } catch (OperatorException e) {
+            // Caches that cannot be filled, as the API server is slow or away. Its other threads would keep this
+            // process alive, and
+            // never ready: another one tries again.
+            LOG.error("it could not start, and ends to be started again: {}", e.getMessage(), e);
+            System.exit(EXIT_REFUSED);
+        }
         new CountDownLatch(1).await();
     }
 

@@ -94,7 +94,9 @@ class DrainIT {
 
         scene.awaitGoingOn("web", small);
         assertThat(uid(scene, "web")).as("it was resumed in another pod").isNotEqualTo(webUid);
-        assertThat(scene.field(save("web", webUid), ".status.phase")).isEqualTo("Consumed");
+        await("its image is consumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        scene.field(save("web", webUid), ".status.phase"))
+                .isEqualTo("Consumed"));
     }
 
     @Test
