@@ -128,10 +128,7 @@ public final class MigrationSettings {
 
     /** Turns on exactly these capabilities and turns off every other that is on. */
     void enableOnly(QmpClient qmp, Set<String> wanted) throws TorporException {
-        Optional<QmpCommand> command = enablingOnly(wanted);
-        if (command.isPresent()) {
-            qmp.execute(command.get());
-        }
+        execute(qmp, enablingOnly(wanted));
     }
 
     /** Returns the command for {@link #enableOnly}; empty if all is as it should be. */

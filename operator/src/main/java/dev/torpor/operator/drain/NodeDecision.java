@@ -35,8 +35,9 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
      */
     static NodeDecision decide(Node node, List<Vm> vms, List<VMSnapshot> saves, OnNodeRemoval onRemoval) {
         List<NodeAction> actions = new ArrayList<>();
-        saves.stream()
-                .filter(save -> DrainCause.of(save).isOver(node))
+        List<VMSnapshot> over =
+                saves.stream().filter(save -> DrainCause.of(save).isOver(node)).toList();
+        over.stream()
                 .filter(save ->
                         !SaveProgress.isSaved(save) && !SaveProgress.isEnded(save) && !SaveProgress.isToldToEnd(save))
                 .forEach(save -> actions.add(new NodeAction.Cancel(
@@ -45,17 +46,16 @@ record NodeDecision(List<NodeAction> actions, Optional<Duration> lookAgain) {
                                 .formatted(
                                         node.getMetadata().getName(),
                                         save.getSpec().vmName()))));
-        saves.stream()
-                .filter(save -> DrainCause.of(save).isOver(node) && ShutdownProgress.isAsked(save))
+        over.stream()
+                .filter(ShutdownProgress::isAsked)
                 .forEach(save -> actions.add(new NodeAction.Recall(
                         save,
                         "The drain of node %s is over: VM %s is not to be shut down any more."
                                 .formatted(
                                         node.getMetadata().getName(),
                                         save.getSpec().vmName()))));
-        saves.stream()
-                .filter(save -> DrainCause.of(save).isOver(node)
-                        && SaveProgress.hasFailed(save)
+        over.stream()
+                .filter(save -> SaveProgress.hasFailed(save)
                         && !ShutdownProgress.isAsked(save)
                         && !SaveProgress.isOfAnEarlierDrain(save))
                 .forEach(save -> actions.add(new NodeAction.Close(save)));
