@@ -19,6 +19,7 @@ import dev.torpor.e2e.guest.Tick;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.CountDownLatch;
@@ -28,9 +29,11 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.TestInstance;
 import org.junit.jupiter.api.io.TempDir;
@@ -46,7 +49,11 @@ class DiskFaultIT {
     // The guest has some 60 MB that are not zero: a save at this pace is not done before the disk fails.
     private static final long SLOW = 4 << 20;
 
-    private static final int LOOKS_WHILE_IT_HANGS = 25;
+    // Two seconds of looks: with recorded channels, what QEMU may send meanwhile fills units of each channel, so that
+    // their
+    // writes are under way.
+    private static final int LOOKS_BEFORE_THE_CANCEL = 100;
+    private static final int LOOKS_WHILE_IT_HANGS = LOOKS_BEFORE_THE_CANCEL + 25;
 
     private Path temp;
     private FaultyDisk disk;
@@ -58,22 +65,30 @@ class DiskFaultIT {
     void boot(@TempDir Path folder) throws Exception {
         temp = folder;
         vm = Vm.guest(temp);
-        disk = FaultyDisk.mount(temp.resolve("faulty"), 320);
-        store = ImageStore.open(disk.path().resolve("store"));
         first = vm.process().awaitTick(tick -> tick.number() >= 1);
     }
 
     @AfterAll
     void end() throws Exception {
-        try (Vm _ = vm;
-                FaultyDisk _ = disk;
-                ImageStore _ = store) {
-            // all of them end, whatever becomes of one
-        }
+        vm.close();
+    }
+
+    // A new one each time: of writes that failed, the kernel tells whoever flushes next.
+    @BeforeEach
+    void mount() throws Exception {
+        disk = FaultyDisk.mount(Files.createTempDirectory(temp, "faulty"), 320);
+        store = ImageStore.open(disk.path().resolve("store"));
     }
 
     @AfterEach
     void theGuestRunsOnAndTheDiskIsWellAgain() throws Exception {
+        try (FaultyDisk _ = disk;
+                ImageStore _ = store) {
+            requireAllWell();
+        }
+    }
+
+    private void requireAllWell() throws Exception {
         assertThat(Guest.runState(vm.qmp()).running()).isTrue();
         assertThat(vm.qmp().execute("query-fdsets")).isEmpty();
         long now = vm.process().lastTick().orElseThrow().number();
@@ -153,15 +168,18 @@ class DiskFaultIT {
         Saving saving = Saving.begin(vm, store, options(engine, DirectIO.AUTO, SLOW));
         Cancellation cancellation = new Cancellation();
         AtomicBoolean hung = new AtomicBoolean();
+        AtomicInteger count = new AtomicInteger();
         CountDownLatch looks = new CountDownLatch(LOOKS_WHILE_IT_HANGS);
         try (ExecutorService worker = Executors.newSingleThreadExecutor()) {
             Future<SaveReport> save = worker.submit(() -> saving.write(cancellation, (done, _) -> {
                 if (hung.get()) {
                     looks.countDown();
+                    if (count.incrementAndGet() == LOOKS_BEFORE_THE_CANCEL) {
+                        cancellation.request(FailureReason.DeadlineExceeded, "too late");
+                    }
                 } else if (done > 0) {
                     hang();
                     hung.set(true);
-                    cancellation.request(FailureReason.DeadlineExceeded, "too late");
                 }
             }));
             // Its monitor answers meanwhile. That it is not at its end then, whatever is wished for, is the disk's
