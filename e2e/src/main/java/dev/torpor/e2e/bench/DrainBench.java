@@ -43,7 +43,7 @@ import java.util.stream.Stream;
  * stand-ins on one machine and share its disk; agents, operator, API server and QEMUs are real. All VMs have the same random
  * memory, which they map privately, so that it is in the machine once and in each image.
  *
- * <p>Settings from the environment: TORPOR_BENCH_VMS (10), TORPOR_BENCH_NODES (2), TORPOR_BENCH_MIB (1024; of each VM),
+ * <p>Settings from the environment: TORPOR_BENCH_VMS (10), TORPOR_BENCH_NODES (2), TORPOR_BENCH_MIB (3072; of each VM),
  * TORPOR_BENCH_DIR (a folder on the disk to measure; default below {@code target}), TORPOR_BENCH_REST_SECONDS (15; before the
  * drain). Needs root.
  */
@@ -96,7 +96,7 @@ public final class DrainBench {
         DrainBench bench = new DrainBench(
                 Integer.parseInt(setting("TORPOR_BENCH_VMS", "10")),
                 Integer.parseInt(setting("TORPOR_BENCH_NODES", "2")),
-                Long.parseLong(setting("TORPOR_BENCH_MIB", "1024")) << 20,
+                Long.parseLong(setting("TORPOR_BENCH_MIB", "3072")) << 20,
                 directory.toRealPath());
         Result result;
         try {
