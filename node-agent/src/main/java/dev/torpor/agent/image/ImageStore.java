@@ -560,6 +560,7 @@ public final class ImageStore implements AutoCloseable {
     public synchronized void prepareTransition(ImageId id, ImageState next) throws TorporException {
         requireOwner();
         ImageRecord record = record(id).orElseThrow(() -> missing(id)).with(next);
+        prepared = Optional.empty(); // what failed in the middle is not what was prepared before
         try (Directory folder = folder(id)) {
             folder.prepareFile(id.recordName(), RecordJson.encode(record));
             prepared = Optional.of(record);

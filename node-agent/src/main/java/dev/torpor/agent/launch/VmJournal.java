@@ -146,6 +146,7 @@ public final class VmJournal {
      */
     public synchronized void prepare(VmName vm, UnaryOperator<VmRecord> change) throws TorporException {
         VmRecord after = change.apply(read(vm));
+        prepared = Optional.empty(); // what fails in the middle is not what was prepared before
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
             namespace.prepareFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));

@@ -88,6 +88,46 @@ class VmJournalTest {
         assertThat(failures).isBetween(40, 360);
     }
 
+    @Test
+    void whatFailedInTheMiddleOfItsPreparationIsNotTakenForPrepared() throws Exception {
+        VmRecord.HandOver to = new VmRecord.HandOver("r1", IMAGE, PROCESS);
+        int failures = 0;
+        try {
+            for (int call = 1; call < 12; call++) {
+                AtomicInteger left = new AtomicInteger(-1);
+                var _ = SimulatedDisk.mount(
+                        temp,
+                        1,
+                        () -> left.get() > 0 && left.decrementAndGet() == 0
+                                ? Optional.of(SimulatedDisk.Fault.ENOSPC)
+                                : Optional.empty());
+                try (Directory disks = Directory.open(temp)) {
+                    VmJournal journal = new VmJournal(disks);
+                    journal.prepare(VM, r -> r.handedOver(to));
+                    left.set(call);
+                    failures += prepares(journal, to) ? 0 : 1;
+                    left.set(-1);
+                    VmRecord over = journal.update(VM, r -> r.handedOver(to));
+                    assertThat(new VmJournal(disks).read(VM))
+                            .as("call %d failed", call)
+                            .isEqualTo(over);
+                }
+            }
+        } finally {
+            SimulatedDisk.unmountAll();
+        }
+        assertThat(failures).isBetween(3, 10);
+    }
+
+    private static boolean prepares(VmJournal journal, VmRecord.HandOver to) {
+        try {
+            journal.prepare(VM, r -> r.handedOver(to));
+            return true;
+        } catch (TorporException e) {
+            return false;
+        }
+    }
+
     private static boolean retire(VmJournal journal, boolean apart) {
         try {
             if (apart) {
