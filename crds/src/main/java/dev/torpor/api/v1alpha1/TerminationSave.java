@@ -13,8 +13,13 @@ public record TerminationSave(
         @JsonPropertyDescription("Name of the VM.") @Nullable
         String vmName,
 
-        @JsonPropertyDescription("UID of the pod that was terminated, which is the UID of the image too.") @Nullable
+        @JsonPropertyDescription("UID of the pod that was terminated.") @Nullable
         String podUID,
+
+        @JsonPropertyDescription(
+                "UID of the image: the pod's, and a part of its own for each try to save it. Absent: podUID.")
+        @Nullable
+        String imageUID,
 
         @JsonPropertyDescription("Whether the image is committed; false while it is being written.") @Nullable
         Boolean saved,
@@ -28,8 +33,18 @@ public record TerminationSave(
         return itsNamespace.equals(namespace) && itsName.equals(vmName);
     }
 
-    /** Returns the name of the VMSnapshot that the operator makes for it: the VM's, and the first 8 of the pod's UID. */
+    /** Returns the UID of the image. */
+    public String image() {
+        return imageUID == null ? String.valueOf(podUID) : imageUID;
+    }
+
+    /**
+     * Returns the name of the VMSnapshot that the operator makes for it: the VM's, the first 8 of the pod's UID, and what tells
+     * its image from those of other tries.
+     */
     public String snapshotName() {
-        return PodSaveName.of(String.valueOf(vmName), String.valueOf(podUID));
+        String pod = String.valueOf(podUID);
+        String attempt = image().startsWith(pod) ? image().substring(pod.length()) : "";
+        return PodSaveName.of(String.valueOf(vmName), pod) + attempt;
     }
 }

@@ -41,14 +41,13 @@ class TerminationIT {
     void aVmWhoseSetIsScaledToNoneSleepsUntilItIsScaledBack(Scene scene) {
         scene.apply(VmManifest.of("mq").memory(192, 16).grace(60).statefulSet());
         Tick before = scene.awaitTick("mq-0");
-        String snapshot = "mq-" + scene.field("pod/mq-0", ".metadata.uid").substring(0, 8);
         scene.kubectl("annotate", "pod", "mq-0", "torpor.dev/on-termination=ManagedSave");
         scene.kubectl("scale", "statefulset", "mq", "--replicas=0");
 
         await("nothing to start in").atMost(PATIENCE).ignoreExceptions().until(() -> scene.field(
-                        "vmsnap/" + snapshot, ".status.conditions[?(@.type=='Resumable')].reason")
+                        "vmsnap", ".items[0].status.conditions[?(@.type=='Resumable')].reason")
                 .equals("NoPod"));
-        assertThat(scene.field("vmsnap/" + snapshot, ".status.conditions[?(@.type=='Ready')].status"))
+        assertThat(scene.field("vmsnap", ".items[0].status.conditions[?(@.type=='Ready')].status"))
                 .isEqualTo("True");
 
         scene.kubectl("scale", "statefulset", "mq", "--replicas=1");

@@ -2,6 +2,7 @@ package dev.torpor.agent.image;
 
 import java.time.Instant;
 import java.util.Optional;
+import java.util.UUID;
 
 /**
  * The small record beside an image: its state, and what the file must look like.
@@ -12,6 +13,9 @@ import java.util.Optional;
  * @param state where the image is in its life
  */
 public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal, ImageState state) {
+    private static final String PART_OF_ITS_OWN = "-";
+    private static final int UID_CHARACTERS = 8;
+
     /**
      * What pins the file to its record.
      *
@@ -31,10 +35,19 @@ public record ImageRecord(ImageId id, PartialIntent intent, Optional<Seal> seal,
                         .isPresent();
     }
 
-    /** Tells whether the agent made this image by itself, as its pod was terminated: it is named by the pod's UID. */
+    /**
+     * Returns a UID for an image that an agent makes by itself, as a pod is terminated. Each try has one of its own: a
+     * VMSnapshot of an earlier one may have been told that it failed, which is for good.
+     */
+    public static String newUidOfTermination(String podUID) {
+        return podUID + PART_OF_ITS_OWN + UUID.randomUUID().toString().substring(0, UID_CHARACTERS);
+    }
+
+    /** Tells whether the agent made this image by itself, as its pod was terminated. */
     public boolean isOfTermination() {
         return intent.source()
-                .filter(process -> process.podUID().equals(id.uid()))
+                .map(ProcessIdentity::podUID)
+                .filter(podUID -> !podUID.isEmpty() && id.uid().startsWith(podUID + PART_OF_ITS_OWN))
                 .isPresent();
     }
 

@@ -127,7 +127,9 @@ final class Agent implements AutoCloseable {
         for (ImageRecord record : node.store().list()) {
             if (record.isOfTermination() && record.state() instanceof ImageState.Partial) {
                 VmName vm = new VmName(record.id().namespace(), record.id().vm());
-                workers.submit(vm, new WorkItem.UnfinishedSave(vm, record.id().uid()));
+                record.intent()
+                        .source()
+                        .ifPresent(process -> workers.submit(vm, new WorkItem.UnfinishedSave(vm, process.podUID())));
             }
         }
     }

@@ -88,7 +88,7 @@ final class ManagedImages {
     private static boolean standsFor(VMSnapshot object, TerminationSave save) {
         SnapshotView snapshot = SnapshotView.of(object);
         return snapshot.adopts()
-                && snapshot.image().uid().equals(save.podUID())
+                && snapshot.image().uid().equals(save.image())
                 && snapshot.storeID().isPresent();
     }
 

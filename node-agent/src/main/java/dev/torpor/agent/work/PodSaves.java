@@ -6,6 +6,8 @@ import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
@@ -16,8 +18,10 @@ import dev.torpor.telemetry.log.LogScope;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
@@ -35,6 +39,8 @@ final class PodSaves {
     private final SaveWishes wishes;
     private final StoreNews news;
     private final Source source;
+    /** The images that are being made, by the UIDs of their pods. */
+    private final Map<String, String> saving = new ConcurrentHashMap<>();
 
     PodSaves(Node node, SaveWishes wishes, StoreNews news) {
         this.node = node;
@@ -84,7 +90,9 @@ final class PodSaves {
         if (!node.underWay().begin(item)) {
             return Result.LATER; // for the next agent
         }
-        ImageId image = imageOf(pod);
+        ImageId image =
+                new ImageId(pod.vm().namespace(), pod.vm().name(), ImageRecord.newUidOfTermination(pod.podUID()));
+        saving.put(pod.podUID(), image.uid());
         SaveWishes.Save save = wishes.begin(image.uid());
         Future<?> deadline = node.timer()
                 .schedule(
@@ -120,30 +128,40 @@ final class PodSaves {
             return undone(pod) ? Result.FAILED : Result.LATER;
         } finally {
             deadline.cancel(false);
+            saving.remove(pod.podUID());
             wishes.end(image.uid());
         }
     }
 
     /** Passes on that the save of a pod's VM is not wanted any more, if one is under way. */
     void cancel(String podUID) {
-        wishes.cancelled(podUID);
+        Optional.ofNullable(saving.get(podUID)).ifPresent(wishes::cancelled);
     }
 
     /** Takes back what was begun for a pod and not ended, if anything was. Returns false if that is to be tried again. */
     boolean undone(WorkItem.Pod pod) throws TorporException {
-        Optional<PartialImage> partial = node.store().partial(imageOf(pod));
-        if (partial.isEmpty()) {
-            return true;
-        }
-        boolean done = source.undo(pod.vm(), "VM " + pod.vm(), partial.get());
-        if (done) {
-            news.soon();
+        boolean done = true;
+        for (ImageRecord record :
+                node.store().list(pod.vm().namespace(), pod.vm().name())) {
+            if (isBegunFor(pod, record)) {
+                Optional<PartialImage> partial = node.store().partial(record.id());
+                boolean undone = partial.isEmpty() || source.undo(pod.vm(), "VM " + pod.vm(), partial.get());
+                done &= undone;
+                if (undone) {
+                    news.soon();
+                }
+            }
         }
         return done;
     }
 
-    private static ImageId imageOf(WorkItem.Pod pod) {
-        return new ImageId(pod.vm().namespace(), pod.vm().name(), pod.podUID());
+    private static boolean isBegunFor(WorkItem.Pod pod, ImageRecord record) {
+        return record.state() instanceof ImageState.Partial
+                && record.isOfTermination()
+                && record.intent()
+                        .source()
+                        .filter(process -> process.podUID().equals(pod.podUID()))
+                        .isPresent();
     }
 
     /** A save that the agent wants by itself. */

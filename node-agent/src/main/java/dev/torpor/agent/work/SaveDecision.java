@@ -89,7 +89,11 @@ sealed interface SaveDecision {
                 return new StayForRestore();
             }
             if (state.isPresent() && isFresh(state.get()) && !snapshot.saved()) {
-                return new TakeBack(facts.record().get().intent());
+                if (!snapshot.adopts()) {
+                    return new TakeBack(facts.record().get().intent());
+                }
+                // Its pod ends, or its node does: the image is what will be left of the VM.
+                return snapshot.discard() ? new LetGo() : new Mirror(state.get());
             }
             if (isOverUnsaid(facts)) {
                 return isFresh(state.orElseThrow()) ? new MarkStale() : new Mirror(state.orElseThrow());
@@ -147,9 +151,10 @@ sealed interface SaveDecision {
     private static SaveDecision begin(Facts facts) {
         SnapshotView snapshot = facts.snapshot();
         if (snapshot.adopts()) {
-            return new GiveUp(new Trouble(
-                    FailureReason.ImageMissing,
-                    "the save that was begun when its pod was terminated did not come to an end in time"));
+            return new GiveUp(
+                    new Trouble(
+                            FailureReason.ImageMissing,
+                            "the save that was begun when its pod was terminated did not come to its end; another try, if there was one, has a VMSnapshot of its own"));
         }
         if (snapshot.cancel()) {
             return new GiveUp(new Trouble(FailureReason.Cancelled, "it was cancelled"));

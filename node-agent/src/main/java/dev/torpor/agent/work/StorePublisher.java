@@ -146,14 +146,23 @@ final class StorePublisher implements StoreNews {
                 records.stream()
                         .filter(ImageRecord::isWithoutRequest)
                         .filter(record -> !isOver(record.state()))
-                        .map(record -> new TerminationSave(
-                                record.id().namespace(),
-                                record.id().vm(),
-                                record.id().uid(),
-                                !(record.state() instanceof ImageState.Partial),
-                                record.intent().imported() ? true : null))
+                        .map(StorePublisher::save)
                         .toList(),
                 shutdowns.last().orElse(null));
+    }
+
+    private static TerminationSave save(ImageRecord record) {
+        String image = record.id().uid();
+        String pod = record.isOfTermination()
+                ? record.intent().source().orElseThrow().podUID()
+                : image;
+        return new TerminationSave(
+                record.id().namespace(),
+                record.id().vm(),
+                pod,
+                pod.equals(image) ? null : image,
+                !(record.state() instanceof ImageState.Partial),
+                record.intent().imported() ? true : null);
     }
 
     private static boolean isOver(ImageState state) {

@@ -10,6 +10,7 @@ import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SourceSpec;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
@@ -17,6 +18,7 @@ import dev.torpor.failure.FailureReason;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** What is done for a VMSnapshot, by what is on the disk and what is asked. */
@@ -28,6 +30,7 @@ class SaveDecisionTest {
 
     private final VMSnapshot object = new VMSnapshot();
     private ImageMode mode = ImageMode.SAVE;
+    private @Nullable SourceSpec source;
     private boolean bound = true;
     private boolean here = true;
     private boolean cancel;
@@ -69,6 +72,22 @@ class SaveDecisionTest {
         overdue = true;
         trouble = Optional.of(FINAL);
         assertThat(decide()).isInstanceOf(SaveDecision.Undo.class);
+    }
+
+    @Test
+    void anImageThatTheAgentMadeByItselfIsNotTakenBackWhenItsObjectIsDeleted() {
+        source = new SourceSpec("p1", "p1-1");
+        mode = ImageMode.MANAGED_SAVE;
+        state = Optional.of(new ImageState.Complete());
+        deleting = true;
+        cancel = true;
+        assertThat(decide()).isEqualTo(new SaveDecision.Mirror(new ImageState.Complete()));
+        saved = true;
+        assertThat(decide()).isInstanceOf(SaveDecision.StayForStart.class);
+        discard = true;
+        assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
+        saved = false;
+        assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
     }
 
     @Test
@@ -225,7 +244,7 @@ class SaveDecisionTest {
 
     private SaveDecision decide() {
         PartialIntent intent = new PartialIntent(mode, 1, true, Optional.of(PROCESS), Instant.EPOCH);
-        object.setSpec(new VMSnapshotSpec("web", null, null, null, null, null, null, null, null, null));
+        object.setSpec(new VMSnapshotSpec("web", null, null, source, null, null, null, null, null, null));
         SnapshotView snapshot = new SnapshotView(
                 object,
                 "vms/s",

@@ -50,7 +50,7 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
 
     private void mirror(TerminationSave save) {
         String vm = save.vmName();
-        if (vm == null) {
+        if (vm == null || save.podUID() == null) {
             return; // not what an agent of ours writes
         }
         boolean imported = Boolean.TRUE.equals(save.imported());
@@ -66,7 +66,7 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
                 vm,
                 SaveMode.ManagedSave,
                 null,
-                new SourceSpec(save.podUID(), save.podUID()),
+                new SourceSpec(save.podUID(), save.image()),
                 null,
                 null,
                 null,

@@ -50,7 +50,7 @@ public final class Terminations {
         return save.isOf(
                         snapshot.getMetadata().getNamespace(),
                         snapshot.getSpec().vmName())
-                && snapshot.adoptedImage().equals(Optional.ofNullable(save.podUID()));
+                && snapshot.adoptedImage().equals(Optional.of(save.image()));
     }
 
     /** Returns the UID of a snapshot's image. */

@@ -96,7 +96,7 @@ class GateReconcilerTest {
         NodeStore store = new NodeStore();
         store.setMetadata(new ObjectMetaBuilder().withName("n1").build());
         store.setStatus(new NodeStoreStatus(
-                "store", "uid", 1L, 1, "1", List.of(new TerminationSave("vms", "web", "u1", true, null)), null));
+                "store", "uid", 1L, 1, "1", List.of(new TerminationSave("vms", "web", "u1", null, true, null)), null));
         client.resource(store).create();
         client.resource(TestPods.held(TestPods.ofStatefulSet("web-0", "u2"))).create();
 

@@ -1,6 +1,7 @@
 package dev.torpor.operator.snapshot;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.tuple;
 
 import dev.torpor.api.status.MergeStatusWriter;
 import dev.torpor.api.v1alpha1.NodeStore;
@@ -65,7 +66,7 @@ class TerminationReconcilerTest {
                 .create()
                 .getMetadata()
                 .getUid();
-        tell(List.of(new TerminationSave("vms", "web", uid, false, null)));
+        tell(List.of(new TerminationSave("vms", "web", uid, null, false, null)));
         reconciler.step("n1");
         reconciler.step("n1");
         bind();
@@ -81,8 +82,23 @@ class TerminationReconcilerTest {
     }
 
     @Test
+    void eachTryOfAPodsSaveGetsASnapshotOfItsOwn() {
+        tell(List.of(new TerminationSave("vms", "web", uid, uid + "-a1", false, null)));
+        reconciler.step("n1");
+        tell(List.of(new TerminationSave("vms", "web", uid, uid + "-b2", true, null)));
+        reconciler.step("n1");
+
+        assertThat(client.resources(VMSnapshot.class).inNamespace("vms").list().getItems())
+                .extracting(snapshot -> snapshot.getMetadata().getName(), snapshot -> snapshot.adoptedImage()
+                        .orElseThrow())
+                .containsExactlyInAnyOrder(
+                        tuple("web-" + uid.substring(0, 8) + "-a1", uid + "-a1"),
+                        tuple("web-" + uid.substring(0, 8) + "-b2", uid + "-b2"));
+    }
+
+    @Test
     void onceThePodIsGoneItIsBoundWithoutAManifest() {
-        tell(List.of(new TerminationSave("vms", "web", uid, true, null)));
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
         reconciler.step("n1");
         bind();
 
@@ -94,7 +110,7 @@ class TerminationReconcilerTest {
 
     @Test
     void anImportGetsASnapshotThatSaysSo() {
-        tell(List.of(new TerminationSave("vms", "web", uid, true, true)));
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, true)));
         reconciler.step("n1");
         bind();
 
@@ -109,7 +125,7 @@ class TerminationReconcilerTest {
     @Test
     void anImportForAVmThatRunsIsRefused() {
         client.resource(TestPods.running("web-pod", "").build()).create();
-        tell(List.of(new TerminationSave("vms", "web", uid, true, true)));
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, true)));
         reconciler.step("n1");
         bind();
 
@@ -128,7 +144,7 @@ class TerminationReconcilerTest {
                 .create()
                 .getMetadata()
                 .getUid();
-        tell(List.of(new TerminationSave("vms", "web", uid, true, null)));
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
         reconciler.step("n1");
         bind();
 
@@ -138,7 +154,7 @@ class TerminationReconcilerTest {
 
     @Test
     void aSnapshotOfAnImageThatNoAgentTellsOfIsRefused() {
-        tell(List.of(new TerminationSave("vms", "web", uid, true, null)));
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
         reconciler.step("n1");
         tell(List.of());
         bind();
