@@ -95,6 +95,9 @@ public enum FailureReason {
     /** The API server refused the recreated pod. */
     PodRejected(Kind.TERMINAL),
 
+    /** Another pod has the name of the one that is to be recreated; it is made when that one is gone. */
+    NameTaken(Kind.RETRYABLE),
+
     // QEMU and its monitor.
 
     /** There is no QMP socket where the VM's should be (QEMU not up yet, or started without it). */

@@ -21,7 +21,7 @@ final class RestoreActions {
      * Performs an action. Done already is done; any failure but the following is the client's exception, and the step
      * is tried again.
      *
-     * @throws TorporException PodRejected if the API server or admission refuses the pod
+     * @throws TorporException PodRejected if the API server or admission refuses the pod; NameTaken if another pod has its name
      */
     void perform(VMRestore seen, RestoreAction action) throws TorporException {
         switch (action) {

@@ -44,8 +44,8 @@ final class SnapshotActions {
      * Performs an action. Done already is done; any failure but the following is the client's exception, and the step is
      * tried again.
      *
-     * @throws TorporException PodRejected if the API server or admission refuses the pod; VolumeSnapshotFailed if it refuses a
-     *     VolumeSnapshot
+     * @throws TorporException PodRejected if the API server or admission refuses the pod; NameTaken if another pod has its name;
+     *     VolumeSnapshotFailed if the API server refuses a VolumeSnapshot
      */
     void perform(VMSnapshot seen, SnapshotAction action) throws TorporException {
         switch (action) {

@@ -16,9 +16,12 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** The pods of VMs, read from the API server itself. */
 public final class VmPods {
+    private static final Logger LOG = LoggerFactory.getLogger(VmPods.class);
     private static final int HTTP_UNPROCESSABLE = 422;
     private static final Set<String> ENDED = Set.of("Succeeded", "Failed");
 
@@ -86,20 +89,46 @@ public final class VmPods {
     }
 
     /**
-     * Creates a pod of a VM. One of that name that is there already is left alone: the next look tells what it is.
+     * Creates a pod of a VM. One of the VM that is there already is left alone: the next look tells what it is. One that came
+     * to its end, as by an eviction for want of memory, keeps its name and is deleted first.
      *
-     * @throws TorporException PodRejected if the API server or admission refuses it
+     * @throws TorporException PodRejected if the API server or admission refuses it; NameTaken if another pod has its name
      */
     public void create(Pod manifest) throws TorporException {
+        if (isCreated(manifest)) {
+            return;
+        }
+        String namespace = manifest.getMetadata().getNamespace();
+        String name = manifest.getMetadata().getName();
+        Optional<Pod> same = Optional.ofNullable(
+                        client.pods().inNamespace(namespace).withName(name).get())
+                .filter(there -> vmOf(there).equals(vmOf(manifest)));
+        if (same.filter(VmPods::isLive).isPresent()) {
+            return; // by an earlier step, or somebody else was quicker
+        }
+        if (same.isPresent() && controllerOf(same.get()).isEmpty()) {
+            LOG.info("pod {}/{} has ended, and is deleted to be made again", namespace, name);
+            delete(namespace, nameOf(same.get()));
+        }
+        if (!isCreated(manifest)) {
+            throw new TorporException(
+                    FailureReason.NameTaken,
+                    "Pod %s of VM %s cannot be made: another pod has its name, or the last one is still being deleted. Delete that pod. The image is safe."
+                            .formatted(name, vmOf(manifest)));
+        }
+    }
+
+    /** Returns false if there is a pod of that name. */
+    private boolean isCreated(Pod manifest) throws TorporException {
         try {
             client.pods()
                     .inNamespace(manifest.getMetadata().getNamespace())
                     .resource(manifest)
                     .create();
+            return true;
         } catch (KubernetesClientException e) {
-            switch (e.getCode()) {
-                // By an earlier step, or somebody else was quicker: the next look tells.
-                case HttpURLConnection.HTTP_CONFLICT -> {}
+            return switch (e.getCode()) {
+                case HttpURLConnection.HTTP_CONFLICT -> false;
                 case HttpURLConnection.HTTP_BAD_REQUEST, HttpURLConnection.HTTP_FORBIDDEN, HTTP_UNPROCESSABLE ->
                     throw new TorporException(
                             FailureReason.PodRejected,
@@ -107,7 +136,7 @@ public final class VmPods {
                                     .formatted(manifest.getMetadata().getName(), reasonOf(e)),
                             e);
                 default -> throw e;
-            }
+            };
         }
     }
 
@@ -115,6 +144,10 @@ public final class VmPods {
         return e.getStatus() != null && e.getStatus().getMessage() != null
                 ? e.getStatus().getMessage()
                 : String.valueOf(e.getMessage());
+    }
+
+    private static String vmOf(Pod pod) {
+        return pod.getMetadata().getLabels().getOrDefault(Torpor.VM_LABEL, "");
     }
 
     /** Returns name and UID of a pod. */

@@ -90,6 +90,57 @@ class ManagedSaveTest {
     }
 
     @Test
+    void barePodThatEndedBeforeTheVmWasBackIsMadeAgain() {
+        savedBare(ResumePolicy.Manual);
+        Pod before = client.resource(ended(TestPods.running("web-pod", "u2"))).create();
+        step();
+
+        assertThat(pods()).singleElement().satisfies(pod -> {
+            assertThat(pod.getMetadata().getUid())
+                    .isNotEqualTo(before.getMetadata().getUid());
+            assertThat(pod.getStatus()).isNull();
+        });
+    }
+
+    @Test
+    void podOfSomethingElseThatHasTheNameIsLeftAndSaidInsteadOfTriedForEver() {
+        savedBare(ResumePolicy.Manual);
+        assertNameTaken(TestPods.running("web-pod", "u2")
+                .editMetadata()
+                .addToLabels(Torpor.VM_LABEL, "mail")
+                .endMetadata()
+                .build());
+    }
+
+    @Test
+    void endedPodThatAControllerMadeIsLeftToIt() {
+        savedBare(ResumePolicy.Manual);
+        assertNameTaken(ended(TestPods.ofStatefulSet("web-pod", "u2")));
+    }
+
+    private void assertNameTaken(Pod other) {
+        Pod before = client.resource(other).create();
+        assertThat(reconciler.step("vms", "web-1")).isEqualTo(Duration.ofMinutes(1));
+        assertHeld(
+                "NameTaken",
+                "Pod web-pod of VM web cannot be made: another pod has its name, or the last one is still being deleted. Delete that pod. The image is safe.");
+        assertThat(pods()).singleElement().satisfies(pod -> assertThat(
+                        pod.getMetadata().getUid())
+                .isEqualTo(before.getMetadata().getUid()));
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        step();
+        assertThat(pods()).hasSize(1);
+    }
+
+    private static Pod ended(PodBuilder pod) {
+        return pod.editStatus()
+                .withPhase("Failed")
+                .withReason("Evicted")
+                .endStatus()
+                .build();
+    }
+
+    @Test
     void podOfAStatefulSetIsLeftToIt() {
         saved(TestPods.ofStatefulSet("web-0", "u1"), null);
         step();
