@@ -109,7 +109,7 @@ record RestoreDecision(
                         null,
                         new Notice(EventReason.Restored, message));
             }
-            case RestoreSituation.Damaged(String message) -> failed(own, FailureReason.ImageDamaged, message);
+            case RestoreSituation.Damaged(String message) -> failed(own, FailureReason.ImageDamaged.name(), message);
             case RestoreSituation.Failed(String reason, String message, Optional<ObjectName> pod) ->
                 new RestoreDecision(
                         pod.<RestoreAction>map(RestoreAction.DeletePod::new).orElse(NOTHING),
@@ -123,7 +123,7 @@ record RestoreDecision(
         return switch (how) {
             case Paused -> "The VM is paused, as it was asked for or as its owner had it.";
             case Ended -> "Its QEMU has ended since: see its pod.";
-            case Running, CheckingImage, AwaitingPod, StartingPod, Loading -> "The VM runs.";
+            case Running, CheckingImage, AwaitingPod, StartingPod, Loading, NodeGone -> "The VM runs.";
         };
     }
 
@@ -137,7 +137,7 @@ record RestoreDecision(
     private static RestoreDecision refused(
             VMRestore seen, OwnRestoreStatus own, FailureReason reason, String message, Instant now) {
         if (reason.kind() != FailureReason.Kind.RETRYABLE) {
-            return failed(own, reason, message);
+            return failed(own, reason.name(), message);
         }
         if (!now.isBefore(deadline(seen))) {
             return overdue(seen, own, reason + ": " + message);
@@ -190,7 +190,8 @@ record RestoreDecision(
                         null);
             }
             case StoreState.Away(String trouble) -> away(own, pod, phase, trouble);
-            case StoreState.NodeGone(String trouble) -> away(own, pod, phase, trouble);
+            case StoreState.NodeGone(String trouble) ->
+                failed(own, RestoreReason.NodeGone.name(), trouble + " The image was in its store.");
         };
     }
 
@@ -219,14 +220,14 @@ record RestoreDecision(
         Duration given = Duration.between(Instant.parse(seen.getMetadata().getCreationTimestamp()), deadline(seen));
         return failed(
                 own,
-                FailureReason.DeadlineExceeded,
+                FailureReason.DeadlineExceeded.name(),
                 "Not admitted within %d s. The last trouble was %s".formatted(given.toSeconds(), trouble));
     }
 
-    private static RestoreDecision failed(OwnRestoreStatus own, FailureReason reason, String message) {
+    private static RestoreDecision failed(OwnRestoreStatus own, String reason, String message) {
         return new RestoreDecision(
                 NOTHING,
-                own.stalled(reason.name(), message),
+                own.stalled(reason, message),
                 null,
                 new Notice(EventReason.RestoreFailed, reason + ": " + message));
     }

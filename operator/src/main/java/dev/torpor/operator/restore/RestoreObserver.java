@@ -79,8 +79,14 @@ final class RestoreObserver {
         FailureStatus failure = status.getFailure();
         Optional<Condition> stalled = Conditions.find(status.getConditions(), ConditionType.STALLED);
         if (stalled.isPresent()) {
+            String reason = stalled.get().getReason();
+            // Of a pod that is on the gone node its guest may run after all: Kubernetes removes it, or the node comes
+            // back.
+            boolean lost = RestoreReason.NodeGone.name().equals(reason)
+                    && pod.filter(found -> found.getSpec().getNodeName() != null)
+                            .isPresent();
             return new RestoreSituation.Failed(
-                    stalled.get().getReason(), stalled.get().getMessage(), deletable(pod));
+                    reason, stalled.get().getMessage(), lost ? Optional.empty() : deletable(pod));
         }
         if (failure != null) {
             return new RestoreSituation.Failed(
@@ -130,10 +136,12 @@ final class RestoreObserver {
         if (!Conditions.isTrue(status.getConditions(), ConditionType.IMAGE_AVAILABLE)) {
             return new RestoreSituation.CheckingImage(store);
         }
-        return podMissing(restore, status, nodeName);
+        return store instanceof StoreState.NodeGone
+                ? new RestoreSituation.AwaitingPod(store)
+                : podMissing(restore, status, nodeName, store);
     }
 
-    private RestoreSituation podMissing(VMRestore restore, VMRestoreStatus status, String nodeName) {
+    private RestoreSituation podMissing(VMRestore restore, VMRestoreStatus status, String nodeName, StoreState store) {
         String namespace = restore.getMetadata().getNamespace();
         VMSnapshot snapshot = client.resources(VMSnapshot.class)
                 .inNamespace(namespace)
@@ -150,7 +158,7 @@ final class RestoreObserver {
         boolean managed = snapshot.getSpec().mode() == SaveMode.ManagedSave;
         if (managed && !others.isEmpty()) {
             return others.size() > 1 || VmPods.isTerminating(others.getFirst())
-                    ? new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null))
+                    ? new RestoreSituation.AwaitingPod(store)
                     : held(restore, snapshot, others.getFirst());
         }
         if (!others.isEmpty()) {
@@ -164,13 +172,13 @@ final class RestoreObserver {
         }
         Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
         if (recorded.isEmpty() && Terminations.isAdopting(snapshot)) {
-            return new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null));
+            return new RestoreSituation.AwaitingPod(store);
         }
         if (recorded.isEmpty()) {
             return failed(RecordedManifests.missing(snapshot));
         }
         if (managed && recorded.get().controlled()) {
-            return new RestoreSituation.AwaitingPod(stores.look(nodeName, null, null));
+            return new RestoreSituation.AwaitingPod(store);
         }
         return new RestoreSituation.PodMissing(PodManifest.forRestore(
                 recorded.get().pod(), restore.getMetadata().getUid(), nodeName));

@@ -19,5 +19,7 @@ enum RestoreReason {
     /** The VM is back, paused. */
     Paused,
     /** The VM was back, and its QEMU has ended since. */
-    Ended
+    Ended,
+    /** The node that has the image is gone. */
+    NodeGone
 }

@@ -184,7 +184,8 @@ final class SnapshotObserver {
         Optional<VMRestore> active = restores.stream()
                 .filter(restore -> VmUse.isAtWork(restore) || isToBeAdmitted(restore))
                 .findFirst();
-        if (active.isPresent()) {
+        StoreState store = stores.look(nodeName, status.getNodeUID(), null);
+        if (active.isPresent() && !(store instanceof StoreState.NodeGone)) {
             return new SnapshotSituation.BeingRestored(
                     active.get().getMetadata().getName());
         }
@@ -193,7 +194,7 @@ final class SnapshotObserver {
                         || "False".equals(available.get().getStatus()))) {
             return new SnapshotSituation.ImageUnusable(reason, available.get().getMessage());
         }
-        if (stores.look(nodeName, status.getNodeUID(), null) instanceof StoreState.NodeGone(String message)) {
+        if (store instanceof StoreState.NodeGone(String message)) {
             return new SnapshotSituation.ImageUnusable(
                     SnapshotReason.NodeGone.name(), message + " The image was in its store.");
         }

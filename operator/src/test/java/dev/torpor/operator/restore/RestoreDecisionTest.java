@@ -69,11 +69,11 @@ class RestoreDecisionTest {
                         false),
                 Arguments.of(
                         new RestoreSituation.CheckingImage(new StoreState.NodeGone("m")),
-                        RestorePhase.Starting,
+                        RestorePhase.Failed,
                         "False",
-                        "StoreUnavailable",
-                        true,
-                        false),
+                        "NodeGone",
+                        false,
+                        true),
                 Arguments.of(
                         new RestoreSituation.PodStarting(POD, ALIVE),
                         RestorePhase.Starting,

@@ -34,6 +34,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -189,6 +190,43 @@ class RestoreReconcilerTest {
         assertStalled("PodGone", "Pod web-pod went away before VM web ran. Make a new VMRestore. The image is safe.");
         assertThat(pods()).isEmpty();
         assertNothingHappensAgain();
+    }
+
+    @Test
+    void nodeThatIsGoneEndsTheRestoreBeforeAPodIsMadeForIt() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        client.nodes().withName("n1").delete();
+        step();
+
+        assertStalled("NodeGone", "Node n1 is gone. The image was in its store.");
+        assertThat(pods()).isEmpty();
+        assertNothingHappensAgain();
+    }
+
+    @Test
+    void podOfANodeThatIsGoneIsLeftToKubernetesAndOneThatWasOnNoneIsDeleted() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        step();
+        client.nodes().withName("n1").delete();
+        onNode("n1");
+        step();
+        assertStalled("NodeGone", "Node n1 is gone. The image was in its store.");
+        assertNothingHappensAgain();
+        assertThat(pods()).hasSize(1);
+        onNode(null);
+        step();
+        assertThat(pods()).isEmpty();
+    }
+
+    private void onNode(@Nullable String name) {
+        client.pods().inNamespace("vms").withName("web-pod").edit(pod -> new PodBuilder(pod)
+                .editSpec()
+                .withNodeName(name)
+                .endSpec()
+                .build());
     }
 
     @Test

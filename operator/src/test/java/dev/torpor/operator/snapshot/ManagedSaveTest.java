@@ -495,6 +495,22 @@ class ManagedSaveTest {
         assertThat(pods()).hasSize(1);
     }
 
+    @Test
+    void nodeThatIsLostDuringAStartIsSaidAtOnce() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        step();
+        step();
+        step();
+        assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Resuming);
+        client.nodes().withName("n1").delete();
+        step();
+
+        assertThat(Conditions.reason(status().getConditions(), ConditionType.READY))
+                .isEqualTo("NodeGone");
+        assertThat(restores()).hasSize(1);
+    }
+
     private void savedBare(ResumePolicy resume) {
         saved(TestPods.running("web-pod", "u1"), resume);
     }
