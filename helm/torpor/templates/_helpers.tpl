@@ -104,11 +104,12 @@ namespaceSelector:
     - key: kubernetes.io/metadata.name
       operator: NotIn
       values:
-        - kube-system
-        - {{ $root.Release.Namespace }}
-        {{- range $root.Values.webhook.excludedNamespaces }}
-        - {{ . }}
-        {{- end }}
+        {{- include "torpor.webhook.excluded" $root | splitList "," | toYaml | nindent 8 }}
+{{- end }}
+
+{{/* Namespaces that no webhook looks at, separated by commas. The operator keeps no PodDisruptionBudgets there. */}}
+{{- define "torpor.webhook.excluded" -}}
+{{ concat (list "kube-system" .Release.Namespace) .Values.webhook.excludedNamespaces | join "," }}
 {{- end }}
 
 {{/* Metadata of an admission policy; call with (list . "name"). */}}

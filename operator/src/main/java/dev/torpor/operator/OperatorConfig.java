@@ -41,6 +41,9 @@ record OperatorConfig(
                                      of it to read where their namespace allows that. None by default
               --readiness-gate BOOL  whether VM pods are ready only while their guest runs; the nodes' agents must be
                                      allowed to say so (pods/status). False by default
+              --excluded-namespaces NAME,...
+                                     namespaces that the webhook's configuration leaves out: no PodDisruptionBudget is kept
+                                     there. None by default
             operator prepare-uninstall [--force]: remove the webhooks, unless VMs wait in images.
             The cluster is the one of KUBECONFIG, or the one that the process runs in. Logs: TORPOR_LOG_FORMAT
             (text, json), TORPOR_LOG_LEVEL (error, warn, info, debug).""".formatted(Torpor.SYSTEM_NAMESPACE, WebhookOptions.DEFAULT_SERVICE);

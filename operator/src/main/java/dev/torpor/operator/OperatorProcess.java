@@ -96,10 +96,14 @@ final class OperatorProcess implements AutoCloseable {
         var _ = operator.register(new ScaleDownReconciler(client), overrider -> overrider.withRetry(retry()));
         watch(snapshots, restores);
         if (config.webhook().isPresent()) {
-            // What holds VMs and what saves them go together: without a webhook neither is there.
             operator.register(new NodeReconciler(client, events, clock), overrider -> overrider.withRetry(retry()));
-            operator.register(new BudgetReconciler(client, events), overrider -> overrider.withRetry(retry()));
         }
+        // What holds VMs and what saves them go together. Without a webhook this removes what one before has left.
+        var _ = operator.register(
+                new BudgetReconciler(client, events, namespace -> config.webhook()
+                        .filter(options -> options.looksAt(namespace))
+                        .isPresent()),
+                overrider -> overrider.withRetry(retry()));
         live.with("steps", steps::stuck);
         ready.with("informers", this::unsynced);
         this.webhook = config.webhook()

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.regex.Pattern;
 
 /** The arguments of the process that speak of its webhook, collected and then judged together. */
@@ -18,9 +19,11 @@ final class WebhookArguments {
     private static final String IMAGES = "--image-folder";
 
     private static final String GATE = "--readiness-gate";
+    private static final String EXCLUDED = "--excluded-namespaces";
 
-    static final Set<String> NAMES = Set.of(PORT, SERVICE, CERTIFICATES, LAUNCHER, IMAGES, GATE);
+    static final Set<String> NAMES = Set.of(PORT, SERVICE, CERTIFICATES, LAUNCHER, IMAGES, GATE, EXCLUDED);
 
+    private static final Pattern NAMESPACE = Pattern.compile("[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?");
     private static final Pattern SERVICE_NAME = Pattern.compile("[a-z]([-a-z0-9]{0,61}[a-z0-9])?");
     private static final int PORT_MAX = 65535;
 
@@ -48,6 +51,14 @@ final class WebhookArguments {
         if (!gate.equals("true") && !gate.equals("false")) {
             problems.add("%s '%s' is neither true nor false".formatted(GATE, gate));
         }
+        Set<String> excluded = filled(EXCLUDED)
+                .map(names -> new TreeSet<>(List.of(names.split(",", -1))))
+                .orElseGet(TreeSet::new);
+        for (String name : excluded) {
+            if (!NAMESPACE.matcher(name).matches()) {
+                problems.add("%s: '%s' is not the name of a namespace".formatted(EXCLUDED, name));
+            }
+        }
         if (port == 0) {
             return Optional.empty();
         }
@@ -57,7 +68,13 @@ final class WebhookArguments {
             return Optional.empty();
         }
         return Optional.of(new WebhookOptions(
-                port, service, filled(CERTIFICATES).map(Path::of), launcher.get(), images, gate.equals("true")));
+                port,
+                service,
+                filled(CERTIFICATES).map(Path::of),
+                launcher.get(),
+                images,
+                gate.equals("true"),
+                excluded));
     }
 
     private int port(List<String> problems) {

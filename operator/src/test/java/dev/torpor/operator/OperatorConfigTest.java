@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 
 class OperatorConfigTest {
@@ -47,7 +48,8 @@ class OperatorConfigTest {
                                         "--webhook-service", "hook",
                                         "--webhook-cert-dir", "/certs",
                                         "--image-folder", "/var/lib/torpor",
-                                        "--readiness-gate", "true"),
+                                        "--readiness-gate", "true",
+                                        "--excluded-namespaces", "kube-system,vm-saver,vm-saver"),
                                 Map.of(),
                                 7)
                         .webhook())
@@ -57,7 +59,8 @@ class OperatorConfigTest {
                         Optional.of(Path.of("/certs")),
                         "launcher:1",
                         Optional.of("/var/lib/torpor"),
-                        true));
+                        true,
+                        Set.of("kube-system", "vm-saver")));
         assertThat(OperatorConfig.parse(
                                 List.of(
                                         "--webhook-port",
@@ -70,7 +73,7 @@ class OperatorConfigTest {
                                 7)
                         .webhook())
                 .contains(new WebhookOptions(
-                        9443, "torpor-webhook", Optional.empty(), "launcher:1", Optional.empty(), false));
+                        9443, "torpor-webhook", Optional.empty(), "launcher:1", Optional.empty(), false, Set.of()));
     }
 
     @Test
@@ -85,6 +88,8 @@ class OperatorConfigTest {
                                 "/var/../etc",
                                 "--readiness-gate",
                                 "maybe",
+                                "--excluded-namespaces",
+                                "one,Two",
                                 "--webhook-cert-dir"),
                         Map.of(),
                         7))
@@ -94,6 +99,7 @@ class OperatorConfigTest {
                         "'Hook.' is not the name of a Service",
                         "--image-folder '/var/../etc' is not an absolute path without . and .. and a slash at its end",
                         "--readiness-gate 'maybe' is neither true nor false",
+                        "--excluded-namespaces: 'Two' is not the name of a namespace",
                         "--launcher-image is needed with --webhook-port"));
         assertThatThrownBy(() -> OperatorConfig.parse(List.of("--webhook-port", "70000"), Map.of(), 7))
                 .hasMessage("--webhook-port '70000' is not a port: 0 (no webhook) to 65535");

@@ -9,6 +9,7 @@ import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.e2e.cluster.ControlPlane;
 import java.time.Duration;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.junit.jupiter.api.Tag;
@@ -50,6 +51,37 @@ class OperatorRightsIT {
                     .isNotEmpty();
             operator.terminate();
             assertThat(operator.log()).contains("gave the lease back").doesNotContainIgnoringCase("forbidden");
+        }
+    }
+
+    @Test
+    void withoutAWebhookItRemovesTheBudgetsThatWereLeftAndThoseOnly(InstalledChart chart) {
+        ControlPlane cluster = chart.cluster();
+        String namespace = cluster.createNamespace("vms");
+        for (String name : List.of("torpor-vms", "mine")) {
+            cluster.kubectl("create", "pdb", name, "--selector=torpor.dev/vm", "--min-available=1", "-n", namespace);
+        }
+        cluster.kubectl(
+                "label",
+                "pdb",
+                "torpor-vms",
+                "app.kubernetes.io/part-of=torpor",
+                "app.kubernetes.io/managed-by=torpor-operator",
+                "-n",
+                namespace);
+        try (OperatorUnderTest operator =
+                OperatorUnderTest.startAs(chart.operator(), "--namespace", InstalledChart.NAMESPACE)) {
+            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(cluster.client()
+                            .policy()
+                            .v1()
+                            .podDisruptionBudget()
+                            .inNamespace(namespace)
+                            .list()
+                            .getItems())
+                    .singleElement()
+                    .satisfies(left -> assertThat(left.getMetadata().getName()).isEqualTo("mine")));
+            operator.terminate();
+            assertThat(operator.log()).doesNotContainIgnoringCase("forbidden");
         }
     }
 

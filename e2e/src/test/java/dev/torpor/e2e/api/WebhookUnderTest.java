@@ -20,6 +20,7 @@ import io.fabric8.kubernetes.client.utils.Serialization;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * The two webhook configurations, with the rules of an installation and the URL of a server on this machine. One set of
@@ -57,7 +58,8 @@ public final class WebhookUnderTest implements AutoCloseable {
                         Optional.empty(),
                         "torpor-launcher:local",
                         Optional.of("/var/lib/torpor"),
-                        true),
+                        true,
+                        Set.of()),
                 clock,
                 answer -> {});
         webhook.start();

@@ -35,7 +35,7 @@ record BudgetDecision(Change change, List<Warning> warnings) {
     /**
      * Decides. Pure.
      *
-     * @param vmPods pods of VMs in the namespace, in whatever state
+     * @param vmPods pods of VMs in the namespace, in whatever state; none where evictions are never answered
      * @param budgets all budgets of the namespace
      */
     static BudgetDecision decide(List<Pod> vmPods, List<PodDisruptionBudget> budgets) {

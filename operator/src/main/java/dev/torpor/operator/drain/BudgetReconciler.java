@@ -24,12 +24,14 @@ import java.net.HttpURLConnection;
 import java.time.Duration;
 import java.util.List;
 import java.util.Set;
+import java.util.function.Predicate;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Keeps one PodDisruptionBudget in each namespace with VMs, and removes it with the last of them. Only while the webhook
- * for evictions is there: without it, as after an uninstall began, the budget would hold up drains that nothing answers.
+ * Keeps one PodDisruptionBudget in each namespace with VMs, and removes it with the last of them. Where evictions are never
+ * brought to the webhook it would hold up drains for ever: none is kept there. Nor is one made while the webhook is away, as
+ * after an uninstall began.
  */
 @ControllerConfiguration(name = "budget", generationAwareEventProcessing = false)
 public final class BudgetReconciler implements Reconciler<Namespace> {
@@ -40,10 +42,15 @@ public final class BudgetReconciler implements Reconciler<Namespace> {
 
     private final KubernetesClient client;
     private final EventRecorder events;
+    private final Predicate<String> answered;
 
-    public BudgetReconciler(KubernetesClient client, EventRecorder events) {
+    /**
+     * @param answered whether evictions of a namespace are brought to the webhook
+     */
+    public BudgetReconciler(KubernetesClient client, EventRecorder events, Predicate<String> answered) {
         this.client = client;
         this.events = events;
+        this.answered = answered;
     }
 
     @Override
@@ -62,11 +69,13 @@ public final class BudgetReconciler implements Reconciler<Namespace> {
 
     /** Looks at a namespace and mends it; returns false if that has to wait for the webhook. */
     boolean step(String namespace) {
-        List<Pod> vmPods = client.pods()
-                .inNamespace(namespace)
-                .withLabel(Torpor.VM_LABEL)
-                .list()
-                .getItems();
+        List<Pod> vmPods = !answered.test(namespace)
+                ? List.of()
+                : client.pods()
+                        .inNamespace(namespace)
+                        .withLabel(Torpor.VM_LABEL)
+                        .list()
+                        .getItems();
         var budgets = client.policy().v1().podDisruptionBudget().inNamespace(namespace);
         BudgetDecision decision = BudgetDecision.decide(vmPods, budgets.list().getItems());
         boolean done = perform(namespace, decision.change());

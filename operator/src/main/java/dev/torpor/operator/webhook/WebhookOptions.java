@@ -2,6 +2,7 @@ package dev.torpor.operator.webhook;
 
 import java.nio.file.Path;
 import java.util.Optional;
+import java.util.Set;
 
 /**
  * What the webhook was told at the start of the process.
@@ -12,6 +13,7 @@ import java.util.Optional;
  * @param launcherImage image of the init container that VM pods get
  * @param imageFolder folder of the agents' image stores on their nodes, if VM pods get their own part of it
  * @param readinessGate whether VM pods get the readiness gate that agents answer
+ * @param excludedNamespaces namespaces of which the API server brings nothing here
  */
 public record WebhookOptions(
         int port,
@@ -19,7 +21,17 @@ public record WebhookOptions(
         Optional<Path> certificates,
         String launcherImage,
         Optional<String> imageFolder,
-        boolean readinessGate) {
+        boolean readinessGate,
+        Set<String> excludedNamespaces) {
     /** Name of the Service as the chart makes it. */
     public static final String DEFAULT_SERVICE = "torpor-webhook";
+
+    public WebhookOptions {
+        excludedNamespaces = Set.copyOf(excludedNamespaces);
+    }
+
+    /** Returns whether what happens to the pods of a namespace is brought to the webhook. */
+    public boolean looksAt(String namespace) {
+        return !excludedNamespaces.contains(namespace);
+    }
 }

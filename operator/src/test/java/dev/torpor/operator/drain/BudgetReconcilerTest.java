@@ -14,6 +14,7 @@ import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -25,7 +26,7 @@ class BudgetReconcilerTest {
 
     @BeforeEach
     void startController() {
-        reconciler = new BudgetReconciler(client, new EventRecorder(client, InstantSource.system()));
+        reconciler = reconciler(_ -> true);
         client.resource(new ValidatingWebhookConfigurationBuilder()
                         .withNewMetadata()
                         .withName("torpor")
@@ -124,6 +125,27 @@ class BudgetReconcilerTest {
         assertThat(VmBudgets.removeAll(client)).isEqualTo(1);
         assertThat(reconciler.step("vms")).as("it looks again").isFalse();
         assertThat(budgets()).isEmpty();
+    }
+
+    @Test
+    void whereEvictionsAreNeverAnsweredNoBudgetIsMadeAndOursGo() {
+        client.resource(Drained.pod()).create();
+        client.resource(budget("all", Map.of())).create();
+        step();
+        assertThat(budgets()).hasSize(2);
+        int told = events().size();
+
+        reconciler = reconciler(namespace -> !"vms".equals(namespace));
+        step();
+        step();
+        assertThat(budgets())
+                .singleElement()
+                .satisfies(budget -> assertThat(budget.getMetadata().getName()).isEqualTo("all"));
+        assertThat(events()).hasSize(told);
+    }
+
+    private BudgetReconciler reconciler(Predicate<String> answered) {
+        return new BudgetReconciler(client, new EventRecorder(client, InstantSource.system()), answered);
     }
 
     @Test
