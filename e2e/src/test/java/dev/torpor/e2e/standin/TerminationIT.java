@@ -63,9 +63,13 @@ class TerminationIT {
             cluster.killOperator();
             cluster.deletePod("db");
 
-            await("the save in the NodeStore").atMost(StandInCluster.PATIENCE).until(() -> saves(cluster).stream()
-                    .anyMatch(save -> uid.equals(save.podUID()) && Boolean.TRUE.equals(save.saved())));
+            await("the save in the NodeStore").atMost(StandInCluster.PATIENCE).until(() -> isSaved(cluster, uid));
             assertThat(snapshotsOf(cluster, uid)).isEmpty();
+            List<TerminationSave> told = saves(cluster);
+            cluster.client.resources(NodeStore.class).delete();
+            await("a NodeStore that somebody deleted is made again")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> saves(cluster).equals(told));
 
             cluster.client
                     .resource(cluster.withHook("db", 192, 8, Optional.of(OnTermination.ManagedSave)))
@@ -152,6 +156,11 @@ class TerminationIT {
                         .filter(image -> image.startsWith(podUID + "-"))
                         .isPresent())
                 .toList();
+    }
+
+    private static boolean isSaved(StandInCluster cluster, String podUID) {
+        return saves(cluster).stream()
+                .anyMatch(save -> podUID.equals(save.podUID()) && Boolean.TRUE.equals(save.saved()));
     }
 
     private static boolean wasResumed(VMSnapshot snapshot) {

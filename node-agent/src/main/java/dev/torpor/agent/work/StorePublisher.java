@@ -119,9 +119,11 @@ final class StorePublisher implements StoreNews {
         }
     }
 
-    // Free space changes all the time and is not worth a write of its own.
+    // Free space changes all the time and is not worth a write of its own. An object may have been deleted.
     private boolean isTold(NodeStoreStatus now) {
-        return told != null && without(told).equals(without(now));
+        return told != null
+                && without(told).equals(without(now))
+                && client.resources(NodeStore.class).withName(nodeName).get() != null;
     }
 
     private static NodeStoreStatus without(NodeStoreStatus status) {

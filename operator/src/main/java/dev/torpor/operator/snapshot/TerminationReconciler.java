@@ -17,6 +17,8 @@ import io.javaoperatorsdk.operator.api.reconciler.ControllerConfiguration;
 import io.javaoperatorsdk.operator.api.reconciler.Reconciler;
 import io.javaoperatorsdk.operator.api.reconciler.UpdateControl;
 import java.net.HttpURLConnection;
+import java.time.Duration;
+import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -27,6 +29,7 @@ import org.slf4j.LoggerFactory;
 @ControllerConfiguration(name = "nodestore", generationAwareEventProcessing = false)
 public final class TerminationReconciler implements Reconciler<NodeStore> {
     private static final Logger LOG = LoggerFactory.getLogger(TerminationReconciler.class);
+    private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
     private final KubernetesClient client;
 
@@ -36,22 +39,28 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
 
     @Override
     public UpdateControl<NodeStore> reconcile(NodeStore woken, Context<NodeStore> context) {
-        step(woken.getMetadata().getName());
-        return UpdateControl.noUpdate();
+        UpdateControl<NodeStore> done = UpdateControl.noUpdate();
+        return step(woken.getMetadata().getName()) ? done.rescheduleAfter(LOOK_AGAIN) : done;
     }
 
-    /** Does one step: on what the API server says now, as an image that was told of a moment ago may be resumed already. */
-    void step(String name) {
+    /**
+     * Does one step: on what the API server says now, as an image that was told of a moment ago may be resumed already.
+     *
+     * @return whether to look again though nothing changes here: a VMSnapshot may be refused for now, or be deleted
+     */
+    boolean step(String name) {
         NodeStore store = client.resources(NodeStore.class).withName(name).get();
-        if (store != null) {
-            Terminations.savesOf(store).forEach(this::mirror);
+        boolean again = false;
+        for (TerminationSave save : store == null ? List.<TerminationSave>of() : Terminations.savesOf(store)) {
+            again |= mirror(save);
         }
+        return again;
     }
 
-    private void mirror(TerminationSave save) {
+    private boolean mirror(TerminationSave save) {
         String vm = save.vmName();
         if (vm == null || save.podUID() == null) {
-            return; // not what an agent of ours writes
+            return false; // not what an agent of ours writes
         }
         boolean imported = Boolean.TRUE.equals(save.imported());
         VMSnapshot snapshot = new VMSnapshot();
@@ -82,16 +91,34 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
                     imported ? "a file that was imported" : "a VM whose pod was terminated");
         } catch (KubernetesClientException e) {
             switch (e.getCode()) {
-                case HttpURLConnection.HTTP_CONFLICT -> {} // there already
-                case HttpURLConnection.HTTP_NOT_FOUND ->
+                case HttpURLConnection.HTTP_CONFLICT -> requireOurs(save);
+                case HttpURLConnection.HTTP_NOT_FOUND -> {
                     LOG.warn(
                             "namespace {} is gone, and with it whoever could start VM {}: its image stays on its node",
                             save.namespace(),
                             vm);
+                    return false;
+                }
                 case HttpURLConnection.HTTP_FORBIDDEN ->
                     LOG.warn("VMSnapshot {}/{}: {}", save.namespace(), save.snapshotName(), e.getMessage());
                 default -> throw e;
             }
+        }
+        return true;
+    }
+
+    /** It is there already; or somebody else has the name, and the VM is held, until that one is gone. */
+    private void requireOurs(TerminationSave save) {
+        VMSnapshot there = client.resources(VMSnapshot.class)
+                .inNamespace(save.namespace())
+                .withName(save.snapshotName())
+                .get();
+        if (there != null && !Terminations.standsFor(there, save)) {
+            LOG.warn(
+                    "VMSnapshot {}/{} is not of the image {} that has its name: the VM is held until it is deleted",
+                    save.namespace(),
+                    save.snapshotName(),
+                    save.image());
         }
     }
 }

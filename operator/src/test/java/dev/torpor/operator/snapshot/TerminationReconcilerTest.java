@@ -25,6 +25,7 @@ import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
+import java.net.HttpURLConnection;
 import java.util.List;
 import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
@@ -94,6 +95,33 @@ class TerminationReconcilerTest {
                 .containsExactlyInAnyOrder(
                         tuple("web-" + uid.substring(0, 8) + "-a1", uid + "-a1"),
                         tuple("web-" + uid.substring(0, 8) + "-b2", uid + "-b2"));
+    }
+
+    @Test
+    void aSnapshotThatWasDeletedIsMadeAgainAsLongAsItsImageIsToldOf() {
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
+        assertThat(reconciler.step("n1")).isTrue();
+        client.resource(snapshot()).delete();
+
+        assertThat(reconciler.step("n1")).as("it looks again").isTrue();
+        assertThat(snapshot()).isNotNull();
+        tell(List.of());
+        assertThat(reconciler.step("n1")).isFalse();
+    }
+
+    @Test
+    void aSnapshotThatIsRefusedIsTriedAgain() {
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
+        server.expect()
+                .post()
+                .withPath("/apis/torpor.dev/v1alpha1/namespaces/vms/vmsnapshots")
+                .andReturn(HttpURLConnection.HTTP_FORBIDDEN, "")
+                .once();
+        assertThat(reconciler.step("n1")).isTrue();
+        assertThat(client.resources(VMSnapshot.class).inNamespace("vms").list().getItems())
+                .isEmpty();
+        assertThat(reconciler.step("n1")).isTrue();
+        assertThat(snapshot()).isNotNull();
     }
 
     @Test
