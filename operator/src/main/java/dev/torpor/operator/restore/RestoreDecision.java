@@ -83,6 +83,12 @@ record RestoreDecision(
                         RestoreReason.AwaitingPod,
                         "VM %s has no pod that could be started: see its StatefulSet. The image is safe."
                                 .formatted(vmName(seen)));
+            case RestoreSituation.PodHindered(FailureReason reason, String message) ->
+                new RestoreDecision(
+                        NOTHING,
+                        own.working(RestorePhase.Starting, reason.name(), message),
+                        STORE_INTERVAL,
+                        new Notice(EventReason.Waiting, reason + ": " + message));
             case RestoreSituation.PodStarting(ObjectName pod, StoreState store) ->
                 working(
                         seen,

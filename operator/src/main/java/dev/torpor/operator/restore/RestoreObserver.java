@@ -175,7 +175,7 @@ final class RestoreObserver {
             return new RestoreSituation.AwaitingPod(store);
         }
         if (recorded.isEmpty()) {
-            return failed(RecordedManifests.missing(snapshot));
+            return RestoreSituation.of(RecordedManifests.missing(snapshot));
         }
         if (managed && recorded.get().controlled()) {
             return new RestoreSituation.AwaitingPod(store);
@@ -189,14 +189,9 @@ final class RestoreObserver {
         try {
             checks.require(snapshot, Optional.of(pod), RestoreAdmission.disks(restore));
         } catch (TorporException e) {
-            return failed(e);
+            return RestoreSituation.of(e);
         }
         return new RestoreSituation.PodHeld(pod);
-    }
-
-    private static RestoreSituation failed(TorporException e) {
-        return new RestoreSituation.Failed(
-                e.reason().name(), Objects.requireNonNullElse(e.getMessage(), "The image is safe."), Optional.empty());
     }
 
     // By its mark, not by status: the operator may have died between creating the pod and writing that down.

@@ -24,8 +24,6 @@ import io.javaoperatorsdk.operator.processing.event.source.EventSource;
 import java.time.Duration;
 import java.time.InstantSource;
 import java.util.List;
-import java.util.Objects;
-import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /** Brings VMRestores from one state to the next. Whatever woke it, it decides on what the API server says now. */
@@ -98,11 +96,7 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
         try {
             actions.perform(seen, decision.action());
         } catch (TorporException e) {
-            decision = RestoreDecision.decide(
-                    seen,
-                    new RestoreSituation.Failed(
-                            e.reason().name(), Objects.requireNonNullElse(e.getMessage(), ""), Optional.empty()),
-                    clock.instant());
+            decision = RestoreDecision.decide(seen, RestoreSituation.of(e), clock.instant());
         }
         return publisher.publish(seen, decision.own(), decision.lookAgain(), decision.notice());
     }

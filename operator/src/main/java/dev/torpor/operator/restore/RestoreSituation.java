@@ -2,8 +2,10 @@ package dev.torpor.operator.restore;
 
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
 import dev.torpor.operator.vm.StoreState;
 import io.fabric8.kubernetes.api.model.Pod;
+import java.util.Objects;
 import java.util.Optional;
 
 /** Where a VMRestore stands, as read from the API server: one record for each situation that is treated in its own way. */
@@ -29,6 +31,9 @@ sealed interface RestoreSituation {
     /** The image is good, and the VM's controller is to make its pod first. */
     record AwaitingPod(StoreState store) implements RestoreSituation {}
 
+    /** The image is good, and what keeps its pod from being made or let go may pass before the deadline. */
+    record PodHindered(FailureReason reason, String message) implements RestoreSituation {}
+
     /** The pod was created, and QEMU does not load yet. */
     record PodStarting(ObjectName pod, StoreState store) implements RestoreSituation {}
 
@@ -43,6 +48,14 @@ sealed interface RestoreSituation {
 
     /** It failed for good after it was bound, by the agent's word or by ours; the pod that was created may be left. */
     record Failed(String reason, String message, Optional<ObjectName> pod) implements RestoreSituation {}
+
+    /** Where a bound restore stands whose pod could not be made or let go. */
+    static RestoreSituation of(TorporException trouble) {
+        String message = Objects.requireNonNullElse(trouble.getMessage(), "The image is safe.");
+        return trouble.reason().kind() == FailureReason.Kind.RETRYABLE
+                ? new PodHindered(trouble.reason(), message)
+                : new Failed(trouble.reason().name(), message, Optional.empty());
+    }
 
     /** What binding a restore to a node rests on; with the address that the VM's pod had when it was saved. */
     record Binding(String nodeName, String snapshotUid, String imageUid, String vmName, Optional<String> savedPodIP) {}

@@ -75,6 +75,13 @@ class RestoreDecisionTest {
                         false,
                         true),
                 Arguments.of(
+                        new RestoreSituation.PodHindered(FailureReason.NodeUnschedulable, "m"),
+                        RestorePhase.Starting,
+                        "False",
+                        "NodeUnschedulable",
+                        true,
+                        false),
+                Arguments.of(
                         new RestoreSituation.PodStarting(POD, ALIVE),
                         RestorePhase.Starting,
                         "False",

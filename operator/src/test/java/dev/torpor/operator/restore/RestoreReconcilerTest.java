@@ -269,6 +269,53 @@ class RestoreReconcilerTest {
     }
 
     @Test
+    void whatKeepsAPodFromBeingLetGoForNowIsWaitedFor() {
+        managedSnapshot("web-2");
+        client.resource(TestPods.held(TestPods.ofStatefulSet("web-0", "u2"))).create();
+        cluster.restore("start", "web-2");
+        stepOf("start");
+        cluster.taint("node.kubernetes.io/disk-pressure=:NoSchedule");
+        agentSays("start", ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        stepOf("start");
+
+        assertWaits("start", "NodeUnschedulable");
+        assertThat(PodGate.holds(pods().getFirst())).isTrue();
+        cluster.taint();
+        stepOf("start");
+        assertThat(PodGate.holds(pods().getFirst())).isFalse();
+    }
+
+    @Test
+    void aNameThatIsTakenIsWaitedFor() {
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        client.resource(TestPods.running("web-pod", "u9")
+                        .editMetadata()
+                        .addToLabels(Torpor.VM_LABEL, "mail")
+                        .endMetadata()
+                        .build())
+                .create();
+        step();
+        assertWaits("back", "NameTaken");
+        assertNothingHappensAgain();
+
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        step();
+        assertThat(pods()).singleElement().satisfies(pod -> assertThat(
+                        pod.getMetadata().getAnnotations())
+                .containsKey(Torpor.RESTORE_ANNOTATION));
+    }
+
+    private void assertWaits(String name, String reason) {
+        VMRestoreStatus status = Objects.requireNonNull(cluster.restore(name)).getStatus();
+        assertThat(status.getPhase()).isEqualTo(RestorePhase.Starting);
+        assertThat(Conditions.reason(status.getConditions(), ConditionType.READY))
+                .isEqualTo(reason);
+        assertThat(Conditions.isTrue(status.getConditions(), ConditionType.STALLED))
+                .isFalse();
+    }
+
+    @Test
     void failureOfTheAgentDeletesThePodAndIsTheEnd() {
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
