@@ -77,6 +77,18 @@ public final class PodManifest {
                 .build();
     }
 
+    /**
+     * Returns a recorded manifest without our readiness gate. The webhook adds it again to the pod that is made, if agents answer
+     * it; where they may not do that any more, such a pod would never be Ready.
+     */
+    static Pod withoutReadinessGate(Pod recorded) {
+        return new PodBuilder(recorded)
+                .editSpec()
+                .removeMatchingFromReadinessGates(gate -> Torpor.GUEST_RUNNING.equals(gate.getConditionType()))
+                .endSpec()
+                .build();
+    }
+
     private static PodSpec spec(PodSpec from) {
         Set<String> tokens = from.getVolumes().stream()
                 .map(Volume::getName)

@@ -87,7 +87,8 @@ public final class RecordedManifests {
         }
         return Optional.ofNullable(field(revision, POD))
                 .map(pod -> new Recorded(
-                        client.getKubernetesSerialization().convertValue(pod, Pod.class),
+                        PodManifest.withoutReadinessGate(
+                                client.getKubernetesSerialization().convertValue(pod, Pod.class)),
                         Boolean.TRUE.equals(field(revision, CONTROLLED))));
     }
 

@@ -149,6 +149,25 @@ class RestoreReconcilerTest {
     }
 
     @Test
+    void podIsMadeWithoutTheReadinessGateThatOnlyTheWebhookKnowsToBeAnswered() {
+        new RecordedManifests(client)
+                .record(
+                        Objects.requireNonNull(cluster.snapshot("web-1")),
+                        TestPods.running("web-pod", "u3")
+                                .editSpec()
+                                .addNewReadinessGate("example.com/theirs")
+                                .addNewReadinessGate(Torpor.GUEST_RUNNING)
+                                .endSpec()
+                                .build());
+        step();
+        agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        step();
+        assertThat(pods().getFirst().getSpec().getReadinessGates())
+                .extracting("conditionType")
+                .containsExactly("example.com/theirs");
+    }
+
+    @Test
     void podThatWasCreatedButNotWrittenDownIsFoundAgain() {
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
