@@ -9,8 +9,6 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
-import io.fabric8.kubernetes.api.model.Pod;
-import io.fabric8.kubernetes.api.model.PodSchedulingGate;
 import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
 import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
 import java.io.IOException;
@@ -77,7 +75,7 @@ class RebootIT {
                 }
                 assertThat(started).isEmpty();
                 for (String vm : saved.keySet()) {
-                    assertThat(gates(cluster, vm)).as(vm).containsExactly(Torpor.SAVED_GATE);
+                    assertThat(cluster.gates(vm)).as(vm).containsExactly(Torpor.SAVED_GATE);
                 }
 
                 cluster.controlPlane.kubectl("uncordon", StandInCluster.NODE);
@@ -95,7 +93,7 @@ class RebootIT {
                         .containsExactlyInAnyOrder(
                                 "d-high-saved-start-1", "c-middle-saved-start-1", "a-low-saved-start-1");
             }
-            assertThat(gates(cluster, "b-torn")).containsExactly(Torpor.SAVED_GATE);
+            assertThat(cluster.gates("b-torn")).containsExactly(Torpor.SAVED_GATE);
         }
     }
 
@@ -189,16 +187,5 @@ class RebootIT {
         try (RandomAccessFile file = new RandomAccessFile(images.getFirst().toFile(), "rw")) {
             file.setLength(file.length() - TORN_BYTES);
         }
-    }
-
-    private static List<String> gates(StandInCluster cluster, String pod) {
-        Pod held = cluster.client
-                .pods()
-                .inNamespace(cluster.namespace)
-                .withName(pod)
-                .require();
-        return Objects.requireNonNullElse(held.getSpec().getSchedulingGates(), List.<PodSchedulingGate>of()).stream()
-                .map(gate -> gate.getName())
-                .toList();
     }
 }

@@ -24,6 +24,7 @@ import io.fabric8.kubernetes.api.model.PersistentVolumeBuilder;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.api.model.PodSchedulingGate;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
@@ -530,6 +531,61 @@ final class StandInCluster implements AutoCloseable {
                 .endVolume()
                 .endSpec()
                 .build();
+    }
+
+    /** Makes one more pod of a VM, which names its node itself, and waits until its container runs. Only where no webhook is. */
+    StandInPod startByHand(String name, String vm, String nodeName) {
+        client.resource(new PodBuilder(byHand(name, vm))
+                        .editSpec()
+                        .withNodeName(nodeName)
+                        .endSpec()
+                        .build())
+                .create();
+        return pod(name);
+    }
+
+    /** Makes one more pod of a VM, which is held and would rather go to a node. Only where no webhook is. */
+    void createHeldByHand(String name, String vm, String preferredNode) {
+        client.resource(new PodBuilder(byHand(name, vm))
+                        .editSpec()
+                        .addNewSchedulingGate(Torpor.SAVED_GATE)
+                        .withNewAffinity()
+                        .withNewNodeAffinity()
+                        .addNewPreferredDuringSchedulingIgnoredDuringExecution()
+                        .withWeight(100)
+                        .withNewPreference()
+                        .addNewMatchExpression()
+                        .withKey("kubernetes.io/hostname")
+                        .withOperator("In")
+                        .withValues(preferredNode)
+                        .endMatchExpression()
+                        .endPreference()
+                        .endPreferredDuringSchedulingIgnoredDuringExecution()
+                        .endNodeAffinity()
+                        .endAffinity()
+                        .endSpec()
+                        .build())
+                .create();
+    }
+
+    private Pod byHand(String name, String vm) {
+        return new PodBuilder(
+                        vmPod(vm, List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments(160, 8)))
+                .editMetadata()
+                .withName(name)
+                .endMetadata()
+                .build();
+    }
+
+    /** Returns the scheduling gates of a pod; none if there is no such pod. */
+    List<String> gates(String pod) {
+        return Optional.ofNullable(
+                        client.pods().inNamespace(namespace).withName(pod).get())
+                .map(found -> found.getSpec().getSchedulingGates())
+                .orElse(List.of())
+                .stream()
+                .map(PodSchedulingGate::getName)
+                .toList();
     }
 
     /** Applies a VMSnapshot; {@code spec} are further lines of its spec. */

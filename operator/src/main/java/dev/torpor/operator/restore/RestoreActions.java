@@ -6,6 +6,7 @@ import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import java.util.Objects;
 
 /** Performs the side effects of the restore controller. */
 final class RestoreActions {
@@ -28,7 +29,11 @@ final class RestoreActions {
             case RestoreAction.Nothing() -> {}
             case RestoreAction.CreatePod(Pod manifest) -> pods.create(manifest);
             case RestoreAction.GivePod(Pod pod) ->
-                new PodGate(client).give(pod, seen.getMetadata().getUid());
+                new PodGate(client)
+                        .give(
+                                pod,
+                                seen.getMetadata().getUid(),
+                                Objects.requireNonNull(seen.getStatus().getNodeName(), "it was bound"));
             case RestoreAction.DeletePod(var pod) ->
                 pods.delete(seen.getMetadata().getNamespace(), pod);
         }

@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.StartChecks;
 import dev.torpor.operator.vm.Terminations;
@@ -73,7 +74,7 @@ final class ManagedStart {
                 snapshot.getMetadata().getNamespace(), snapshot.getSpec().vmName());
         List<Pod> live = pods.live(vm);
         if (live.isEmpty()) {
-            return withoutPod(snapshot);
+            return withoutPod(snapshot, nodeName);
         }
         Pod pod = live.getFirst();
         if (live.size() > 1 || VmPods.isTerminating(pod)) {
@@ -111,7 +112,7 @@ final class ManagedStart {
         return afterFailures(snapshot, restores, pod).orElseGet(() -> inTurn(snapshot, nodeName, restores, pod));
     }
 
-    private SnapshotSituation withoutPod(VMSnapshot snapshot) {
+    private SnapshotSituation withoutPod(VMSnapshot snapshot, String nodeName) {
         Optional<RecordedManifests.Recorded> recorded = manifests.read(snapshot);
         if (recorded.isEmpty() && Terminations.isAdopting(snapshot)) {
             return held(
@@ -138,7 +139,8 @@ final class ManagedStart {
                                 .formatted(snapshot.getSpec().vmName()),
                         Optional.empty(),
                         LOOK_AGAIN)
-                : new SnapshotSituation.PodMissing(recorded.get().pod());
+                // Not left to the webhook, which may not be asked: the pod would be free to go to any node.
+                : new SnapshotSituation.PodMissing(PodGate.hold(recorded.get().pod(), nodeName));
     }
 
     private Optional<SnapshotSituation> afterFailures(VMSnapshot snapshot, List<VMRestore> restores, Pod pod) {

@@ -17,6 +17,23 @@ final class NodeBinding {
 
     private NodeBinding() {}
 
+    /** Returns whether an affinity names no node at all. */
+    static boolean isFree(@Nullable Affinity affinity) {
+        return terms(affinity).stream()
+                .flatMap(term -> term.getMatchFields().stream())
+                .noneMatch(field -> NODE_NAME_FIELD.equals(field.getKey()));
+    }
+
+    private static List<NodeSelectorTerm> terms(@Nullable Affinity affinity) {
+        return affinity == null
+                        || affinity.getNodeAffinity() == null
+                        || affinity.getNodeAffinity().getRequiredDuringSchedulingIgnoredDuringExecution() == null
+                ? List.of()
+                : affinity.getNodeAffinity()
+                        .getRequiredDuringSchedulingIgnoredDuringExecution()
+                        .getNodeSelectorTerms();
+    }
+
     /** Returns an affinity that is the given one, and requires the node. */
     // The terms of a node selector are alternatives, so the node is required in each of them.
     static Affinity require(@Nullable Affinity affinity, String nodeName) {
@@ -26,19 +43,11 @@ final class NodeBinding {
                 .withValues(nodeName)
                 .build();
         List<NodeSelectorTerm> terms = new ArrayList<>();
-        if (affinity != null
-                && affinity.getNodeAffinity() != null
-                && affinity.getNodeAffinity().getRequiredDuringSchedulingIgnoredDuringExecution() != null) {
-            for (NodeSelectorTerm term : affinity.getNodeAffinity()
-                    .getRequiredDuringSchedulingIgnoredDuringExecution()
-                    .getNodeSelectorTerms()) {
-                List<NodeSelectorRequirement> fields = new ArrayList<>(term.getMatchFields());
-                fields.removeIf(field -> NODE_NAME_FIELD.equals(field.getKey()));
-                fields.add(onNode);
-                terms.add(new NodeSelectorTermBuilder(term)
-                        .withMatchFields(fields)
-                        .build());
-            }
+        for (NodeSelectorTerm term : terms(affinity)) {
+            List<NodeSelectorRequirement> fields = new ArrayList<>(term.getMatchFields());
+            fields.removeIf(field -> NODE_NAME_FIELD.equals(field.getKey()));
+            fields.add(onNode);
+            terms.add(new NodeSelectorTermBuilder(term).withMatchFields(fields).build());
         }
         if (terms.isEmpty()) {
             terms.add(new NodeSelectorTermBuilder().withMatchFields(onNode).build());

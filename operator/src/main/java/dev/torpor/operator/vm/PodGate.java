@@ -35,23 +35,36 @@ public final class PodGate {
 
     /** Returns a pod that is about to be created as it is held for its image's node. */
     public static Pod hold(Pod pod, String nodeName) {
-        if (holds(pod)) {
-            return pod;
-        }
-        return new PodBuilder(pod)
+        PodBuilder bound = new PodBuilder(pod)
                 .editSpec()
-                .addNewSchedulingGate(Torpor.SAVED_GATE)
                 .withAffinity(NodeBinding.require(pod.getSpec().getAffinity(), nodeName))
-                .endSpec()
-                .build();
+                .endSpec();
+        return holds(pod)
+                ? bound.build()
+                : bound.editSpec()
+                        .addNewSchedulingGate(Torpor.SAVED_GATE)
+                        .endSpec()
+                        .build();
     }
 
     /**
      * Gives a pod to a restore: marks it, and takes the gate off if there is one. A pod that changed meanwhile is left as
      * it is; the next look tells.
+     *
+     * @param nodeName of the image: a pod that is held and free to go to any node, as one that was made by hand, is bound to it. The
+     *     API server allows that while a gate is there (KEP-3838)
      */
-    public void give(Pod pod, String restoreUid) {
+    public void give(Pod pod, String restoreUid, String nodeName) {
         List<Map<String, Object>> patch = new ArrayList<>(ungate(pod));
+        if (holds(pod) && NodeBinding.isFree(pod.getSpec().getAffinity())) {
+            patch.add(Map.of(
+                    "op",
+                    "add",
+                    "path",
+                    "/spec/affinity",
+                    "value",
+                    NodeBinding.require(pod.getSpec().getAffinity(), nodeName)));
+        }
         Map<String, String> annotations = new HashMap<>(
                 Optional.ofNullable(pod.getMetadata().getAnnotations()).orElse(Map.of()));
         if (annotations.isEmpty()) {

@@ -183,6 +183,21 @@ class PodAdmissionTest {
     }
 
     @Test
+    void podThatHoldsItselfIsBoundToTheNodeAllTheSame() {
+        savedVm("web");
+
+        AdmissionResponse response = mutation(Optional.empty())
+                .handle(Requests.create(vmPod().editSpec()
+                        .addNewSchedulingGate("torpor.dev/saved")
+                        .endSpec()
+                        .build()));
+
+        assertThat(patch(response))
+                .doesNotContain("schedulingGates")
+                .contains("\"/spec/affinity\"", "metadata.name", "n7");
+    }
+
+    @Test
     void podOfASavedVmThatNamesItsNodeIsRefused() {
         savedVm("web");
 

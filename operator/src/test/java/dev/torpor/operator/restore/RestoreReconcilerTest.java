@@ -335,6 +335,23 @@ class RestoreReconcilerTest {
     }
 
     @Test
+    void heldPodThatWasMadeByHandIsBoundToTheNodeOfItsImage() {
+        managedSnapshot("web-2");
+        Pod held = TestPods.held(TestPods.running("web-0", "u2"));
+        held.getSpec().setAffinity(null);
+        client.resource(held).create();
+        cluster.restore("start", "web-2");
+        stepOf("start");
+        agentSays("start", ConditionType.IMAGE_AVAILABLE, true, "Checked");
+        stepOf("start");
+
+        assertThat(pods()).singleElement().satisfies(pod -> {
+            assertThat(PodGate.holds(pod)).isFalse();
+            assertThat(pod.getSpec().getAffinity().toString()).contains("metadata.name", "n1");
+        });
+    }
+
+    @Test
     void failureOfTheAgentDeletesThePodAndIsTheEnd() {
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");

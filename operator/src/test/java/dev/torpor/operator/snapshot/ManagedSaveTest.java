@@ -19,6 +19,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.vm.AdmissionLock;
+import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
@@ -77,6 +78,8 @@ class ManagedSaveTest {
         assertThat(pods()).singleElement().satisfies(pod -> {
             assertThat(pod.getMetadata().getName()).isEqualTo("web-pod");
             assertThat(pod.getMetadata().getUid()).isNotEqualTo("u1");
+            assertThat(PodGate.holds(pod)).as("also where no webhook is").isTrue();
+            assertThat(pod.getSpec().getAffinity().toString()).contains("metadata.name", "n1");
         });
         step();
         assertHeld("Manual", "VM web starts when somebody makes a VMRestore of VMSnapshot web-1.");
