@@ -65,6 +65,7 @@ public final class ControlPlane implements AutoCloseable {
     private final Path kubeconfig;
     private final KubernetesClient client;
     private final Path kubeletClientAuthority;
+    private final Child apiServer;
 
     private ControlPlane(Options options, Binaries binaries, Workspace workspace) throws IOException {
         this.options = options;
@@ -75,7 +76,7 @@ public final class ControlPlane implements AutoCloseable {
         this.kubeconfigs = new Kubeconfig("https://" + options.address() + ":" + port, certificate);
         this.kubeletClientAuthority = workspace.file("kubelet-client.crt");
         this.kubeconfig = kubeconfigs.write(workspace.file("admin.kubeconfig"), adminToken);
-        startApiServer(port);
+        this.apiServer = startApiServer(port);
         awaitWithChildren("certificate of the API server", () -> Files.exists(certificate));
         this.client = connect(kubeconfig);
         awaitWithChildren("API server", this::isReady);
@@ -97,7 +98,7 @@ public final class ControlPlane implements AutoCloseable {
         }
     }
 
-    private void startApiServer(int port) throws IOException {
+    private Child startApiServer(int port) throws IOException {
         String etcd = "http://127.0.0.1:" + FreePorts.take();
         String etcdPeer = "http://127.0.0.1:" + FreePorts.take();
         run(
@@ -113,7 +114,7 @@ public final class ControlPlane implements AutoCloseable {
         SigningKey.generate(workspace.file("service-account.key"), workspace.file("service-account.pub"));
         ClientCertificate.generate(kubeletClientAuthority, workspace.file("kubelet-client.key"));
         Files.writeString(workspace.file("tokens.csv"), adminToken + ",admin,admin,system:masters\n");
-        run(
+        return run(
                 "kube-apiserver",
                 "--etcd-servers=" + etcd,
                 "--bind-address=" + options.address(),
@@ -155,13 +156,26 @@ public final class ControlPlane implements AutoCloseable {
                 "--profiling=false");
     }
 
-    private void run(String binary, String... arguments) {
+    private Child run(String binary, String... arguments) {
         Path program = binaries.path(binary);
-        if (options.network().isPresent()) {
-            options.network().get().start(workspace, binary, program, arguments);
-        } else {
-            workspace.start(binary, program, arguments);
-        }
+        return options.network().isPresent()
+                ? options.network().get().start(workspace, binary, program, arguments)
+                : workspace.start(binary, program, arguments);
+    }
+
+    /** Has the API server hang: connections are taken, and no request is answered, until {@link #continueApiServer}. */
+    public void suspendApiServer() {
+        signal("-STOP");
+    }
+
+    /** Has an API server that hangs go on, and waits until it answers. */
+    public void continueApiServer() {
+        signal("-CONT");
+        awaitWithChildren("API server", this::isReady);
+    }
+
+    private void signal(String signal) {
+        var _ = Command.run("kill", signal, Long.toString(apiServer.process().pid()));
     }
 
     private void awaitWithChildren(String what, Callable<Boolean> condition) {

@@ -86,6 +86,77 @@ class TerminationIT {
     }
 
     @Test
+    void anApiServerThatHangsIsWaitedForWithinTheGracePeriodAndNoImageIsMadeThatNobodyHeardOf() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            String uid = pod.uid();
+            end(cluster, 150, "before SAVE_RECORD");
+            cluster.controlPlane.suspendApiServer();
+            cluster.letAgentGoOn();
+            await("a save that could not be told")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> cluster.agentLog().stream()
+                            .anyMatch(
+                                    line -> line.contains("could not be saved") && line.contains("StoreUnavailable")));
+            assertThat(cluster.imageFiles()).isEmpty();
+            Tick tick = StandInCluster.awaitGoingOn(pod, pod.lastTick().orElseThrow());
+            cluster.controlPlane.continueApiServer();
+            cluster.awaitAgentWaiting();
+
+            // The next try is told, and committed while nobody hears: the pod is let go all the same.
+            cluster.restartAgent("wait before SAVE_COMMIT");
+            cluster.awaitAgentWaiting();
+            await("a snapshot that has the pod's manifest")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> snapshotsOf(cluster, uid).stream()
+                            .anyMatch(snapshot -> snapshot.getStatus() != null
+                                    && snapshot.getStatus().getManifestRevision() != null));
+            cluster.controlPlane.suspendApiServer();
+            cluster.letAgentGoOn();
+            awaitEnd(pod);
+            cluster.controlPlane.continueApiServer();
+            await("it was resumed").atMost(StandInCluster.PATIENCE).until(() -> snapshotsOf(cluster, uid).stream()
+                    .anyMatch(TerminationIT::wasResumed));
+            StandInPod next = cluster.pod("db");
+            assertThat(next.uid()).isNotEqualTo(uid);
+            StandInCluster.awaitGoingOn(next, tick);
+
+            // Away for longer than the pod has: as a kill.
+            end(cluster, 20, "before SAVE_RECORD");
+            cluster.controlPlane.suspendApiServer();
+            cluster.letAgentGoOn();
+            awaitEnd(next);
+            cluster.controlPlane.continueApiServer();
+            cluster.awaitPodGone("db");
+            cluster.restartAgent("never");
+            StandInPod booted = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
+            assertThat(booted.lastTick().orElseThrow().nonce()).isNotEqualTo(tick.nonce());
+            assertThat(cluster.imageFiles()).as("half an image is none").noneMatch(file -> file.toString()
+                    .endsWith(".img"));
+            await("nothing is told of it").atMost(StandInCluster.PATIENCE).until(() -> saves(cluster)
+                    .isEmpty());
+        }
+    }
+
+    /** Deletes the VM's pod, and waits until the agent is at a step of its save. */
+    private static void end(StandInCluster cluster, long graceSeconds, String step) throws Exception {
+        cluster.restartAgent("wait " + step);
+        cluster.client
+                .pods()
+                .inNamespace(cluster.namespace)
+                .withName("db")
+                .withGracePeriod(graceSeconds)
+                .delete();
+        cluster.awaitAgentWaiting();
+    }
+
+    private static void awaitEnd(StandInPod pod) {
+        await("its container ends")
+                .atMost(StandInCluster.PATIENCE)
+                .until(() -> pod.process().filter(Process::isAlive).isEmpty());
+    }
+
+    @Test
     void aPlainDeletionSavesNothingUnlessThePolicySaysSo() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
             StandInPod pod = cluster.startVmWithHook("web", 192, 8, Optional.empty());

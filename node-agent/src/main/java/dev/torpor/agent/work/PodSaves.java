@@ -75,11 +75,6 @@ final class PodSaves {
         void failed(TorporException why);
     }
 
-    /** The same with nobody who wants to know why it failed. */
-    Result save(WorkItem.Pod pod, Why why, Instant until) throws TorporException {
-        return save(pod, pod, why, until, _ -> {});
-    }
-
     /**
      * Saves a VM, as fast as it goes. The caller has a turn ({@link SaveTurns}).
      *

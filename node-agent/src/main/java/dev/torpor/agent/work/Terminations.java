@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.launch.Answer;
 import dev.torpor.agent.launch.AskDirectory;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
@@ -10,6 +11,7 @@ import java.time.Instant;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -21,6 +23,7 @@ final class Terminations {
     private static final Logger LOG = LoggerFactory.getLogger(Terminations.class);
     private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(2);
     private static final int ASKED_MAX = 1000;
+    private static final String LOOKING = "looking how this pod ends";
     private static final String TOO_SHORT =
             "not done within the pod's grace period: raise terminationGracePeriodSeconds";
 
@@ -49,8 +52,14 @@ final class Terminations {
             throws IOException, TorporException {
         Instant now = node.clock().instant();
         Instant askedAt;
+        boolean first;
         synchronized (asked) {
+            first = !asked.containsKey(askID);
             askedAt = asked.computeIfAbsent(askID, _ -> now);
+        }
+        if (first) {
+            // A hook that hears nothing goes, and an API server that hangs is not told from one that is slow.
+            var _ = held(asks, askID, LOOKING);
         }
         if (!saves.undone(pod)) {
             return held(asks, askID, "a save that was begun is being undone");
@@ -64,17 +73,25 @@ final class Terminations {
             return held(asks, askID, "the API server does not say how this pod ends");
         }
         return switch (TerminationDecision.of(retired, end, askedAt, now)) {
-            case TerminationDecision.LookAgain _ -> held(asks, askID, "looking how this pod ends");
+            case TerminationDecision.LookAgain _ -> held(asks, askID, LOOKING);
             case TerminationDecision.Go(String why) -> go(pod, asks, askID, why);
             case TerminationDecision.Save(TerminationDecision.PodEnd its, Instant until) -> {
                 if (!node.saves().take(pod.podUID(), 0)) {
                     yield held(asks, askID, "other VMs of this node are being saved first");
                 }
                 var _ = held(asks, askID, "the VM is being saved");
+                AtomicBoolean untold = new AtomicBoolean();
                 try {
                     boolean ended =
-                            switch (saves.save(pod, new PodSaves.Why("its pod ends", TOO_SHORT), until)) {
-                                case SAVED, FAILED -> true;
+                            switch (saves.save(
+                                    pod,
+                                    pod,
+                                    new PodSaves.Why("its pod ends", TOO_SHORT),
+                                    until,
+                                    why -> untold.set(why.reason() == FailureReason.StoreUnavailable))) {
+                                case SAVED -> true;
+                                // It runs on, and is begun again when the API server is back, if that is in time.
+                                case FAILED -> !untold.get();
                                 case LATER -> false;
                             };
                     yield ended && go(pod, asks, askID, "pod " + its.name() + " may go");

@@ -126,6 +126,6 @@ class PodSavesTest {
     }
 
     private PodSaves.Result save() throws TorporException {
-        return saves.save(POD, WHY, Instant.now().plusSeconds(60));
+        return saves.save(POD, POD, WHY, Instant.now().plusSeconds(60), _ -> {});
     }
 }
