@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * The node goes into maintenance with a VM that cannot be saved, and the class says that it is shut down then. The tests' guest takes
+ * The node goes into maintenance with a VM that cannot be saved, and the class says what becomes of it then. The tests' guest takes
  * no notice of its power button; where one is to, its QEMU is ended for it.
  */
 @Tag("standin")
@@ -35,10 +35,14 @@ class ShutdownIT {
     @BeforeAll
     static void start() throws Exception {
         cluster = StandInCluster.withWebhook();
+        onSaveFailure("Shutdown");
+    }
+
+    private static void onSaveFailure(String policy) {
         cluster.controlPlane.kubectl().runWithInput("""
                 {"apiVersion": "torpor.dev/v1alpha1", "kind": "VMSnapshotClass", "metadata": {"name": "polite",
-                 "annotations": {"torpor.dev/is-default-class": "true"}}, "spec": {"onSaveFailure": "Shutdown", "onNodeRemoval": "Shutdown"}}
-                """, "apply", "-f", "-");
+                 "annotations": {"torpor.dev/is-default-class": "true"}}, "spec": {"onSaveFailure": "%s", "onNodeRemoval": "Shutdown"}}
+                """.formatted(policy), "apply", "-f", "-");
     }
 
     @AfterAll
@@ -74,15 +78,36 @@ class ShutdownIT {
 
             StandInCluster.awaitGoingOn(pod, before);
             assertThat(pod.starts()).isEqualTo(1);
-            await("people are told").atMost(StandInCluster.PATIENCE).untilAsserted(() -> assertThat(
-                            cluster.controlPlane.kubectl("get", "events", "-n", cluster.namespace))
-                    .contains("It was to be shut down: the guest did not shut down within 2 s, and runs on."));
+            awaitEvent("It was to be shut down: the guest did not shut down within 2 s, and runs on.");
             // It may die and boot again, as any VM that runs.
             pod.killContainer();
             pod.awaitTick(tick -> !tick.nonce().equals(before.nonce()));
         } finally {
             maintain("false");
             cluster.deletePod("stubborn");
+        }
+    }
+
+    @Test
+    void aVmThatCannotBeSavedIsDeletedOnlyWhereTheClassSaysSoAndItsLossIsTold() throws Exception {
+        onSaveFailure("Block");
+        StandInPod pod = cluster.startVm("lost", 60L, BLOCKED);
+        Tick before = pod.lastTick().orElseThrow();
+        try {
+            maintain("yes");
+            awaitEvent("torpor: blocked: VM lost cannot be saved, and runs on: MigrationBlocked:");
+            StandInCluster.awaitGoingOn(pod, before);
+            assertThat(cluster.evict("lost")).contains("torpor: blocked: VM lost cannot be saved, and runs on");
+
+            onSaveFailure("Delete");
+            cluster.awaitPodGone("lost");
+            assertThat(pod.starts()).isEqualTo(1);
+            awaitEvent("MemoryLost");
+            awaitEvent(
+                    "onSaveFailure: Delete: pod lost is being deleted, its memory is lost. It was MigrationBlocked:");
+        } finally {
+            maintain("false");
+            onSaveFailure("Shutdown");
         }
     }
 
@@ -113,6 +138,12 @@ class ShutdownIT {
             maintain("false");
             cluster.controlPlane.kubectl("taint", "node", StandInCluster.NODE, REMOVAL + "-");
         }
+    }
+
+    private static void awaitEvent(String text) {
+        await("people are told").atMost(StandInCluster.PATIENCE).untilAsserted(() -> assertThat(
+                        cluster.controlPlane.kubectl("get", "events", "-n", cluster.namespace))
+                .contains(text));
     }
 
     private static void maintain(String value) {

@@ -329,6 +329,21 @@ final class StandInCluster implements AutoCloseable {
         return ticking(name);
     }
 
+    /** Makes a VM's pod that asks for its memory, and waits until its guest has ticked. Only where the webhook is. */
+    StandInPod startVmWithRequest(String name, int memoryMiB, int fillMiB) throws IOException {
+        client.resource(new PodBuilder(vmPod(name, List.of("qemu-system-x86_64"), arguments(memoryMiB, fillMiB)))
+                        .editSpec()
+                        .editFirstContainer()
+                        .withNewResources()
+                        .addToRequests("memory", new Quantity(memoryMiB + "Mi"))
+                        .endResources()
+                        .endContainer()
+                        .endSpec()
+                        .build())
+                .create();
+        return ticking(name);
+    }
+
     /** Makes a VM's pod that sees the images of its VM, as the webhook would, and waits until its guest has ticked. */
     StandInPod startVmWithImages(String name, int memoryMiB, int fillMiB, String... more) throws IOException {
         Pod pod = vmPod(
@@ -474,7 +489,8 @@ final class StandInCluster implements AutoCloseable {
                 .build();
     }
 
-    private static List<String> arguments(int memoryMiB, int fillMiB, String... more) {
+    /** Returns the arguments of the guest's QEMU. */
+    static List<String> arguments(int memoryMiB, int fillMiB, String... more) {
         List<String> arguments = new ArrayList<>(GuestImage.get().arguments(memoryMiB, fillMiB));
         arguments.addAll(List.of("-serial", "stdio", "-monitor", "none"));
         arguments.addAll(List.of(more));
@@ -678,6 +694,22 @@ final class StandInCluster implements AutoCloseable {
     /** Returns the files of images in the store, records too. */
     List<Path> imageFiles() throws IOException {
         return LiveTree.files(store.resolve("images"));
+    }
+
+    /** Asks for a pod's eviction, as {@code kubectl drain} does, and returns what is answered. Only where the webhook is. */
+    String evict(String pod) {
+        return controlPlane
+                .kubectl()
+                .tryWithInput(
+                        """
+                        {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "%s", "namespace": "%s"}}
+                        """.formatted(pod, namespace),
+                        "create",
+                        "--raw",
+                        "/api/v1/namespaces/%s/pods/%s/eviction".formatted(namespace, pod),
+                        "-f",
+                        "-")
+                .output();
     }
 
     /** Deletes a VM's pod, and waits until it is gone. */

@@ -3,6 +3,7 @@ package dev.torpor.operator.drain;
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Notice;
@@ -29,6 +30,7 @@ import java.time.InstantSource;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -166,6 +168,15 @@ public final class NodeReconciler implements Reconciler<Node> {
                                 .withLabelSelector(Torpor.VM_LABEL)
                                 .withSecondaryToPrimaryMapper(
                                         pod -> named(pod.getSpec().getNodeName()))
+                                .build(),
+                        context),
+                // It says what becomes of VMs that cannot be saved: who changes it may be waiting for a drain.
+                new InformerEventSource<>(
+                        InformerEventSourceConfiguration.from(VMSnapshotClass.class, Node.class)
+                                .withSecondaryToPrimaryMapper(_ -> context.getPrimaryCache()
+                                        .list()
+                                        .map(ResourceID::fromResource)
+                                        .collect(Collectors.toSet()))
                                 .build(),
                         context));
     }
