@@ -41,4 +41,14 @@ public final class Imported {
                 && !status.getManifestRevision()
                         .equals(Torpor.MANIFEST_PREFIX + snapshot.getMetadata().getUid());
     }
+
+    /**
+     * Tells whether the status of a VMRestore is one that a backup has: what is brought back is never given to a node, so that one
+     * which says so was written for another object of its name.
+     */
+    public static boolean hasStatusOfAnother(VMRestore restore) {
+        return restore.getStatus() != null
+                && restore.getStatus().getNodeName() != null
+                && mark(restore.getMetadata()).isPresent();
+    }
 }

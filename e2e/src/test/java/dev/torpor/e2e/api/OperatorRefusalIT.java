@@ -92,6 +92,80 @@ class OperatorRefusalIT {
     }
 
     @Test
+    void whatABackupBringsBackIsNotCarriedOutAgainAndHoldsNoVm() {
+        Pod pod = node.runVm(scene.namespace(), "web", "web-pod");
+        // As Velero leaves objects: no status, the finalizers as they were, its own labels.
+        cluster.kubectl().runWithInput("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshot
+                metadata:
+                  name: web-1
+                  namespace: %1$s
+                  labels: {velero.io/backup-name: nightly, velero.io/restore-name: nightly-1}
+                  finalizers: [torpor.dev/image]
+                spec: {vmName: web, mode: ManagedSave}
+                ---
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMRestore
+                metadata:
+                  name: back
+                  namespace: %1$s
+                  labels: {velero.io/backup-name: nightly, velero.io/restore-name: nightly-1}
+                spec: {snapshotName: web-1}
+                """.formatted(scene.namespace()), "create", "-f", "-");
+        OperatorScene.assertStalled(
+                scene.awaitSnapshotReason("web-1", "RestoredFromBackup"),
+                "RestoredFromBackup",
+                "It was restored from a backup, as velero.io/restore-name tells, and is not carried out again: nothing was done to VM web. To save the VM now, make a new VMSnapshot; this one can be deleted.");
+        OperatorScene.assertStalled(
+                scene.awaitRestoreReason("back", "RestoredFromBackup"),
+                "RestoredFromBackup",
+                "It was restored from a backup, as velero.io/restore-name tells, and is not carried out again. Make a new VMRestore. The image is safe.");
+
+        // The same with its status, of an object that was about to have its VM's pod deleted.
+        cluster.kubectl(
+                "patch",
+                "vmsnap",
+                "web-1",
+                "-n",
+                scene.namespace(),
+                "--subresource=status",
+                "--type=merge",
+                "-p",
+                """
+                {"status": {"phase": "Saved", "nodeName": "%s", "nodeUID": "%s", "storeID": "%s",
+                 "pod": {"name": "web-pod", "uid": "%s"}, "manifestRevision": "torpor-of-another",
+                 "conditions": [{"type": "Saved", "status": "True", "reason": "Committed", "message": "",
+                  "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}
+                """.formatted(
+                                node.name(),
+                                node.uid(),
+                                SimulatedNode.STORE_ID,
+                                pod.getMetadata().getUid()));
+        cluster.kubectl(
+                "patch",
+                "vmrestore",
+                "back",
+                "-n",
+                scene.namespace(),
+                "--subresource=status",
+                "--type=merge",
+                "-p",
+                """
+                {"status": {"phase": "Starting", "nodeName": "%s", "vmName": "web", "snapshotUID": "another", "conditions": []}}
+                """.formatted(node.name()));
+        await("an Event").untilAsserted(() -> assertThat(scene.events("web-1"))
+                .anySatisfy(event -> assertThat(event.getMessage())
+                        .startsWith("RestoredFromBackup: its status was restored from a backup")));
+        assertThat(scene.pod("web-pod").getMetadata().getDeletionTimestamp()).isNull();
+        scene.restore("again", "web-1");
+        scene.awaitRestore("again", RestorePhase.Failed);
+        scene.create("web-2", OperatorScene.spec("web", SaveMode.ManagedSave, null, 300));
+        scene.awaitSnapshot("web-2", SnapshotPhase.Bound);
+        assertThat(scene.pod("web-pod").getMetadata().getDeletionTimestamp()).isNull();
+    }
+
+    @Test
     void twoLivePodsAreWaitedOut() {
         node.runVm(scene.namespace(), "web", "web-a");
         Pod second = node.runVm(scene.namespace(), "web", "web-b");

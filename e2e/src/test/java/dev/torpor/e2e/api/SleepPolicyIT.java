@@ -73,6 +73,25 @@ class SleepPolicyIT {
     }
 
     @Test
+    void aStatusThatABackupBroughtBackHoldsNothing() {
+        snapshot("ManagedSave", "Saved", "True", "Committed");
+        awaitRefusal();
+        admin.run(
+                "patch",
+                "vmsnap",
+                "saved",
+                "-n",
+                namespace,
+                "--subresource=status",
+                "--type=merge",
+                "-p={\"status\":{\"manifestRevision\":\"torpor-of-another\"}}");
+
+        await("the policy")
+                .atMost(TIMEOUT)
+                .until(() -> create("free-" + System.nanoTime(), "db", "").code() == 0);
+    }
+
+    @Test
     void onlyTheOperatorAdoptsAnImage() {
         assertThat(admin.tryWithInput("""
                         apiVersion: torpor.dev/v1alpha1

@@ -5,6 +5,7 @@ import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.OnTermination;
@@ -244,6 +245,7 @@ final class ApiCluster implements Cluster {
     private static boolean isActive(VMRestore restore) {
         VMRestoreStatus status = restore.getStatus();
         return restore.getMetadata().getDeletionTimestamp() == null
+                && !Imported.hasStatusOfAnother(restore)
                 && (status == null
                         || (status.getFailure() == null
                                 && !Conditions.isTrue(status.getConditions(), ConditionType.RESUMED)

@@ -5,6 +5,7 @@ import dev.torpor.agent.launch.VmName;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.DisksPolicy;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.RunStatePolicy;
@@ -29,7 +30,7 @@ import java.util.Optional;
  * @param checked status says that the image was checked
  * @param resumed status says that the guest is back
  * @param failed status says for good that it failed
- * @param givenUp the operator has given it up, or it is being deleted
+ * @param givenUp the operator has given it up, it is being deleted, or its status came from a backup
  */
 record RestoreView(
         VMRestore object,
@@ -73,7 +74,8 @@ record RestoreView(
                 Conditions.isTrue(status.getConditions(), ConditionType.RESUMED),
                 status.getFailure() != null,
                 Conditions.isTrue(status.getConditions(), ConditionType.STALLED)
-                        || meta.getDeletionTimestamp() != null));
+                        || meta.getDeletionTimestamp() != null
+                        || Imported.hasStatusOfAnother(object)));
     }
 
     /** How memory is to be brought back. */

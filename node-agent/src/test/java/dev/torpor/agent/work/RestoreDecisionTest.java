@@ -13,8 +13,12 @@ import dev.torpor.api.v1alpha1.DisksPolicy;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.RunStatePolicy;
 import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreSpec;
+import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.failure.FailureReason;
+import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import java.time.Instant;
+import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Test;
 
@@ -97,6 +101,26 @@ class RestoreDecisionTest {
         assertThat(decide()).isEqualTo(new RestoreDecision.TidyUp(false));
         vm = VmRecord.NONE;
         assertThat(decide()).isInstanceOf(RestoreDecision.Rest.class);
+    }
+
+    @Test
+    void whatABackupBroughtBackWithItsStatusIsNotCarriedOut() {
+        VMRestore object = new VMRestore();
+        object.setMetadata(new ObjectMetaBuilder()
+                .withNamespace("vms")
+                .withName("r")
+                .withUid("r1")
+                .withCreationTimestamp("2026-01-02T03:00:00Z")
+                .build());
+        object.setSpec(new VMRestoreSpec("s", null, null, null, null));
+        VMRestoreStatus status = new VMRestoreStatus();
+        status.setNodeName("n1");
+        status.setVmName("web");
+        status.setSnapshotUID("u1");
+        object.setStatus(status);
+        assertThat(RestoreView.of(object).orElseThrow().givenUp()).isFalse();
+        object.getMetadata().setLabels(Map.of("velero.io/restore-name", "monday"));
+        assertThat(RestoreView.of(object).orElseThrow().givenUp()).isTrue();
     }
 
     @Test

@@ -2,6 +2,7 @@ package dev.torpor.operator.drain;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.OnNodeRemoval;
 import dev.torpor.api.v1alpha1.OnSaveFailure;
 import dev.torpor.api.v1alpha1.ResumePolicy;
@@ -60,6 +61,7 @@ final class DrainSaves {
         List<VMSnapshot> ofVm =
                 client.resources(VMSnapshot.class).inNamespace(vm.namespace()).list().getItems().stream()
                         .filter(snapshot -> vm.name().equals(snapshot.getSpec().vmName()))
+                        .filter(snapshot -> !Imported.hasStatusOfAnother(snapshot))
                         .toList();
         return SaveProgress.of(pod, ofVm, this::policy, this::isRestored, clock.instant());
     }

@@ -3,6 +3,7 @@ package dev.torpor.operator.restore;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.FailureStatus;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -57,7 +58,7 @@ final class RestoreObserver {
 
     RestoreSituation observe(VMRestore restore) {
         VMRestoreStatus status = Objects.requireNonNullElseGet(restore.getStatus(), VMRestoreStatus::new);
-        if (restore.getMetadata().getDeletionTimestamp() != null) {
+        if (restore.getMetadata().getDeletionTimestamp() != null || Imported.hasStatusOfAnother(restore)) {
             return new RestoreSituation.Ended();
         }
         String nodeName = status.getNodeName();

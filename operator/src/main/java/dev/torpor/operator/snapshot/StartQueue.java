@@ -2,6 +2,7 @@ package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -11,6 +12,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.VmName;
+import dev.torpor.operator.vm.VmUse;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.util.Comparator;
@@ -83,7 +85,9 @@ final class StartQueue {
     private static boolean isCandidate(VMSnapshot other, VMSnapshot queued) {
         VMSnapshotStatus theirs = other.getStatus();
         VMSnapshotStatus ours = queued.getStatus();
-        if (theirs == null || !Objects.equals(theirs.getNodeName(), ours.getNodeName())) {
+        if (theirs == null
+                || Imported.hasStatusOfAnother(other)
+                || !Objects.equals(theirs.getNodeName(), ours.getNodeName())) {
             return false;
         }
         String reason = Conditions.reason(theirs.getConditions(), ConditionType.RESUMABLE);
@@ -103,8 +107,6 @@ final class StartQueue {
                             Objects.requireNonNullElse(restore.getMetadata().getAnnotations(), Map.of())
                                     .get(NODE_ANNOTATION));
         }
-        return nodeName.equals(status.getNodeName())
-                && status.getPhase() != RestorePhase.Failed
-                && !Conditions.isTrue(status.getConditions(), ConditionType.RESUMED);
+        return nodeName.equals(status.getNodeName()) && VmUse.isAtWork(restore);
     }
 }

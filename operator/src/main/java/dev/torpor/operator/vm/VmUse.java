@@ -2,6 +2,7 @@ package dev.torpor.operator.vm;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Imported;
 import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
@@ -58,6 +59,7 @@ public final class VmUse {
     public static boolean isAtWork(VMSnapshot snapshot) {
         VMSnapshotStatus status = snapshot.getStatus();
         return status != null
+                && !Imported.hasStatusOfAnother(snapshot)
                 && status.getNodeName() != null
                 && status.getFailure() == null
                 && AT_WORK.contains(status.getPhase())
@@ -69,6 +71,7 @@ public final class VmUse {
     public static boolean isAtWork(VMRestore restore) {
         VMRestoreStatus status = restore.getStatus();
         return status != null
+                && !Imported.hasStatusOfAnother(restore)
                 && status.getNodeName() != null
                 && status.getPhase() != RestorePhase.Failed
                 && !Conditions.isTrue(status.getConditions(), ConditionType.RESUMED);

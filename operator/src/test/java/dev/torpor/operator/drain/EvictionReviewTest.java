@@ -141,6 +141,20 @@ class EvictionReviewTest {
     }
 
     @Test
+    void aStatusThatABackupBroughtBackIsNoSaveOfTheVm() {
+        cordon();
+        createPod(pod -> pod);
+        VMSnapshot old = Drained.snapshot("old", SaveMode.ManagedSave, podUid());
+        client.resource(old).create();
+        old = Drained.saved(old);
+        old.getStatus().setManifestRevision("torpor-of-another");
+        status(old);
+
+        assertThat(evict(NO_OPTIONS).getStatus().getMessage()).isEqualTo("torpor: saving VM web: it begins");
+        assertThat(saves()).hasSize(1);
+    }
+
+    @Test
     void aPodThatWaitsForASavedMemoryIsNotSavedAgain() {
         cordon();
         createPod(pod -> pod);

@@ -12,6 +12,7 @@ import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
+import dev.torpor.api.v1alpha1.VMRestoreSpec;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
@@ -316,6 +317,36 @@ class ManagedSaveTest {
         heldPod("u2");
         for (String vm : List.of("mail", "db")) {
             waitingForItsNode(vm, "store-that-was", "StoreUnavailable");
+        }
+        step();
+        step();
+        assertThat(reason()).isEqualTo("Starting");
+    }
+
+    @Test
+    void whatABackupBroughtBackHasNoTurn() {
+        saved(TestPods.ofStatefulSet("web-0", "u1"), null);
+        heldPod("u2");
+        for (String vm : List.of("mail", "db")) {
+            waitingForItsNode(vm, "store", "Queued");
+            client.resources(VMSnapshot.class)
+                    .inNamespace("vms")
+                    .withName(vm + "-1")
+                    .editStatus(snapshot -> {
+                        snapshot.getStatus().setManifestRevision("torpor-of-another");
+                        return snapshot;
+                    });
+            VMRestore restore = new VMRestore();
+            restore.setMetadata(new ObjectMetaBuilder()
+                    .withNamespace("vms")
+                    .withName(vm + "-start")
+                    .addToLabels("velero.io/restore-name", "monday")
+                    .build());
+            restore.setSpec(new VMRestoreSpec(vm + "-1", null, null, null, null));
+            restore.setStatus(new VMRestoreStatus());
+            restore.getStatus().setNodeName("n1");
+            restore.getStatus().setPhase(dev.torpor.api.v1alpha1.RestorePhase.Loading);
+            client.resource(restore).create();
         }
         step();
         step();
