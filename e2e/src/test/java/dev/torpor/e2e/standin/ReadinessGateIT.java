@@ -3,8 +3,18 @@ package dev.torpor.e2e.standin;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.agent.linux.Access;
+import dev.torpor.agent.linux.Descriptor;
+import dev.torpor.agent.linux.Directory;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpLimits;
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.Tick;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodCondition;
 import io.fabric8.kubernetes.client.Watch;
@@ -70,15 +80,34 @@ class ReadinessGateIT {
 
     @Test
     void guestThatComesBackPausedIsNotReadyUntilItsOwnerLetsItGoOn() throws Exception {
-        cluster.startVmWithGate("db", 192);
+        StandInPod old = cluster.startVmWithGate("db", 192);
         awaitSaid("db", "True Running");
-        cluster.snapshot("db-saved", "db");
+        cluster.snapshot("db-saved", "db", "mode: ManagedSave", "resume: Manual");
         cluster.awaitReady("db-saved");
+        Tick last = old.lastTick().orElseThrow();
 
         cluster.restore("db-back", "db-saved", "runState: Paused");
-        cluster.awaitRunning("db-back");
+        VMRestore back = cluster.awaitRunning("db-back");
+        assertThat(Conditions.find(back.getStatus().getConditions(), ConditionType.READY)
+                        .orElseThrow()
+                        .getMessage())
+                .endsWith("The VM is paused, as it was asked for or as its owner had it.");
         awaitSaid("db", "False Paused");
         awaitReady("db", "False");
+        cluster.awaitSnapshot("db-saved", status -> status.getPhase() == SnapshotPhase.Consumed);
+        StandInPod pod = cluster.pod("db");
+        assertThat(pod.uid()).isNotEqualTo(old.uid());
+        assertThat(pod.lastTick()).isEmpty();
+
+        try (Directory volume = Directory.open(pod.volume());
+                Descriptor socket = volume.openFile("qmp.sock", Access.NAME_ONLY);
+                QmpClient qmp = QmpClient.connect(socket, QmpLimits.DEFAULT)) {
+            assertThat(qmp.execute("query-status").path("status").asText()).isEqualTo("paused");
+            var _ = qmp.execute("cont");
+        }
+        StandInCluster.awaitGoingOn(pod, last);
+        awaitSaid("db", "True Running");
+        awaitReady("db", "True");
     }
 
     @Test
