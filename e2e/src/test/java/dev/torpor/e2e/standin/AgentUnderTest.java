@@ -33,7 +33,7 @@ final class AgentUnderTest {
                 Path.of(args[1]),
                 Path.of(args[2]),
                 "torpor-system",
-                2,
+                Integer.parseInt(System.getenv().getOrDefault("TORPOR_TEST_SAVES_AT_ONCE", "2")),
                 Integer.parseInt(args[6]),
                 Duration.ofSeconds(Long.parseLong(args[5])),
                 args[7].isEmpty() ? Optional.empty() : Optional.of(Path.of(args[7])),
