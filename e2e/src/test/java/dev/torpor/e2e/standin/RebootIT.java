@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.e2e.cluster.StandInPod;
@@ -13,6 +14,7 @@ import io.fabric8.kubernetes.client.informers.ResourceEventHandler;
 import io.fabric8.kubernetes.client.informers.SharedIndexInformer;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -97,29 +99,55 @@ class RebootIT {
         }
     }
 
+    /** Its QEMU's CPU is "max", which has less after that reboot, as with other microcode. */
     @Test
     void aPodWhoseImageIsCommittedNeverBootsThoughNobodyWasToldBeforeTheReboot() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
-            StandInPod old = cluster.startVm("web", 160, 8);
+            Path microcode = cluster.controlPlane.directory().resolve("microcode");
+            Files.writeString(microcode, "max");
+            cluster.createPod(
+                    "web",
+                    List.of(
+                            "/run/torpor/bin/launch",
+                            "--",
+                            qemuOfThatCpu(microcode).toString()),
+                    StandInCluster.arguments(160, 8));
+            StandInPod old = cluster.pod("web");
+            old.awaitTick(tick -> tick.number() >= 2);
             cluster.restartAgent("after SAVE_COMMIT");
             cluster.snapshot("saved", "web", "mode: ManagedSave");
             cluster.awaitAgentDeath();
             Tick last = old.lastTick().orElseThrow();
 
             cluster.powerOff();
+            Files.writeString(microcode, "max,-rdrand");
             cluster.powerOn();
             await("the same pod is started again")
                     .atMost(StandInCluster.PATIENCE)
                     .until(() -> old.starts() == 2 && old.asks() == 2);
             cluster.restartAgent("never");
 
-            cluster.awaitRunning("saved-start-1");
+            awaitResumable(cluster, "saved", "StartFailed");
+            assertThat(Conditions.find(cluster.snapshot("saved").getStatus().getConditions(), ConditionType.RESUMABLE)
+                            .orElseThrow()
+                            .getMessage())
+                    .contains(
+                            "saved-start-1 failed: CPUMismatch: ",
+                            "the target's CPU lacks features that the guest was started with: CPUID 1.ECX bits 0x40000000",
+                            "The image is safe.",
+                            "To have it tried again, remove the cause and delete that VMRestore.");
+            await("another pod, held").atMost(StandInCluster.PATIENCE).until(() -> cluster.gates("web")
+                    .equals(List.of(Torpor.SAVED_GATE)));
+            Files.writeString(microcode, "max");
+            cluster.controlPlane.kubectl("delete", "vmrestore", "saved-start-1", "-n", cluster.namespace);
+
+            cluster.awaitSnapshot("saved", status -> status.getPhase() == SnapshotPhase.Consumed);
             StandInPod next = cluster.pod("web");
             assertThat(next.uid()).isNotEqualTo(old.uid());
             StandInCluster.awaitGoingOn(next, last);
             assertThat(old.nonces()).containsExactly(last.nonce());
             assertThat(next.nonces()).containsExactly(last.nonce());
-            assertThat(old.output()).containsOnlyOnce("torpor: starting qemu");
+            assertThat(old.output()).containsOnlyOnce("torpor: starting ");
         }
     }
 
@@ -145,6 +173,19 @@ class RebootIT {
             assertThat(pod.nonces()).containsExactly(last.nonce(), fresh.nonce());
             assertThat(pod.starts()).isEqualTo(2);
         }
+    }
+
+    /** Makes a program that is the installed QEMU with the CPU that a file names. */
+    private static Path qemuOfThatCpu(Path microcode) throws IOException {
+        Path program = Files.createDirectory(microcode.resolveSibling("bin")).resolve("qemu-system-x86_64");
+        Files.writeString(program, """
+                #!/bin/sh
+                exec qemu-system-x86_64 "$@" -cpu "$(cat %s)"
+                """.formatted(microcode));
+        if (!program.toFile().setExecutable(true)) {
+            throw new IOException(program + " cannot be made executable");
+        }
+        return program;
     }
 
     private static void priority(StandInCluster cluster, String name, int value) {
