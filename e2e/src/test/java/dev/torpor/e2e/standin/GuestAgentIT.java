@@ -4,8 +4,14 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.api.v1alpha1.GuestStatus;
+import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
+import java.io.IOException;
+import java.net.DatagramPacket;
+import java.net.DatagramSocket;
+import java.net.InetAddress;
+import java.util.Arrays;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -15,6 +21,10 @@ import org.junit.jupiter.api.Test;
 @Tag("standin")
 class GuestAgentIT {
     private static final String SILENT = "no agent in the guest answers guest-sync-delimited in time";
+    private static final byte[] RARP = {(byte) 0x80, 0x35};
+    /** As often QEMU announces a guest by itself as soon as it is loaded, which may be long before it runs (announce-rounds). */
+    private static final int OF_QEMU = 5;
+
     private static final String[] CHANNEL = {
         "-device", "virtio-serial-pci",
         "-chardev", "socket,path=/run/torpor/qga.sock,server=on,wait=off,id=qga0",
@@ -54,15 +64,35 @@ class GuestAgentIT {
     }
 
     @Test
-    void vmWithoutAChannelIsAskedNothing() throws Exception {
-        cluster.startVm("db", 192, 0);
-        cluster.snapshot("db-saved", "db");
-        assertThat(cluster.awaitReady("db-saved").getStatus().getQuiesced()).isNull();
-        cluster.restore("db-back", "db-saved");
+    void vmWithoutAChannelIsAskedNothingAndAnnouncedByUs() throws Exception {
+        try (DatagramSocket network = new DatagramSocket(0, InetAddress.getLoopbackAddress())) {
+            network.setSoTimeout((int) StandInCluster.PATIENCE.toMillis());
+            cluster.startVm(
+                    "db",
+                    192,
+                    0,
+                    "-netdev",
+                    "dgram,id=n0,local.type=inet,local.host=127.0.0.1,local.port=" + FreePorts.take()
+                            + ",remote.type=inet,remote.host=127.0.0.1,remote.port=" + network.getLocalPort(),
+                    "-device",
+                    "virtio-net-pci,netdev=n0,romfile=");
+            cluster.snapshot("db-saved", "db");
+            assertThat(cluster.awaitReady("db-saved").getStatus().getQuiesced()).isNull();
+            cluster.restore("db-back", "db-saved");
 
-        var status = cluster.awaitRunning("db-back").getStatus();
-        assertThat(status.getGuest()).isNull();
-        assertThat(status.getPodIP()).isEqualTo("127.0.0.1");
-        assertThat(status.getSavedPodIP()).isEqualTo("127.0.0.1");
+            var status = cluster.awaitRunning("db-back").getStatus();
+            assertThat(status.getGuest()).isNull();
+            assertThat(status.getPodIP()).isEqualTo("127.0.0.1");
+            assertThat(status.getSavedPodIP()).isEqualTo("127.0.0.1");
+            awaitAnnounced(network, OF_QEMU + 1);
+        }
+    }
+
+    private static void awaitAnnounced(DatagramSocket network, int times) throws IOException {
+        byte[] frame = new byte[2048];
+        for (int heard = 0; heard < times; ) {
+            network.receive(new DatagramPacket(frame, frame.length));
+            heard += Arrays.equals(frame, 12, 14, RARP, 0, 2) ? 1 : 0;
+        }
     }
 }
