@@ -10,6 +10,7 @@ import dev.torpor.e2e.install.InstalledTorpor;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
+import org.awaitility.core.ConditionTimeoutException;
 
 /**
  * What one test works with: the shared cluster with Torpor installed, and a namespace of its own. Everything is asked and
@@ -79,11 +80,19 @@ final class Scene {
 
     /** Waits for the guest of a pod to tick, twice, and returns the last one. */
     Tick awaitTick(String pod) {
-        return await("ticks of " + pod)
-                .atMost(PATIENCE)
-                .pollInterval(Duration.ofMillis(300))
-                .until(() -> ticks(pod), ticks -> ticks.size() >= 2)
-                .getLast();
+        try {
+            return await("ticks of " + pod)
+                    .atMost(PATIENCE)
+                    .pollInterval(Duration.ofMillis(300))
+                    .until(() -> ticks(pod), ticks -> ticks.size() >= 2)
+                    .getLast();
+        } catch (ConditionTimeoutException e) {
+            throw new AssertionError(
+                    e.getMessage() + "\n"
+                            + tryKubectl("describe", "pod", pod).output()
+                            + tryKubectl("logs", pod, "--all-containers").output(),
+                    e);
+        }
     }
 
     /** Waits until the guest of a pod ticks on from a tick, and that nothing of its memory has changed. */
