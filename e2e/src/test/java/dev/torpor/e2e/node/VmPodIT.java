@@ -43,6 +43,22 @@ class VmPodIT {
         assertThat(scene.kubectl("describe", "vmrest", "web-back")).contains("Conditions:");
     }
 
+    @Test
+    void aCompressedVmComesBackWhereItWas(Scene scene) {
+        Tick before = scene.start(VmManifest.of("web").memory(256, 32));
+        scene.snapshot("web-saved", "web", "parallel: {channels: 3, compression: Zstd}");
+        scene.awaitReady("vmsnap/web-saved");
+        assertThat(scene.field("vmsnap/web-saved", ".status.engine")).isEqualTo("multifd-stream");
+        assertThat(scene.field("vmsnap/web-saved", ".status.channels")).isEqualTo("3");
+        assertThat(scene.field("vmsnap/web-saved", ".status.compression")).isEqualTo("Zstd");
+
+        scene.restore("web-back", "web-saved");
+        scene.awaitReady("vmrest/web-back");
+        assertThat(scene.field("vmrest/web-back", ".status.strategy")).isEqualTo("Eager");
+        scene.awaitGoingOn("web", before);
+        assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
+    }
+
     private static void kubectlShowsTheVm(Scene scene) {
         assertThat(scene.kubectl("logs", "web")).contains("torpor: asking the agent of this node", "torpor: starting ");
         assertThat(scene.kubectl("exec", "web", "--", "ls", "/run/torpor")).contains("qmp.sock", "bin");
