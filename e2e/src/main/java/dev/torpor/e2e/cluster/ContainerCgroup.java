@@ -97,6 +97,11 @@ public final class ContainerCgroup {
                 .ifPresent(ProcessHandle::destroyForcibly));
     }
 
+    /** Stops the container's processes where they are, until they are killed. */
+    public void freeze() {
+        read("cgroup.procs").forEach(pid -> Command.run("kill", "-STOP", pid));
+    }
+
     private long entry(String file, String key) {
         return read(file)
                 .filter(line -> line.startsWith(key + " "))
