@@ -102,6 +102,12 @@ public final class ContainerCgroup {
         read("cgroup.procs").forEach(pid -> Command.run("kill", "-STOP", pid));
     }
 
+    /** Returns the text of a file as the container sees it. */
+    public String read(Path file) throws IOException {
+        String pid = read("cgroup.procs").findFirst().orElseThrow();
+        return Files.readString(Path.of("/proc", pid, "root", file.toString()));
+    }
+
     private long entry(String file, String key) {
         return read(file)
                 .filter(line -> line.startsWith(key + " "))

@@ -29,6 +29,26 @@ public final class LiveTree {
         return seen.folders;
     }
 
+    /** Deletes a tree that nobody changes, sockets included. */
+    static void delete(Path root) throws IOException {
+        Files.walkFileTree(root, new SimpleFileVisitor<>() {
+            @Override
+            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
+                Files.delete(file);
+                return FileVisitResult.CONTINUE;
+            }
+
+            @Override
+            public FileVisitResult postVisitDirectory(Path folder, @Nullable IOException failure) throws IOException {
+                if (failure != null) {
+                    throw failure;
+                }
+                Files.delete(folder);
+                return FileVisitResult.CONTINUE;
+            }
+        });
+    }
+
     private static final class Seen extends SimpleFileVisitor<Path> {
         private final List<Path> files = new ArrayList<>();
         private final List<Path> folders = new ArrayList<>();

@@ -63,6 +63,17 @@ final class NodeCgroup implements AutoCloseable {
         return isUnified() ? ROOT.resolve(name) : ROOT.resolve("memory").resolve(name);
     }
 
+    /** Kills the processes in it and removes what is below it. */
+    void empty() throws IOException {
+        for (Path folder : folders) {
+            for (Path each : deepestFirst(folder)) {
+                if (!each.equals(folder)) {
+                    remove(each);
+                }
+            }
+        }
+    }
+
     /** Kills the processes that are left in it and removes it. */
     @Override
     public void close() {

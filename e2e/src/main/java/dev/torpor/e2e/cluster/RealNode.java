@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Objects;
+import java.util.UUID;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -26,7 +27,10 @@ public final class RealNode implements AutoCloseable {
     private final String name;
     private final Workspace workspace = Workspace.create("node");
     private final Teardown teardown;
-    private @Nullable Path memory;
+    private @Nullable NodeCgroup cgroup;
+    private @Nullable ContainerRuntime runtime;
+    private @Nullable Child kubelet;
+    private @Nullable Child proxy;
 
     private RealNode(ControlPlane controlPlane, ClusterNetwork network, String name) {
         this.controlPlane = controlPlane;
@@ -63,14 +67,19 @@ public final class RealNode implements AutoCloseable {
         teardown.add(folders::removeNew);
         teardown.add(this::deleteLogLinks);
         Mounts.share(Files.createDirectory(kubeletRoot()));
-        NodeCgroup cgroup = teardown.add(NodeCgroup.create(network.name()));
-        memory = cgroup.memory();
-        ContainerRuntime runtime = teardown.add(ContainerRuntime.start(workspace, network));
+        cgroup = teardown.add(NodeCgroup.create(network.name()));
+        runtime = teardown.add(ContainerRuntime.start(workspace, network));
         images.loadInto(runtime.socket());
-        teardown.add(startKubelet(cgroup, runtime));
-        teardown.add(startProxy());
+        kubelet = startKubelet(cgroup, runtime);
+        teardown.add(() -> Objects.requireNonNull(kubelet).close());
+        proxy = startProxy();
+        teardown.add(() -> Objects.requireNonNull(proxy).close());
         teardown.add(this::deletePods);
         awaitReady();
+        // Pods wait for the taint to go, not for the condition.
+        await("taints of node " + name).atMost(READY_TIMEOUT).until(() -> controlPlane
+                .kubectl("get", "node", name, "-o", "jsonpath={.spec.taints}")
+                .isEmpty());
     }
 
     private Child startKubelet(NodeCgroup cgroup, ContainerRuntime runtime) throws IOException {
@@ -113,6 +122,33 @@ public final class RealNode implements AutoCloseable {
                 "--conntrack-tcp-timeout-close-wait=0s");
     }
 
+    /**
+     * Cuts this node's power and boots it again: kubelet, kube-proxy, containerd and all processes of all pods are killed; mounts,
+     * cgroups, and what containerd and runc keep in memory file systems are gone; containers see a boot of another identity.
+     * The disk stays, and so do the packet filter's rules and what the machine itself is: its kernel, and the boot's
+     * identity in the node object. The API server is taken to be elsewhere. Returns when kubelet and kube-proxy are
+     * started; the node's pods start by themselves.
+     *
+     * @return the identity of the boot that containers see
+     */
+    public String reboot() throws IOException {
+        ContainerRuntime containers = Objects.requireNonNull(runtime);
+        NodeCgroup pods = Objects.requireNonNull(cgroup);
+        Objects.requireNonNull(kubelet).kill();
+        containers.powerOff();
+        Objects.requireNonNull(proxy).kill();
+        pods.empty();
+        Mounts.unmountBelow(workspace.directory());
+
+        Mounts.share(kubeletRoot());
+        String bootId = UUID.randomUUID().toString();
+        containers.powerOn(bootId);
+        kubelet = startKubelet(pods, containers);
+        proxy = startProxy();
+        awaitReady();
+        return bootId;
+    }
+
     private void awaitReady() {
         await("node " + name)
                 .atMost(READY_TIMEOUT)
@@ -130,10 +166,6 @@ public final class RealNode implements AutoCloseable {
                             .output()
                             .equals("True");
                 });
-        // Pods wait for the taint to go, not for the condition.
-        await("taints of node " + name).atMost(READY_TIMEOUT).until(() -> controlPlane
-                .kubectl("get", "node", name, "-o", "jsonpath={.spec.taints}")
-                .isEmpty());
     }
 
     /** Returns the name of the node object. */
@@ -148,7 +180,7 @@ public final class RealNode implements AutoCloseable {
 
     /** Returns the cgroup of a running pod's container. */
     public ContainerCgroup cgroupOf(String podUid) throws IOException {
-        return ContainerCgroup.of(Objects.requireNonNull(memory), podUid);
+        return ContainerCgroup.of(Objects.requireNonNull(cgroup).memory(), podUid);
     }
 
     /** Returns everything's directory; the logs are in {@code logs/}. */

@@ -40,7 +40,7 @@ public final class Workspace implements AutoCloseable {
         return directory.resolve(name);
     }
 
-    /** Starts a process with its log in {@code logs/<name>.log}. */
+    /** Starts a process with its log in {@code logs/<name>.log}. One of that name that has ended is taken over from. */
     public Child start(String name, Path program, String... arguments) {
         return start(name, Map.of(), program, arguments);
     }
@@ -51,6 +51,8 @@ public final class Workspace implements AutoCloseable {
         command.add(program.toString());
         command.addAll(List.of(arguments));
         Child child = Child.start(name, directory.resolve("logs/" + name + ".log"), environment, command);
+        children.removeIf(
+                before -> before.name().equals(name) && !before.process().isAlive());
         children.push(child);
         return child;
     }

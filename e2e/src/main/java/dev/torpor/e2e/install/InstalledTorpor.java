@@ -7,8 +7,10 @@ import dev.torpor.e2e.cluster.Kubectl;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
@@ -30,6 +32,7 @@ public final class InstalledTorpor {
     private final Helm helm;
     private final Path kubeletRoot;
     private final Path store;
+    private final Set<String> forgotten = new HashSet<>();
 
     /**
      * Names an installation, which need not be there yet.
@@ -189,6 +192,11 @@ public final class InstalledTorpor {
         return found;
     }
 
+    /** Has {@link #restarts} tell nothing of those that there were until now: a test wanted them. */
+    public void forgetRestarts() {
+        forgotten.addAll(restarts());
+    }
+
     /** Returns the containers that were started more than once, as {@code pod/container: times}. */
     public List<String> restarts() {
         return kubectl.run(
@@ -200,7 +208,7 @@ public final class InstalledTorpor {
                         "jsonpath={range .items[*]}{.metadata.name}{range .status.containerStatuses[*]}/{.name}:"
                                 + " {.restartCount}{end}{\"\\n\"}{end}")
                 .lines()
-                .filter(line -> !line.endsWith(": 0"))
+                .filter(line -> !line.endsWith(": 0") && !forgotten.contains(line))
                 .toList();
     }
 

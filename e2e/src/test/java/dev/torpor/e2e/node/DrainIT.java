@@ -5,9 +5,11 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.cluster.ContainerCgroup;
 import dev.torpor.e2e.cluster.Kubectl;
+import dev.torpor.e2e.cluster.RealNode;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.install.InstalledTorpor;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -59,6 +61,57 @@ class DrainIT {
         await("all images are consumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
                         scene.kubectl("get", "vmsnap", "-o", "jsonpath={.items[*].status.phase}"))
                 .isEqualTo("Consumed Consumed Consumed"));
+    }
+
+    @Test
+    void vmsSleepThroughADrainAndTheRebootThatItWasFor(Scene scene) throws IOException {
+        scene.apply(VmManifest.of("db").memory(256, 64).statefulSet());
+        scene.apply(VmManifest.of("web").pod());
+        Tick running = scene.start(VmManifest.of("stays"));
+        String runningUid = uid(scene, "stays");
+        Map<String, Tick> before = new LinkedHashMap<>();
+        for (String pod : new String[] {"db-0", "web"}) {
+            before.put(pod, scene.awaitTick(pod));
+        }
+        RealNode node = scene.cluster.node();
+        assertThat(scene.torpor.refusals()).isEmpty();
+        try {
+            scene.kubectl(drain(node.name(), "3m", ",torpor.dev/vm!=stays"));
+            before.keySet().forEach(pod -> awaitHeld(scene, pod));
+            String bootId = node.reboot();
+
+            await("a boot of the VM that was not saved").atMost(PATIENCE).until(() -> scene.ticks("stays").stream()
+                    .anyMatch(tick -> !tick.nonce().equals(running.nonce())));
+            assertThat(uid(scene, "stays")).as("in the same pod").isEqualTo(runningUid);
+            assertThat(agentsBootId(scene)).isEqualTo(bootId);
+            before.keySet().forEach(pod -> awaitHeld(scene, pod));
+        } finally {
+            scene.kubectl("uncordon", node.name());
+        }
+        before.forEach(scene::awaitGoingOn);
+        await("both images are consumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        scene.kubectl("get", "vmsnap", "-o", "jsonpath={.items[*].status.phase}"))
+                .isEqualTo("Consumed Consumed"));
+        scene.torpor.awaitAgents();
+        scene.torpor.awaitOperators();
+        scene.torpor.forgetRestarts();
+    }
+
+    /** Returns the identity of the machine's boot as the agent sees it. */
+    private static String agentsBootId(Scene scene) throws IOException {
+        String uid = system(
+                scene,
+                "get",
+                "pods",
+                "-l",
+                "app.kubernetes.io/name=torpor-agent",
+                "-o",
+                "jsonpath={.items[*].metadata.uid}");
+        return scene.cluster
+                .node()
+                .cgroupOf(uid)
+                .read(Path.of("/proc/sys/kernel/random/boot_id"))
+                .strip();
     }
 
     /** It would be everybody's. */
