@@ -92,7 +92,7 @@ final class RestoreTask implements AutoCloseable {
                 return Next.backOff();
             }
             troubles.put(restore.uid(), trouble);
-            if (trouble.isFinal()) {
+            if (trouble.isFinal() && isGivenUp(restore)) {
                 return Next.now();
             }
             var _ = say(
@@ -103,6 +103,16 @@ final class RestoreTask implements AutoCloseable {
                             trouble.message(),
                             node.clock().instant()));
             return Next.backOff();
+        }
+    }
+
+    /** Tells whether the next look says that it failed; what was handed over is finished instead, whatever is in the way. */
+    private boolean isGivenUp(RestoreView restore) {
+        try {
+            return RestoreDecision.of(observe(restore)) instanceof RestoreDecision.GiveUp;
+        } catch (TorporException e) {
+            LOG.debug("VMRestore {}: what is next", restore.name(), e);
+            return false;
         }
     }
 
@@ -208,17 +218,31 @@ final class RestoreTask implements AutoCloseable {
             said = new String[] {"Paused", "the guest is paused, as it was asked for or as its owner had it"};
         }
         if (source.isAlive(process)) {
-            node.step(Step.RESTORE_CONTINUE, () -> source.letRun(
-                            process,
-                            runs,
-                            record.filter(r -> r.intent().frozen()).isPresent())
-                    .ifPresent(guest -> guests.put(restore.uid(), guest)));
-            node.readiness().changed(process.podUID());
+            try {
+                node.step(Step.RESTORE_CONTINUE, () -> source.letRun(
+                                process,
+                                runs,
+                                record.filter(r -> r.intent().frozen()).isPresent())
+                        .ifPresent(guest -> guests.put(restore.uid(), guest)));
+                node.readiness().changed(process.podUID());
+            } catch (TorporException e) {
+                Trouble trouble = Trouble.of(e);
+                if (!trouble.isFinal() || trouble.reason() == FailureReason.QEMUGone) {
+                    throw e; // passes, or it has ended at the next look
+                }
+                said = new String[] {"NotContinued", notContinued(restore, trouble)};
+            }
         } else {
             said = new String[] {"Ended", "the guest was given its memory, and its QEMU has ended since"};
         }
         endLoan(restore);
         return publish(restore, said[0], said[1]);
+    }
+
+    private static String notContinued(RestoreView restore, Trouble why) {
+        String pod = restore.pod().map(ObjectName::name).orElse("its pod");
+        return "the guest was given its memory, and could not be let run: " + why.sentence()
+                + " This is not tried again. See its QEMU's log; delete pod " + pod + " to boot the VM from its disks.";
     }
 
     /** Makes the image private again; the guest, which has it mapped or does without, must not wait for that. */

@@ -140,7 +140,7 @@ final class Source {
                 GuestCare.announce(vm);
                 guest = GuestCare.wake(vm, node.clock(), frozen);
             }
-            vm.settle();
+            takeBack(vm);
         } catch (TorporException e) {
             if (isAlive(process)) {
                 throw e;
@@ -148,6 +148,18 @@ final class Source {
             LOG.warn("the QEMU that was given an image has ended", e);
         }
         return guest;
+    }
+
+    /** What feeding it needed. A QEMU that will not have it keeps its settings, which hold up no guest. */
+    private static void takeBack(Vm vm) throws TorporException {
+        try {
+            vm.settle();
+        } catch (TorporException e) {
+            if (!Trouble.of(e).isFinal()) {
+                throw e;
+            }
+            LOG.warn("the settings of a load are left as they are: {}", e.getMessage());
+        }
     }
 
     /** Tells whether that very process still is there. */

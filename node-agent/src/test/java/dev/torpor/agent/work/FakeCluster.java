@@ -42,7 +42,9 @@ record FakeCluster(VMSnapshot only, List<String> told, List<VMRestore> restores,
 
     @Override
     public Optional<VMRestore> restore(String namespace, String name) {
-        return Optional.empty();
+        return restores.stream()
+                .filter(restore -> restore.getMetadata().getName().equals(name))
+                .findFirst();
     }
 
     @Override

@@ -62,6 +62,12 @@ final class FakeVms implements Vm.Vms {
     final AtomicInteger announced = new AtomicInteger();
     volatile boolean refusesToAnnounce;
 
+    /** Why the guest cannot be let run; null if it can. */
+    volatile @Nullable FailureReason refusesToRun;
+
+    /** Why what a load needed is not taken back; null if it is. */
+    volatile @Nullable FailureReason refusesToSettle;
+
     /** Socket of the agent in the guest; null if there is none. */
     volatile @Nullable Path guestAgent;
 
@@ -164,7 +170,8 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public void resume() {
+        public void resume() throws TorporException {
+            refuse(refusesToRun);
             running = true;
         }
 
@@ -256,7 +263,15 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public void settle() {}
+        public void settle() throws TorporException {
+            refuse(refusesToSettle);
+        }
+
+        private static void refuse(@Nullable FailureReason why) throws TorporException {
+            if (why != null) {
+                throw new TorporException(why, "told to refuse");
+            }
+        }
 
         @Override
         public void close() {}
