@@ -15,6 +15,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -295,7 +296,11 @@ public final class ImageStore implements AutoCloseable {
         return StoreTrouble.of(what, e);
     }
 
-    /** Returns an image's record; empty if there is none. */
+    /**
+     * Returns an image's record; empty if there is none.
+     *
+     * @throws TorporException ImageDamaged, ImageFormatTooNew if it cannot be read; StoreFailed
+     */
     public Optional<ImageRecord> record(ImageId id) throws TorporException {
         settle(id);
         try (Directory folder = folder(id)) {
@@ -315,6 +320,10 @@ public final class ImageStore implements AutoCloseable {
         byte[] json = folder.readFile(id.recordName(), RecordJson.BYTES_MAX);
         try {
             return Optional.of(RecordJson.decode(json, id));
+        } catch (NewerVersionException e) {
+            throw new TorporException(
+                    FailureReason.ImageFormatTooNew,
+                    "the record of image " + id + " was written by a newer release: " + e.why());
         } catch (MalformedImageException e) {
             throw new TorporException(
                     FailureReason.ImageDamaged, "the record of image " + id + " is damaged: " + e.why());
@@ -331,6 +340,11 @@ public final class ImageStore implements AutoCloseable {
      * is left out, and logged.
      */
     public List<ImageRecord> list() throws TorporException {
+        return list(_ -> {});
+    }
+
+    /** Does the same. {@code unreadable} hears of the images whose records are damaged, or of a newer release. */
+    public List<ImageRecord> list(Consumer<ImageId> unreadable) throws TorporException {
         List<ImageRecord> records = new ArrayList<>();
         for (String namespace : names()) {
             for (String vm : names(namespace)) {
@@ -339,6 +353,9 @@ public final class ImageStore implements AutoCloseable {
                         record(id).ifPresent(records::add);
                     } catch (TorporException e) {
                         LOG.warn("image left out of the list", e);
+                        if (e.reason().isOfImage()) {
+                            unreadable.accept(id);
+                        }
                     }
                 }
             }
@@ -626,6 +643,24 @@ public final class ImageStore implements AutoCloseable {
         } catch (IOException e) {
             if (!StoreTrouble.missing(e)) {
                 throw failed("image " + id + " cannot be deleted", e);
+            }
+        }
+    }
+
+    /**
+     * Removes an image's record, which nobody can read, and nothing else: the file is there for people to look at, and is no
+     * image of this store any more.
+     */
+    public synchronized void forget(ImageId id) throws TorporException {
+        requireOwner();
+        try (Directory folder = folder(id)) {
+            folder.forgetPrepared(id.recordName());
+            if (folder.unlink(id.recordName())) {
+                folder.sync();
+            }
+        } catch (IOException e) {
+            if (!StoreTrouble.missing(e)) {
+                throw failed("the record of image " + id + " cannot be removed", e);
             }
         }
     }

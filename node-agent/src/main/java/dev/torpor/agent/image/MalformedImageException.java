@@ -4,7 +4,7 @@ import java.io.IOException;
 import java.io.Serial;
 
 /** Bytes of an image or record are not what they must be; the message says which, for a person. */
-final class MalformedImageException extends IOException {
+class MalformedImageException extends IOException {
     @Serial
     private static final long serialVersionUID = 1L;
 

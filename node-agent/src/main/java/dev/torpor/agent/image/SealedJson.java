@@ -63,7 +63,7 @@ public final class SealedJson {
         int version =
                 object.path(VERSION_FIELD).isInt() ? object.path(VERSION_FIELD).intValue() : 0;
         if (version > VERSION) {
-            throw new MalformedImageException(
+            throw new NewerVersionException(
                     "it has format version " + version + "; this release reads up to " + VERSION);
         }
         if (version != (sealed ? VERSION : VERSION_WITHOUT_CHECKSUM)) {

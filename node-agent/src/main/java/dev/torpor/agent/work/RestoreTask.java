@@ -106,6 +106,19 @@ final class RestoreTask implements AutoCloseable {
         }
     }
 
+    /** Returns the image's record; one that cannot be read is this restore's trouble, unless it is handed over already. */
+    private Optional<ImageRecord> record(RestoreView restore) throws TorporException {
+        try {
+            return node.store().record(restore.image());
+        } catch (TorporException e) {
+            if (!e.reason().isOfImage()) {
+                throw e;
+            }
+            troubles.put(restore.uid(), Trouble.of(e));
+            return Optional.empty();
+        }
+    }
+
     /** Tells whether the next look says that it failed; what was handed over is finished instead, whatever is in the way. */
     private boolean isGivenUp(RestoreView restore) {
         try {
@@ -117,9 +130,10 @@ final class RestoreTask implements AutoCloseable {
     }
 
     private RestoreDecision.Facts observe(RestoreView restore) throws TorporException {
+        Optional<ImageRecord> record = record(restore);
         return new RestoreDecision.Facts(
                 restore,
-                node.store().record(restore.image()),
+                record,
                 node.journal().read(restore.vm()),
                 Optional.ofNullable(troubles.get(restore.uid())),
                 !node.clock().instant().isBefore(restore.deadline()));
@@ -206,7 +220,7 @@ final class RestoreTask implements AutoCloseable {
     }
 
     private Next finish(RestoreView restore, ProcessIdentity process) throws TorporException {
-        Optional<ImageRecord> record = node.store().record(restore.image());
+        Optional<ImageRecord> record = record(restore);
         if (record.isPresent() && record.get().state() instanceof ImageState.HandedOver) {
             VmRecord.HandOver to = new VmRecord.HandOver(restore.uid(), restore.image(), process);
             var _ = node.journal().update(restore.vm(), r -> r.handedOver(to));

@@ -106,7 +106,7 @@ final class SnapshotTask implements AutoCloseable {
         String uid = snapshot.image().uid();
         queued.remove(uid);
         try {
-            return act(item, snapshot, SaveDecision.of(observe(snapshot)));
+            return decide(item, snapshot);
         } catch (ChangedMeanwhileException e) {
             return Next.now();
         } catch (TorporException e) {
@@ -133,9 +133,44 @@ final class SnapshotTask implements AutoCloseable {
         }
     }
 
-    private SaveDecision.Facts observe(SnapshotView snapshot) throws TorporException {
+    private Next decide(WorkItem.Snapshot item, SnapshotView snapshot) throws TorporException {
         boolean here = isHere(snapshot);
-        Optional<ImageRecord> record = here ? node.store().record(snapshot.image()) : Optional.empty();
+        Optional<ImageRecord> record;
+        try {
+            record = here ? node.store().record(snapshot.image()) : Optional.empty();
+        } catch (TorporException e) {
+            if (!e.reason().isOfImage()) {
+                throw e;
+            }
+            return unreadable(snapshot, e);
+        }
+        return act(item, snapshot, SaveDecision.of(observe(snapshot, here, record)));
+    }
+
+    /** Its record cannot be read: whatever it said, the image cannot be restored, and holds its VM until it is given up. */
+    private Next unreadable(SnapshotView snapshot, TorporException why) throws TorporException {
+        boolean waits = snapshot.mode() == ImageMode.MANAGED_SAVE
+                && snapshot.saved()
+                && !snapshot.discard()
+                && !ManagedImages.isOver(snapshot.object());
+        if (snapshot.deleting() && !waits) {
+            if (!snapshot.saved()) {
+                String pod = snapshot.podUID().orElse("");
+                var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
+            }
+            return letGo(snapshot, false);
+        }
+        if (snapshot.failed() || snapshot.imported()) {
+            return Next.onChange();
+        }
+        if (!snapshot.saved()) {
+            throw why;
+        }
+        return unusable(snapshot, why);
+    }
+
+    private SaveDecision.Facts observe(SnapshotView snapshot, boolean here, Optional<ImageRecord> record)
+            throws TorporException {
         VmRecord vm = withoutDeadRestore(snapshot);
         boolean waits =
                 vm.waiting().filter(w -> w.image().equals(snapshot.image())).isPresent();
@@ -243,7 +278,7 @@ final class SnapshotTask implements AutoCloseable {
             }
             case SaveDecision.GiveUp(Trouble why) -> giveUp(snapshot, why);
             case SaveDecision.TakeBack(PartialIntent intent) -> takeBack(snapshot, intent);
-            case SaveDecision.LetGo _ -> letGo(snapshot);
+            case SaveDecision.LetGo _ -> letGo(snapshot, true);
             case SaveDecision.StayForRestore _ -> Next.after(RESTORE_POLL);
             case SaveDecision.StayForStart _ -> available(snapshot);
         };
@@ -365,13 +400,7 @@ final class SnapshotTask implements AutoCloseable {
             if (!e.reason().isOfImage()) {
                 throw e;
             }
-            scans.forget(snapshot.image()); // a file that is put back is read again
-            Next next = image(
-                    snapshot,
-                    false,
-                    e.reason().name(),
-                    e.getMessage() + ". The image cannot be restored while this is so.");
-            return next instanceof Next.OnChange ? Next.after(UNUSABLE_POLL) : next;
+            return unusable(snapshot, e);
         }
         ImageId id = snapshot.image();
         Optional<String> request = request(snapshot);
@@ -401,6 +430,16 @@ final class SnapshotTask implements AutoCloseable {
             request.ifPresent(own::setHandledVerifyRequest);
         }
         return say(snapshot, own);
+    }
+
+    private Next unusable(SnapshotView snapshot, TorporException why) {
+        scans.forget(snapshot.image()); // a file that is put back is read again
+        Next next = image(
+                snapshot,
+                false,
+                why.reason().name(),
+                why.getMessage() + ". The image cannot be restored while this is so.");
+        return next instanceof Next.OnChange ? Next.after(UNUSABLE_POLL) : next;
     }
 
     /** What somebody asks to be verified, and was not yet. */
@@ -533,15 +572,18 @@ final class SnapshotTask implements AutoCloseable {
         var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
         // Last, as it ends the taking back; and even if the file is kept: a fresh image keeps its pod from starting.
         node.store().transition(snapshot.image(), new ImageState.Stale());
-        return letGo(snapshot);
+        return letGo(snapshot, true);
     }
 
-    private Next letGo(SnapshotView snapshot) throws TorporException {
+    private Next letGo(SnapshotView snapshot, boolean readable) throws TorporException {
         boolean here = isHere(snapshot);
         if (here) {
             shutdowns.release(snapshot);
         }
-        if (here && snapshot.mode() == ImageMode.MANAGED_SAVE) {
+        if (here && !readable && policy(snapshot) != DeletionPolicy.Delete) {
+            node.store().forget(snapshot.image()); // else it would keep its VM from booting for ever
+        }
+        if (here && readable && snapshot.mode() == ImageMode.MANAGED_SAVE) {
             // Given up on purpose: from now on it keeps its VM from booting no more, even if the file is kept.
             Optional<ImageState> state = node.store().state(snapshot.image());
             if (state.filter(fresh -> fresh.mayBecome(new ImageState.Stale(), ImageMode.MANAGED_SAVE))

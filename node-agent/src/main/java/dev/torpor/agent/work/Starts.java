@@ -21,6 +21,7 @@ import dev.torpor.agent.linux.FileFacts;
 import dev.torpor.agent.metrics.AgentMetrics.LauncherAnswer;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.v1alpha1.RestoreStrategy;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.KubernetesClientException;
@@ -114,18 +115,37 @@ final class Starts {
             LOG.warn("pod {} of VM {}: an ask is not a launcher's: {}", pod.podUID(), pod.vm(), e.getMessage());
             return false;
         }
-        VmRecord journal = journal(pod);
         return switch (asked) {
-            case Ask ask -> start(pod, asks, ask, journal);
+            case Ask ask -> start(pod, asks, ask);
             case StopAsk _ ->
-                terminations.answer(pod, asks, id, journal.retiredPods().contains(pod.podUID()));
+                terminations.answer(pod, asks, id, journal(pod).retiredPods().contains(pod.podUID()));
         };
     }
 
-    private boolean start(WorkItem.Pod pod, AskDirectory asks, Ask ask, VmRecord journal)
-            throws IOException, TorporException {
+    private StartFacts facts(WorkItem.Pod pod) throws TorporException {
+        VmRecord journal = journal(pod);
+        return new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod));
+    }
+
+    private boolean start(WorkItem.Pod pod, AskDirectory asks, Ask ask) throws IOException, TorporException {
         String id = ask.id();
-        StartFacts facts = new StartFacts(pod.podUID(), journal, images.here(pod.vm(), journal), cluster(pod));
+        StartFacts facts;
+        try {
+            facts = facts(pod);
+        } catch (TorporException e) {
+            if (!e.reason().isOfImage()) {
+                throw e;
+            }
+            // What waits must not be overlooked, and this may.
+            say(
+                    pod,
+                    asks,
+                    id,
+                    e.getMessage() + ". The VM starts when that record is put back, or its VMSnapshot is given up ("
+                            + Torpor.DISCARD_ANNOTATION + "): see that VMSnapshot");
+            node.metrics().answered(LauncherAnswer.WAIT);
+            return false;
+        }
         if (facts.cluster() instanceof StartFacts.Seen) {
             node.readiness().starting(pod.podUID());
         }

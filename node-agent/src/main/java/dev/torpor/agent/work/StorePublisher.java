@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
@@ -17,8 +18,11 @@ import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Executor;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -138,19 +142,47 @@ final class StorePublisher implements StoreNews {
     }
 
     private NodeStoreStatus status(String nodeUID) throws TorporException {
-        List<ImageRecord> records = store.list();
+        Set<ImageId> unreadable = new HashSet<>();
+        List<ImageRecord> records = store.list(unreadable::add);
+        List<TerminationSave> before = unreadable.isEmpty() ? List.of() : savesBefore();
         return new NodeStoreStatus(
                 store.storeID(),
                 nodeUID,
                 store.freeBytes(),
                 records.size(),
                 agentVersion,
-                records.stream()
-                        .filter(ImageRecord::isWithoutRequest)
-                        .filter(record -> !isOver(record.state()))
-                        .map(StorePublisher::save)
-                        .toList(),
+                saves(records, unreadable, before),
                 shutdowns.last().orElse(null));
+    }
+
+    /** What was told last, by this agent or the one before it. */
+    private List<TerminationSave> savesBefore() {
+        NodeStoreStatus last = told;
+        if (last == null) {
+            NodeStore there =
+                    client.resources(NodeStore.class).withName(nodeName).get();
+            last = there == null ? null : there.getStatus();
+        }
+        return last == null || !store.storeID().equals(last.storeID()) ? List.of() : last.saves();
+    }
+
+    /**
+     * Returns what is to be told of saves.
+     *
+     * @param unreadable whose records cannot be read: a VM that one of them holds is held until somebody gives the image up
+     * @param before what was told of them while they could be
+     */
+    static List<TerminationSave> saves(
+            List<ImageRecord> records, Set<ImageId> unreadable, List<TerminationSave> before) {
+        return Stream.concat(
+                        records.stream()
+                                .filter(ImageRecord::isWithoutRequest)
+                                .filter(record -> !isOver(record.state()))
+                                .map(StorePublisher::save),
+                        before.stream().filter(save -> unreadable.stream()
+                                .anyMatch(id -> save.isOf(id.namespace(), id.vm())
+                                        && id.uid().equals(save.image()))))
+                .toList();
     }
 
     private static TerminationSave save(ImageRecord record) {

@@ -23,11 +23,25 @@ import java.util.concurrent.CopyOnWriteArrayList;
  * @param told what it was told of guests: pod, state, and since when
  * @param restores that there are
  * @param written parts of status that were written
+ * @param gone pods that are not there, by UID
+ * @param letGo names of objects whose finalizer was removed
  */
-record FakeCluster(VMSnapshot only, List<String> told, List<VMRestore> restores, List<Object> written)
+record FakeCluster(
+        VMSnapshot only,
+        List<String> told,
+        List<VMRestore> restores,
+        List<Object> written,
+        List<String> gone,
+        List<String> letGo)
         implements Cluster, StatusWriter {
     FakeCluster(VMSnapshot only) {
-        this(only, new CopyOnWriteArrayList<>(), new CopyOnWriteArrayList<>(), new CopyOnWriteArrayList<>());
+        this(
+                only,
+                new CopyOnWriteArrayList<>(),
+                new CopyOnWriteArrayList<>(),
+                new CopyOnWriteArrayList<>(),
+                new CopyOnWriteArrayList<>(),
+                new CopyOnWriteArrayList<>());
     }
 
     @Override
@@ -84,7 +98,7 @@ record FakeCluster(VMSnapshot only, List<String> told, List<VMRestore> restores,
 
     @Override
     public boolean podIsLive(String namespace, String name, String uid) {
-        return true;
+        return !gone.contains(uid);
     }
 
     @Override
@@ -100,6 +114,7 @@ record FakeCluster(VMSnapshot only, List<String> told, List<VMRestore> restores,
 
     @Override
     public boolean removeFinalizer(VMSnapshot seen) {
+        letGo.add(seen.getMetadata().getName());
         return true;
     }
 
