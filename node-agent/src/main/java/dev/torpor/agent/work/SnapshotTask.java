@@ -59,6 +59,8 @@ final class SnapshotTask implements AutoCloseable {
     private final Map<String, PartialIntent> begun = new ConcurrentHashMap<>();
 
     private final SaveRests rests = new SaveRests();
+    /** Whose last look began to save: what that left behind is undone at once. */
+    private final Set<String> saving = ConcurrentHashMap.newKeySet();
 
     SnapshotTask(Node node, SaveWishes wishes, StoreNews news) {
         this.node = node;
@@ -105,6 +107,7 @@ final class SnapshotTask implements AutoCloseable {
     private Next look(WorkItem.Snapshot item, SnapshotView snapshot) {
         String uid = snapshot.image().uid();
         queued.remove(uid);
+        saving.remove(uid);
         try {
             return decide(item, snapshot);
         } catch (ChangedMeanwhileException e) {
@@ -118,7 +121,7 @@ final class SnapshotTask implements AutoCloseable {
                 troubles.put(uid, trouble);
             }
             try {
-                return again(snapshot, trouble);
+                return again(snapshot, trouble, saving.contains(uid));
             } catch (TorporException again) {
                 LOG.debug("VMSnapshot {}", snapshot.name(), again);
                 return Next.backOff();
@@ -312,6 +315,7 @@ final class SnapshotTask implements AutoCloseable {
             return Next.onChange();
         }
         String uid = snapshot.image().uid();
+        saving.add(uid);
         SaveWishes.Save save = wishes.begin(uid);
         Future<?> deadline = node.timer()
                 .schedule(
@@ -358,8 +362,12 @@ final class SnapshotTask implements AutoCloseable {
 
     private Next undo(SnapshotView snapshot) throws TorporException {
         Optional<PartialImage> partial = node.store().partial(snapshot.image());
-        if (partial.isPresent() && !source.undo(snapshot.vm(), "VMSnapshot " + snapshot.name(), partial.get())) {
-            return Next.backOff();
+        try {
+            if (partial.isPresent() && !source.undo(snapshot.vm(), "VMSnapshot " + snapshot.name(), partial.get())) {
+                return Next.backOff();
+            }
+        } catch (TorporException e) {
+            return undoLater(snapshot, e);
         }
         Optional<Trouble> trouble =
                 Optional.ofNullable(troubles.get(snapshot.image().uid()));
@@ -370,6 +378,22 @@ final class SnapshotTask implements AutoCloseable {
                     trouble.get().sentence() + " " + stateOfVm(snapshot, true) + " It is saved again later.");
         }
         return Next.now();
+    }
+
+    /**
+     * The VM goes on, and its file cannot be removed (yet), for example because the store went read-only. That hides neither why it
+     * failed nor that it did.
+     */
+    private Next undoLater(SnapshotView snapshot, TorporException why) throws TorporException {
+        Trouble trouble = troubles.computeIfAbsent(snapshot.image().uid(), _ -> Trouble.of(why));
+        LOG.warn("VMSnapshot {}: what was begun cannot be removed: {}", snapshot.name(), why.getMessage());
+        SaveDecision once = SaveDecision.of(observe(snapshot, isHere(snapshot), Optional.empty()));
+        if (once instanceof SaveDecision.GiveUp(Trouble end)) {
+            var _ = giveUp(snapshot, end);
+        } else if (!snapshot.failed()) {
+            hold(snapshot, trouble.reason(), trouble.sentence() + " " + stateOfVm(snapshot, true));
+        }
+        return Next.backOff();
     }
 
     private Next mirror(SnapshotView snapshot, ImageState state) throws TorporException {
@@ -664,7 +688,7 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     /** Says why it does not go on, and when it is tried again. */
-    private Next again(SnapshotView snapshot, Trouble trouble) throws TorporException {
+    private Next again(SnapshotView snapshot, Trouble trouble, boolean saving) throws TorporException {
         Optional<ImageState> state;
         try {
             state = node.store().state(snapshot.image());
@@ -673,7 +697,7 @@ final class SnapshotTask implements AutoCloseable {
             throw e;
         }
         boolean begun = state.filter(ImageState.Partial.class::isInstance).isPresent();
-        if (begun || (trouble.isFinal() && state.isEmpty())) {
+        if ((begun && saving) || (trouble.isFinal() && state.isEmpty())) {
             return Next.now(); // to undo it, or to say for good that it failed
         }
         hold(snapshot, trouble.reason(), trouble.message());

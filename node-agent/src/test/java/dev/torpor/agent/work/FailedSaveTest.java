@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.image.ImageId;
@@ -51,6 +52,9 @@ class FailedSaveTest {
     private boolean struck;
     /** How many calls of a commit it answers. */
     private int failAt;
+
+    /** Whether it answers again after one that it failed to. */
+    private boolean once;
 
     private @Nullable Runnable afterPause;
     private @Nullable Runnable beforeCommit;
@@ -133,6 +137,40 @@ class FailedSaveTest {
     }
 
     @Test
+    void whatCannotBeRemovedIsTriedAgainAfterAWhileAndHidesNoEnd() throws Exception {
+        once = true;
+        afterPause = () -> {
+            throw new ChangedMeanwhileException();
+        };
+        int held = 0;
+        int ended = 0;
+        struck = true;
+        for (int calls = 0; struck; calls++) {
+            try (World world = new World("u" + calls)) {
+                assertThat(world.look()).isEqualTo(Next.now());
+                struck = false;
+                left = calls;
+                Next next = world.look();
+                if (struck && world.isPartial()) {
+                    held++;
+                    assertThat(next).as("the disk fails after %s calls", calls).isEqualTo(Next.backOff());
+                    assertThat(vms.running).isTrue();
+                    world.cancel();
+                    left = calls;
+                    next = world.look();
+                    if (world.isPartial()) {
+                        assertThat(next).isEqualTo(Next.backOff());
+                        ended += world.isEnded() ? 1 : 0;
+                    }
+                }
+                left = -1;
+            }
+        }
+        assertThat(held).isPositive();
+        assertThat(ended).isPositive();
+    }
+
+    @Test
     void ofAGuestThatCannotBeReachedIsNotSaidThatItRuns() throws Exception {
         beforeCommit = () -> {
             left = 0;
@@ -211,6 +249,7 @@ class FailedSaveTest {
         private Optional<SimulatedDisk.Fault> fault() {
             if (left == 0) {
                 struck = true;
+                left = once ? -1 : 0;
                 return Optional.of(SimulatedDisk.Fault.EIO);
             }
             left = Math.max(-1, left - 1);
@@ -223,6 +262,18 @@ class FailedSaveTest {
 
         Optional<ImageState> state() throws Exception {
             return store.state(IMAGE);
+        }
+
+        boolean isPartial() throws Exception {
+            return store.state(IMAGE).equals(Optional.of(new ImageState.Partial()));
+        }
+
+        void cancel() {
+            requireNonNull(cluster.only().getStatus()).setCancelRequested(true);
+        }
+
+        boolean isEnded() {
+            return ((VMSnapshotStatus) cluster.written().getLast()).getFailure() != null;
         }
 
         String said() {
