@@ -243,7 +243,7 @@ final class NodeShutdown implements ShutdownListener {
                 case LATER -> Next.backOff();
             };
         } finally {
-            node.saves().giveBack();
+            node.saves().giveBack(uid);
         }
     }
 

@@ -19,12 +19,16 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * One try at saving a VM, from the first look at its QEMU to the committed image. When it throws, an image that is
  * Partial tells that there is something to undo.
  */
 final class SaveRun {
+    private static final Logger LOG = LoggerFactory.getLogger(SaveRun.class);
+
     // Of x86; on others a unit of the same kind, good enough for a rate.
     private static final long PAGE_BYTES = 4096;
 
@@ -149,7 +153,7 @@ final class SaveRun {
     private SaveReport write(Vm vm, SavePlan plan, PartialImage partial) throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
                 ProgressPublisher progress = new ProgressPublisher(
-                        node.timer(), order::progress, () -> cancellation.why().ifPresent(order::givingUp))) {
+                        node.timer(), order::progress, () -> cancellation.why().ifPresent(this::givingUp))) {
             node.hook().before(Step.SAVE_WRITE);
             SaveReport report = vm.save(plan, files, cancellation, (done, total) -> {
                 progress.progress(done, total);
@@ -159,6 +163,16 @@ final class SaveRun {
             return report;
         } catch (IOException e) {
             throw new TorporException(FailureReason.StoreFailed, "the image's file cannot be closed", e);
+        }
+    }
+
+    private void givingUp(String why) {
+        order.givingUp(why);
+        if (node.saves().lingers(order.image().uid())) {
+            LOG.warn(
+                    "image {}: {}; its QEMU, or the disk, does not come to an end, and other VMs are saved meanwhile",
+                    order.image(),
+                    why);
         }
     }
 

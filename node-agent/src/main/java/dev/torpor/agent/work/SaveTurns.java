@@ -6,6 +6,7 @@ import java.time.Duration;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalLong;
 import java.util.function.LongSupplier;
 
 /**
@@ -17,12 +18,16 @@ final class SaveTurns {
     /** Several times the interval in which a waiting save asks. */
     static final Duration FORGOTTEN = Duration.ofSeconds(3);
 
+    /** A save that is to end has a limit of bandwidth no more, and one of all memory is done in that time on most nodes. */
+    static final Duration LINGERING_MAX = Duration.ofMinutes(1);
+
     private record Waiting(long bytes, long askedNanos) {}
 
     private final int atOnceMax;
     private final LongSupplier nanoTime;
     private final Map<String, Waiting> waiting = new HashMap<>();
-    private int underWay;
+    /** Who has a turn, and since when it lingers, if it does. */
+    private final Map<String, OptionalLong> underWay = new HashMap<>();
 
     SaveTurns(int atOnceMax) {
         this(atOnceMax, System::nanoTime);
@@ -45,17 +50,40 @@ final class SaveTurns {
         waiting.put(uid, new Waiting(bytes, now));
         long goFirst =
                 waiting.values().stream().filter(other -> other.bytes() < bytes).count();
-        if (atOnceMax - underWay <= goFirst) {
+        if (atOnceMax - underWay.size() <= goFirst) {
             return false;
         }
         waiting.remove(uid);
-        underWay++;
+        underWay.put(uid, OptionalLong.empty());
         return true;
     }
 
-    /** Gives a turn back. */
-    synchronized void giveBack() {
-        underWay--;
+    /** Gives a turn back, if it still has one. */
+    synchronized void giveBack(String uid) {
+        underWay.remove(uid);
+    }
+
+    /**
+     * Hears, again and again, that a save is to end and has not. Only its QEMU knows whether it ever will, and that may be a
+     * hostile pod's: after {@link #LINGERING_MAX} the others do not wait for it any longer.
+     *
+     * @return whether its turn was taken from it now
+     */
+    synchronized boolean lingers(String uid) {
+        OptionalLong since = underWay.get(uid);
+        if (since == null) {
+            return false;
+        }
+        long now = nanoTime.getAsLong();
+        if (since.isEmpty()) {
+            underWay.put(uid, OptionalLong.of(now));
+            return false;
+        }
+        if (now - since.getAsLong() < LINGERING_MAX.toNanos()) {
+            return false;
+        }
+        underWay.remove(uid);
+        return true;
     }
 
     /** Returns the memory that a snapshot says its VM has; 0 if it says nothing. */

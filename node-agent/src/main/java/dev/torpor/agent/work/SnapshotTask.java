@@ -310,7 +310,7 @@ final class SnapshotTask implements AutoCloseable {
             return Next.after(TURN_POLL);
         }
         if (!node.underWay().begin(item)) {
-            node.saves().giveBack();
+            node.saves().giveBack(snapshot.image().uid());
             LOG.info("VMSnapshot {}: left to the next agent, as this one ends", snapshot.name());
             return Next.onChange();
         }
@@ -347,7 +347,7 @@ final class SnapshotTask implements AutoCloseable {
         } finally {
             deadline.cancel(false);
             wishes.end(uid);
-            node.saves().giveBack();
+            node.saves().giveBack(uid);
         }
         return Next.now(); // the record says Complete now: that is said next, as after a restart
     }

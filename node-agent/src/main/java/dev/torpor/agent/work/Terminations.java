@@ -96,7 +96,7 @@ final class Terminations {
                             };
                     yield ended && go(pod, asks, askID, "pod " + its.name() + " may go");
                 } finally {
-                    node.saves().giveBack();
+                    node.saves().giveBack(pod.podUID());
                 }
             }
         };

@@ -21,14 +21,19 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.atomic.AtomicLong;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -39,6 +44,9 @@ class FailedSaveTest {
     private static final int CALLS_MAX = 100;
     private static final ImageId IMAGE = new ImageId("vms", "web", "u1");
 
+    private final AtomicLong nanos = new AtomicLong();
+    private final SaveTurns turns = new SaveTurns(1, nanos::get);
+    private final SaveWishes wishes = new SaveWishes();
     private final FakeVms vms = new FakeVms();
     private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
 
@@ -171,6 +179,34 @@ class FailedSaveTest {
     }
 
     @Test
+    @Timeout(60)
+    void aQemuThatNeverEndsItsSaveHoldsUpNoOther() throws Exception {
+        vms.writesSample = false;
+        vms.obeys = false;
+        try (World world = new World("a");
+                ExecutorService worker = Executors.newSingleThreadExecutor()) {
+            Future<Next> look = worker.submit(world::look);
+            vms.writing.await();
+            assertThat(turns.take("another", 0)).isFalse();
+
+            wishes.cancelled("u1");
+            while (!turns.take("another", 0)) {
+                assertThat(look.isDone()).isFalse();
+                nanos.addAndGet(SaveTurns.LINGERING_MAX.toNanos());
+                Thread.sleep(Duration.ofMillis(50));
+            }
+            assertThat(look.isDone()).as("its VM's own worker waits on").isFalse();
+
+            vms.obeys = true;
+            var _ = look.get();
+            assertThat(vms.running).isTrue();
+            assertThat(turns.take("a third", 0))
+                    .as("it gives no turn back that is another's")
+                    .isFalse();
+        }
+    }
+
+    @Test
     void ofAGuestThatCannotBeReachedIsNotSaidThatItRuns() throws Exception {
         beforeCommit = () -> {
             left = 0;
@@ -230,13 +266,13 @@ class FailedSaveTest {
                             cluster,
                             Clock.systemUTC(),
                             timer,
-                            new SaveTurns(2),
+                            turns,
                             new UnderWay(),
                             new GuestReadiness(vms, cluster, Clock.systemUTC()),
                             new AgentMetrics(new SimpleMeterRegistry()),
                             hook,
                             item -> {}),
-                    new SaveWishes(),
+                    wishes,
                     new FakeNews());
         }
 

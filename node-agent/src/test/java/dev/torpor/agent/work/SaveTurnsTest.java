@@ -18,7 +18,7 @@ class SaveTurnsTest {
         assertThat(turns.take("a", 1)).isTrue();
         assertThat(turns.take("b", 2)).isTrue();
         assertThat(turns.take("c", 3)).isFalse();
-        turns.giveBack();
+        turns.giveBack("a");
         assertThat(turns.take("c", 3)).isTrue();
     }
 
@@ -28,11 +28,11 @@ class SaveTurnsTest {
         turns.take("b", 1);
         assertThat(turns.take("big", 9)).isFalse();
         assertThat(turns.take("small", 2)).isFalse();
-        turns.giveBack();
+        turns.giveBack("a");
         assertThat(turns.take("big", 9)).isFalse();
         assertThat(turns.take("small", 2)).isTrue();
         assertThat(turns.take("big", 9)).isFalse();
-        turns.giveBack();
+        turns.giveBack("b");
         assertThat(turns.take("big", 9)).isTrue();
     }
 
@@ -43,8 +43,8 @@ class SaveTurnsTest {
         assertThat(turns.take("big", 9)).isFalse();
         assertThat(turns.take("middle", 5)).isFalse();
         assertThat(turns.take("small", 2)).isFalse();
-        turns.giveBack();
-        turns.giveBack();
+        turns.giveBack("a");
+        turns.giveBack("b");
         assertThat(turns.take("big", 9)).isFalse();
         assertThat(turns.take("middle", 5)).isTrue();
         assertThat(turns.take("small", 2)).isTrue();
@@ -56,7 +56,7 @@ class SaveTurnsTest {
         turns.take("b", 0);
         assertThat(turns.take("c", 0)).isFalse();
         assertThat(turns.take("d", 0)).isFalse();
-        turns.giveBack();
+        turns.giveBack("a");
         assertThat(turns.take("d", 0)).isTrue();
     }
 
@@ -66,10 +66,27 @@ class SaveTurnsTest {
         turns.take("b", 1);
         assertThat(turns.take("cancelled", 1)).isFalse();
         assertThat(turns.take("big", 9)).isFalse();
-        turns.giveBack();
+        turns.giveBack("a");
         assertThat(turns.take("big", 9)).isFalse();
         nanos += SaveTurns.FORGOTTEN.toNanos() + 1;
         assertThat(turns.take("big", 9)).isTrue();
+    }
+
+    @Test
+    void aSaveThatIsToEndAndNeverDoesKeepsNoOthersFromTheirTurn() {
+        turns.take("a", 1);
+        turns.take("b", 1);
+        assertThat(turns.lingers("a")).isFalse();
+        nanos += SaveTurns.LINGERING_MAX.toNanos() - 1;
+        assertThat(turns.lingers("a")).isFalse();
+        assertThat(turns.take("c", 1)).isFalse();
+        nanos++;
+        assertThat(turns.lingers("b")).as("only just").isFalse();
+        assertThat(turns.lingers("a")).isTrue();
+        assertThat(turns.lingers("a")).as("said once").isFalse();
+        assertThat(turns.take("c", 1)).isTrue();
+        turns.giveBack("a");
+        assertThat(turns.take("d", 1)).as("it had none to give back").isFalse();
     }
 
     @ParameterizedTest
