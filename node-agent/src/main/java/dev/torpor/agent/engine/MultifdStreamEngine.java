@@ -5,6 +5,7 @@ import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.ChannelReader;
 import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
+import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.UnixListener;
 import dev.torpor.agent.qmp.QmpClient;
@@ -121,14 +122,19 @@ public final class MultifdStreamEngine {
         String uuid = qmp.execute("query-uuid").path("UUID").asText();
         try (Directory directory = folder.opener().open();
                 UnixListener socket = UnixListener.listen(directory, folder.socketName(), BACKLOG);
-                StreamRecorder recorder =
-                        new StreamRecorder(socket, qmp.peer(), uuid, files, plan.channels(), cancellation)) {
+                StreamRecorder recorder = new StreamRecorder(
+                        socket, qmp.peer(), uuid, files, plan.channels(), bytesMax(plan), cancellation)) {
             recorder.start();
             return save(qmp, plan, folder.uri(), recorder, cancellation, listener);
         } catch (IOException e) {
             throw new TorporException(
                     FailureReason.SaveFailed, "the VM's folder has no place for a socket: " + e.getMessage(), e);
         }
+    }
+
+    /** Most that a save can send: QEMU 4.2 sends some pages twice (tried); the rest are headers, and device state. */
+    private static long bytesMax(SavePlan plan) {
+        return 2 * plan.memoryBytes() + ImageStore.SPACE_BESIDE_BYTES;
     }
 
     private static SaveReport save(

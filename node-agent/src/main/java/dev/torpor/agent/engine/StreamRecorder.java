@@ -19,6 +19,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -61,6 +62,8 @@ final class StreamRecorder implements AutoCloseable {
     private final String uuid;
     private final ChannelWriter writer;
     private final Cancellation cancellation;
+    private final long bytesMax;
+    private final AtomicLong taken = new AtomicLong();
     private final boolean[] seen;
     private final AlignedMemory memory = new AlignedMemory();
     /**
@@ -80,6 +83,7 @@ final class StreamRecorder implements AutoCloseable {
      *
      * @param channels how many beside the main one
      * @param uuid of the VM
+     * @param bytesMax most that all channels together may send
      * @param cancellation once requested, nothing is written any more; hurried if something is wrong
      */
     StreamRecorder(
@@ -88,11 +92,13 @@ final class StreamRecorder implements AutoCloseable {
             String uuid,
             ImageFiles files,
             int channels,
+            long bytesMax,
             Cancellation cancellation) {
         this.listener = listener;
         this.qemu = qemu;
         this.uuid = uuid.replace("-", "");
         this.writer = new ChannelWriter(files, channels + 1);
+        this.bytesMax = bytesMax;
         this.cancellation = cancellation;
         this.seen = new boolean[channels + 1];
     }
@@ -187,6 +193,7 @@ final class StreamRecorder implements AutoCloseable {
                 if (channel < 0) {
                     channel = identify(unit);
                 }
+                requireBounded(unit.limit());
                 writer.add(channel, unit);
             }
         } catch (TorporException e) {
@@ -195,6 +202,15 @@ final class StreamRecorder implements AutoCloseable {
         } catch (IOException e) {
             failed(e, "the image cannot be written");
             drop(socket, unit);
+        }
+    }
+
+    /** The room was looked at once, for what QEMU said of its memory: a hostile one would send until the disk is full. */
+    private void requireBounded(int bytes) throws TorporException {
+        if (taken.addAndGet(bytes) > bytesMax) {
+            throw new TorporException(
+                    FailureReason.SaveFailed,
+                    "QEMU sends more than " + bytesMax + " bytes, which is more than its memory can make");
         }
     }
 

@@ -37,7 +37,7 @@ public final class ImageStore implements AutoCloseable {
     private static final String IMPORT_SUFFIX = ".import";
 
     /** Room for what is written beside the pages: header area, bitmaps, device state, padding to 1 MiB for each block. */
-    static final long SPACE_BESIDE_BYTES = 64L << 20;
+    public static final long SPACE_BESIDE_BYTES = 64L << 20;
 
     private static final Logger LOG = LoggerFactory.getLogger(ImageStore.class);
     private static final int ENTRIES_MAX = 100_000;

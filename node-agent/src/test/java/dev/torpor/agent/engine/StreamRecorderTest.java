@@ -43,6 +43,7 @@ class StreamRecorderTest {
     private static final Duration NOW = Duration.ofMillis(1);
     private static final String UUID = "11111111-2222-3333-4444-555555555555";
     private static final int CHANNELS = 2;
+    private static final long BYTES_MAX = 8 << 20;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -91,7 +92,7 @@ class StreamRecorderTest {
     }
 
     private StreamRecorder recorder(PeerCredentials qemu) throws TorporException {
-        StreamRecorder recorder = new StreamRecorder(listener, qemu, UUID, files, CHANNELS, cancellation);
+        StreamRecorder recorder = new StreamRecorder(listener, qemu, UUID, files, CHANNELS, BYTES_MAX, cancellation);
         recorder.start();
         return recorder;
     }
@@ -131,9 +132,32 @@ class StreamRecorderTest {
     }
 
     @Test
+    void aPeerThatSendsWithoutEndDoesNotFillTheDisk() throws Exception {
+        try (StreamRecorder recorder = recorder(self)) {
+            UnixSocket main = connect();
+            main.send(main(), List.of(), SOON);
+            byte[] more = new byte[1 << 20];
+            for (long sent = 0; sent <= 2 * BYTES_MAX; sent += more.length) {
+                main.send(more, List.of(), SOON); // it is taken, and dropped
+            }
+            main.shutdown();
+            says(channel(0, UUID));
+            says(channel(1, UUID));
+            TorporException e =
+                    catchThrowableOfType(TorporException.class, () -> recorder.finish(Compression.NONE, SOON));
+            assertThat(e.reason()).isEqualTo(FailureReason.SaveFailed);
+            assertThat(e).hasMessageContaining("more than " + BYTES_MAX + " bytes");
+            // Units of the channels stand side by side, so the file is longer than what was written of one.
+            assertThat(store.allocatedBytes(new ImageId("vms", "vm", "5d6f1c7e-0000-4000-8000-000000000001")))
+                    .isLessThanOrEqualTo(BYTES_MAX + (1 << 20));
+        }
+    }
+
+    @Test
     void shortOfMemoryNothingIsBegunAndItMayPass() throws Exception {
         try (AlignedMemory others = new AlignedMemory();
-                StreamRecorder recorder = new StreamRecorder(listener, self, UUID, files, CHANNELS, cancellation)) {
+                StreamRecorder recorder =
+                        new StreamRecorder(listener, self, UUID, files, CHANNELS, BYTES_MAX, cancellation)) {
             others.allocate(78 << 20);
             TorporException e = catchThrowableOfType(TorporException.class, recorder::start);
             assertThat(e.reason().kind()).isEqualTo(FailureReason.Kind.RETRYABLE);
