@@ -47,6 +47,9 @@ final class NodeShutdown implements ShutdownListener {
     private final NodeVms vms;
     private Supplier<Optional<List<Pod>>> listed = Optional::empty;
     private Optional<ShutdownRun> run = Optional.empty();
+    /** One that began while the last, which was cancelled, is still being undone. */
+    private Optional<ShutdownRun> following = Optional.empty();
+
     private Optional<Future<?>> ticks = Optional.empty();
 
     /** @param submit has the worker of a VM look at it */
@@ -121,11 +124,13 @@ final class NodeShutdown implements ShutdownListener {
     @Override
     public void begins(Duration wait, Runnable done) {
         synchronized (this) {
+            ShutdownRun its = new ShutdownRun(node.clock().instant(), wait, done);
             if (run.isPresent()) {
                 LOG.warn("another shutdown of this node begins before the last has ended");
+                following = Optional.of(its);
                 return;
             }
-            run = Optional.of(new ShutdownRun(node.clock().instant(), wait, done));
+            run = Optional.of(its);
             ticks = Optional.of(node.timer()
                     .scheduleWithFixedDelay(
                             LogScope.carry(this::step), LOOK.toMillis(), LOOK.toMillis(), TimeUnit.MILLISECONDS));
@@ -139,6 +144,7 @@ final class NodeShutdown implements ShutdownListener {
             if (run.isEmpty()) {
                 return;
             }
+            following = Optional.empty();
             run.get().cancel();
             run.get().active().forEach(saves::cancel);
         }
@@ -148,6 +154,7 @@ final class NodeShutdown implements ShutdownListener {
     /** Begins what may begin now; ends the run when nothing is left to do. Called again until then. */
     private void step() {
         Optional<ShutdownRun> ended = Optional.empty();
+        boolean last;
         synchronized (this) {
             if (run.isEmpty()) {
                 return;
@@ -160,11 +167,15 @@ final class NodeShutdown implements ShutdownListener {
                     .forEach(vm -> submit.accept(vm.item()));
             if (its.isOver(node.clock().instant())) {
                 ended = run;
-                run = Optional.empty();
-                ticks.ifPresent(tick -> tick.cancel(false));
+                run = following;
+                following = Optional.empty();
+                if (run.isEmpty()) {
+                    ticks.ifPresent(tick -> tick.cancel(false));
+                }
             }
+            last = run.isEmpty();
         }
-        ended.ifPresent(this::end);
+        ended.ifPresent(its -> end(its, last));
     }
 
     private void takeVms(ShutdownRun its, List<Pod> pods) {
@@ -178,7 +189,8 @@ final class NodeShutdown implements ShutdownListener {
         vms.unwanted().forEach(vm -> its.leaveOut(vm, ShutdownRun.NOT_WANTED, POLICY_SAYS_NEVER));
     }
 
-    private void end(ShutdownRun its) {
+    /** {@code last}: no other shutdown has begun meanwhile, for which the machine is to wait longer. */
+    private void end(ShutdownRun its, boolean last) {
         NodeShutdownStatus report = its.report();
         reports.keep(report);
         news.soon();
@@ -187,7 +199,9 @@ final class NodeShutdown implements ShutdownListener {
                 report.savedVMs(),
                 report.unsaved().size(),
                 its.cancelled() ? "; it was cancelled" : "");
-        its.done().run();
+        if (last) {
+            its.done().run();
+        }
     }
 
     /** Saves a VM, if that still is to be. */

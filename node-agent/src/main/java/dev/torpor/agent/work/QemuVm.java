@@ -21,7 +21,9 @@ import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.image.VmDisks;
+import dev.torpor.agent.launch.Ask;
 import dev.torpor.agent.launch.AskDirectory;
+import dev.torpor.agent.launch.MalformedAskException;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.Proc;
 import dev.torpor.agent.node.GuestChannel;
@@ -70,13 +72,22 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes, Map<St
             try (Directory volume = pods.volume(podUID)) {
                 AskDirectory asks = new AskDirectory(volume);
                 for (String id : asks.asks()) {
-                    if (asks.isAwaited(id)) {
+                    if (isOfStart(asks, id) && asks.isAwaited(id)) {
                         return true;
                     }
                 }
                 return false;
             } catch (IOException e) {
                 return false; // the pod is gone
+            }
+        }
+
+        /** A pod's preStop hook asks too, while its QEMU runs. */
+        private static boolean isOfStart(AskDirectory asks, String id) {
+            try {
+                return asks.read(id) instanceof Ask;
+            } catch (MalformedAskException e) {
+                return false;
             }
         }
 

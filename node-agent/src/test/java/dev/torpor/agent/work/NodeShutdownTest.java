@@ -1,0 +1,142 @@
+package dev.torpor.agent.work;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.metrics.AgentMetrics;
+import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.agent.node.PodVolumes;
+import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.channels.FileChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What an agent does when logind says that the machine goes down, and that it does not after all. */
+@Timeout(60)
+class NodeShutdownTest {
+    private static final Duration WAIT = Duration.ofMinutes(5);
+
+    private final FakeVms vms = new FakeVms();
+    private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
+    private final List<WorkItem.NodeEnd> submitted = new CopyOnWriteArrayList<>();
+    private final AtomicInteger released = new AtomicInteger();
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @SuppressWarnings("NullAway.Init")
+    private ImageStore store;
+
+    @SuppressWarnings("NullAway.Init")
+    private NodeShutdown shutdown;
+
+    @BeforeEach
+    void start() throws Exception {
+        store = ImageStore.open(temp.resolve("store"));
+        FakeCluster cluster = new FakeCluster(new VMSnapshot());
+        Node node = new Node(
+                store,
+                new VmJournal(store.directory()),
+                vms,
+                cluster,
+                cluster,
+                Clock.systemUTC(),
+                timer,
+                new SaveTurns(2),
+                new UnderWay(),
+                new GuestReadiness(vms, cluster, Clock.systemUTC()),
+                new AgentMetrics(new SimpleMeterRegistry()),
+                StepHook.NONE,
+                item -> {});
+        shutdown = new NodeShutdown(
+                node,
+                new PodSaves(node, new SaveWishes(), new FakeNews()),
+                new NodeShutdown.Setup(
+                        new ShutdownReports(store.directory()), new SaveRate(store.directory(), () -> 0), 2),
+                new FakeNews(),
+                submitted::add);
+        Pod pod = new PodBuilder()
+                .withNewMetadata()
+                .withName("web")
+                .withNamespace("vms")
+                .withUid("p1")
+                .addToLabels(Torpor.VM_LABEL, "web")
+                .endMetadata()
+                .withNewSpec()
+                .endSpec()
+                .build();
+        shutdown.start(() -> Optional.of(List.of(pod)));
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        timer.shutdownNow();
+        store.close();
+    }
+
+    @Test
+    void aSecondOneIsWaitedForThoughTheFirstIsStillBeingUndone() throws Exception {
+        shutdown.begins(WAIT, released::incrementAndGet);
+        assertThat(submitted).hasSize(1);
+        shutdown.cancelled();
+        shutdown.begins(WAIT, released::incrementAndGet);
+
+        var _ = shutdown.look(submitted.getFirst());
+        assertThat(released).as("the machine waits for the second").hasValue(0);
+        while (submitted.size() < 2) {
+            Thread.onSpinWait();
+        }
+        var _ = shutdown.look(submitted.getLast());
+        assertThat(released).hasValue(1);
+    }
+
+    @Test
+    void aSecondOneThatIsCancelledTooIsNot() throws Exception {
+        shutdown.begins(WAIT, released::incrementAndGet);
+        shutdown.cancelled();
+        shutdown.begins(WAIT, released::incrementAndGet);
+        shutdown.cancelled();
+
+        var _ = shutdown.look(submitted.getFirst());
+        assertThat(released).hasValue(1);
+        assertThat(submitted).hasSize(1);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"kind start|argv YQA=|, true", "kind stop|, false", "garbage, false"})
+    void onlyALauncherThatAsksHowToStartHasNoQemu(String ask, boolean asking) throws Exception {
+        Path volume = Files.createDirectories(temp.resolve("kubelet/pods/p1/volumes/kubernetes.io~empty-dir/torpor"));
+        Files.writeString(volume.resolve("ask.x"), "version 1\nid x\n" + ask.replace('|', '\n'));
+        Path fifo = volume.resolve("answer.x");
+        assertThat(new ProcessBuilder("mkfifo", fifo.toString()).start().waitFor())
+                .isZero();
+        PodDirectories pods = new PodDirectories(temp.resolve("kubelet"));
+        try (FileChannel _ = FileChannel.open(fifo, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            assertThat(new QemuVm.OfNode(pods, new PodVolumes(pods), Map.of()).isAsking("p1"))
+                    .isEqualTo(asking);
+        }
+    }
+}
