@@ -153,7 +153,7 @@ final class SnapshotTask implements AutoCloseable {
     /** Its record cannot be read: whatever it said, the image cannot be restored, and holds its VM until it is given up. */
     private Next unreadable(SnapshotView snapshot, TorporException why) throws TorporException {
         boolean waits = snapshot.mode() == ImageMode.MANAGED_SAVE
-                && snapshot.saved()
+                && (snapshot.saved() || snapshot.adopts())
                 && !snapshot.discard()
                 && !ManagedImages.isOver(snapshot.object());
         if (snapshot.deleting() && !waits) {
