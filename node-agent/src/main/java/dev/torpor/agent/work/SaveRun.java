@@ -153,7 +153,7 @@ final class SaveRun {
     private SaveReport write(Vm vm, SavePlan plan, PartialImage partial) throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
                 ProgressPublisher progress = new ProgressPublisher(
-                        node.timer(), order::progress, () -> cancellation.why().ifPresent(this::givingUp))) {
+                        node.timer(), order::progress, () -> cancellation.why().ifPresent(why -> givingUp(vm, why)))) {
             node.hook().before(Step.SAVE_WRITE);
             SaveReport report = vm.save(plan, files, cancellation, (done, total) -> {
                 progress.progress(done, total);
@@ -166,9 +166,11 @@ final class SaveRun {
         }
     }
 
-    private void givingUp(String why) {
+    private void givingUp(Vm vm, String why) {
         order.givingUp(why);
-        if (node.saves().lingers(order.image().uid())) {
+        // The turn is the object's, or that of the pod if it is saved without one.
+        if (node.saves().lingers(order.image().uid())
+                || node.saves().lingers(vm.process().podUID())) {
             LOG.warn(
                     "image {}: {}; its QEMU, or the disk, does not come to an end, and other VMs are saved meanwhile",
                     order.image(),
