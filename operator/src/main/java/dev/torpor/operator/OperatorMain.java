@@ -1,5 +1,6 @@
 package dev.torpor.operator;
 
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.uninstall.UninstallGuard;
 import dev.torpor.telemetry.log.Logging;
 import io.fabric8.kubernetes.client.Config;
@@ -47,7 +48,7 @@ public final class OperatorMain {
         }
         Logging.apply(config.logs());
         LOG.info("starting with {}", config);
-        var process = new OperatorProcess(client(), config, InstantSource.system());
+        var process = new OperatorProcess(client(), config, InstantSource.system(), StepHook.NONE);
         Runtime.getRuntime().addShutdownHook(new Thread(process::close, "shutdown"));
         try {
             process.start();

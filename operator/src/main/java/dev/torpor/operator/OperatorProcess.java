@@ -17,6 +17,7 @@ import dev.torpor.operator.restore.RestoreReconciler;
 import dev.torpor.operator.scaledown.ScaleDownReconciler;
 import dev.torpor.operator.snapshot.SnapshotReconciler;
 import dev.torpor.operator.snapshot.TerminationReconciler;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.webhook.Webhook;
@@ -63,18 +64,22 @@ final class OperatorProcess implements AutoCloseable {
     private volatile boolean started;
     private @Nullable HttpEndpoint endpoint;
 
-    /** The client is closed with this. */
-    OperatorProcess(KubernetesClient client, OperatorConfig config, InstantSource clock) {
+    /**
+     * The client is closed with this.
+     *
+     * @param steps hears of each step
+     */
+    OperatorProcess(KubernetesClient client, OperatorConfig config, InstantSource clock, StepHook steps) {
         this.client = client;
         this.leadership = new Leadership(client, config);
         this.elected = config.leaderElection();
         this.httpPort = config.httpPort();
-        var steps = new Steps(MicrometerMetrics.withoutPerResourceMetrics(metrics.registry()), clock);
+        var around = new Steps(MicrometerMetrics.withoutPerResourceMetrics(metrics.registry()), clock);
         this.operator = new Operator(overrider -> {
             overrider
                     .withKubernetesClient(client)
                     .withCloseClientOnStop(false)
-                    .withMetrics(steps)
+                    .withMetrics(around)
                     .withConcurrentReconciliationThreads(THREADS)
                     .withReconciliationTerminationTimeout(LAST_STEPS);
             if (elected) {
@@ -86,28 +91,33 @@ final class OperatorProcess implements AutoCloseable {
         var stores = new Stores(client, config.namespace(), clock);
         var lock = new AdmissionLock();
         var snapshots = operator.register(
-                new SnapshotReconciler(client, writer, events, stores, lock, clock),
+                new SnapshotReconciler(client, writer, events, stores, lock, clock, steps),
                 overrider -> overrider.withRetry(retry()));
         var restores = operator.register(
-                new RestoreReconciler(client, writer, events, stores, lock, clock),
+                new RestoreReconciler(client, writer, events, stores, lock, clock, steps),
                 overrider -> overrider.withRetry(retry()));
-        var _ = operator.register(new GateReconciler(client, events), overrider -> overrider.withRetry(retry()));
-        var _ = operator.register(new TerminationReconciler(client), overrider -> overrider.withRetry(retry()));
-        var _ = operator.register(new ScaleDownReconciler(client), overrider -> overrider.withRetry(retry()));
+        var _ = operator.register(new GateReconciler(client, events, steps), overrider -> overrider.withRetry(retry()));
+        var _ = operator.register(new TerminationReconciler(client, steps), overrider -> overrider.withRetry(retry()));
+        var _ = operator.register(new ScaleDownReconciler(client, steps), overrider -> overrider.withRetry(retry()));
         watch(snapshots, restores);
         if (config.webhook().isPresent()) {
-            operator.register(new NodeReconciler(client, events, clock), overrider -> overrider.withRetry(retry()));
+            operator.register(
+                    new NodeReconciler(client, events, clock, steps), overrider -> overrider.withRetry(retry()));
         }
         // What holds VMs and what saves them go together. Without a webhook this removes what one before has left.
         var _ = operator.register(
-                new BudgetReconciler(client, events, namespace -> config.webhook()
-                        .filter(options -> options.looksAt(namespace))
-                        .isPresent()),
+                new BudgetReconciler(
+                        client,
+                        events,
+                        namespace -> config.webhook()
+                                .filter(options -> options.looksAt(namespace))
+                                .isPresent(),
+                        steps),
                 overrider -> overrider.withRetry(retry()));
-        live.with("steps", steps::stuck);
+        live.with("steps", around::stuck);
         ready.with("informers", this::unsynced);
         this.webhook = config.webhook()
-                .map(options -> new Webhook(client, config.namespace(), options, clock, metrics::admitted));
+                .map(options -> new Webhook(client, config.namespace(), options, clock, steps, metrics::admitted));
         webhook.ifPresent(served -> {
             metrics.certificateExpiry(served::certificateExpiry);
             ready.with("webhook", served::notReadyReason);

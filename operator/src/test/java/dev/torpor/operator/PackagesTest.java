@@ -31,6 +31,14 @@ class PackagesTest {
             .resideInAnyPackage("..operator.vm", "..operator.event");
 
     @ArchTest
+    static final ArchRule STEPS_ARE_NAMES_ONLY = noClasses()
+            .that()
+            .resideInAPackage("..operator.step")
+            .should()
+            .dependOnClassesThat()
+            .resideOutsideOfPackages("..operator.step", "java..", "org.jspecify..");
+
+    @ArchTest
     static final ArchRule CONTROLLERS_DO_NOT_KNOW_EACH_OTHER = slices().matching(
                     "dev.torpor.operator.(snapshot|restore)..")
             .should()

@@ -7,6 +7,7 @@ import static org.awaitility.Awaitility.await;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.FreePorts;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.LauncherWiring;
 import dev.torpor.operator.webhook.Webhook;
 import dev.torpor.operator.webhook.WebhookOptions;
@@ -61,6 +62,7 @@ public final class WebhookUnderTest implements AutoCloseable {
                         true,
                         Set.of()),
                 clock,
+                StepHook.NONE,
                 answer -> {});
         webhook.start();
         return webhook;

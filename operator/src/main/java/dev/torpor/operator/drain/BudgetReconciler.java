@@ -4,6 +4,8 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Notice;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.Namespace;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -43,14 +45,18 @@ public final class BudgetReconciler implements Reconciler<Namespace> {
     private final KubernetesClient client;
     private final EventRecorder events;
     private final Predicate<String> answered;
+    private final StepHook steps;
 
     /**
      * @param answered whether evictions of a namespace are brought to the webhook
+     * @param steps hears of each step
      */
-    public BudgetReconciler(KubernetesClient client, EventRecorder events, Predicate<String> answered) {
+    public BudgetReconciler(
+            KubernetesClient client, EventRecorder events, Predicate<String> answered, StepHook steps) {
         this.client = client;
         this.events = events;
         this.answered = answered;
+        this.steps = steps;
     }
 
     @Override
@@ -95,21 +101,24 @@ public final class BudgetReconciler implements Reconciler<Namespace> {
                     if (!evictionsAreAnswered()) {
                         return false;
                     }
-                    budgets.resource(VmBudgets.make(namespace)).create();
+                    steps.take(Step.BUDGET_CREATE, () -> budgets.resource(VmBudgets.make(namespace))
+                            .create());
                     LOG.info("namespace {}: PodDisruptionBudget {} made", namespace, VmBudgets.NAME);
                 }
                 case BudgetDecision.Change.Repair(PodDisruptionBudget budget) -> {
                     if (!evictionsAreAnswered()) {
                         return false;
                     }
-                    budgets.resource(new PodDisruptionBudgetBuilder(budget)
-                                    .withSpec(VmBudgets.spec())
-                                    .build())
-                            .update();
+                    PodDisruptionBudget mended = new PodDisruptionBudgetBuilder(budget)
+                            .withSpec(VmBudgets.spec())
+                            .build();
+                    steps.take(
+                            Step.BUDGET_REPAIR, () -> budgets.resource(mended).update());
                     LOG.info("namespace {}: PodDisruptionBudget {} mended", namespace, VmBudgets.NAME);
                 }
                 case BudgetDecision.Change.Remove(PodDisruptionBudget _) -> {
-                    var _ = budgets.withName(VmBudgets.NAME).delete();
+                    steps.take(Step.BUDGET_REMOVE, () -> budgets.withName(VmBudgets.NAME)
+                            .delete());
                     LOG.info("namespace {}: PodDisruptionBudget {} removed", namespace, VmBudgets.NAME);
                 }
             }

@@ -15,6 +15,8 @@ import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.VmName;
 import dev.torpor.operator.vm.VmUse;
@@ -48,11 +50,13 @@ final class DrainSaves {
     private final KubernetesClient client;
     private final SnapshotClasses classes;
     private final InstantSource clock;
+    private final StepHook steps;
 
-    DrainSaves(KubernetesClient client, InstantSource clock) {
+    DrainSaves(KubernetesClient client, InstantSource clock, StepHook steps) {
         this.client = client;
         this.classes = new SnapshotClasses(client);
         this.clock = clock;
+        this.steps = steps;
     }
 
     /** Looks how far the save of a live pod is. */
@@ -100,7 +104,7 @@ final class DrainSaves {
     private void create(VMSnapshot save, DrainCause cause) {
         String name = save.getMetadata().getName();
         try {
-            client.resource(save).create();
+            steps.take(Step.DRAIN_BEGIN, () -> client.resource(save).create());
             LOG.info(
                     "VMSnapshot {}/{}: made for a drain ({})",
                     save.getMetadata().getNamespace(),
@@ -117,6 +121,7 @@ final class DrainSaves {
     /** Has a save end whose drain is over. Without effect on one that is saved by then. */
     void cancel(VMSnapshot save) {
         patch(
+                Step.DRAIN_CANCEL,
                 save,
                 Map.of(Torpor.CANCELLED_BY_ANNOTATION, Torpor.CREATED_BY_DRAIN),
                 Map.of("spec", Map.of("cancel", true)));
@@ -124,32 +129,37 @@ final class DrainSaves {
 
     /** Has the node's agent shut down a VM whose save failed. */
     void askShutdown(VMSnapshot failed, Pod pod) {
-        patch(failed, Map.of(Torpor.SHUT_DOWN_ANNOTATION, ShutdownProgress.wish(pod)), Map.of());
+        patch(
+                Step.DRAIN_ASK_SHUTDOWN,
+                failed,
+                Map.of(Torpor.SHUT_DOWN_ANNOTATION, ShutdownProgress.wish(pod)),
+                Map.of());
     }
 
     /** Has the node's agent let a VM be that it was to shut down. */
     void recallShutdown(VMSnapshot failed) {
         Map<String, @Nullable String> none = new HashMap<>();
         none.put(Torpor.SHUT_DOWN_ANNOTATION, null);
-        patch(failed, none, Map.of());
+        patch(Step.DRAIN_RECALL_SHUTDOWN, failed, none, Map.of());
     }
 
     /** Notes that the drain is over in which a save failed. */
     void close(VMSnapshot failed) {
-        patch(failed, Map.of(Torpor.DRAIN_OVER_ANNOTATION, "true"), Map.of());
+        patch(Step.DRAIN_CLOSE, failed, Map.of(Torpor.DRAIN_OVER_ANNOTATION, "true"), Map.of());
     }
 
     // The UID goes along: a name may be another object's by now, and the agent writes status too often for a version.
-    private void patch(VMSnapshot save, Map<String, @Nullable String> annotations, Map<String, Object> more) {
+    private void patch(
+            Step step, VMSnapshot save, Map<String, @Nullable String> annotations, Map<String, Object> more) {
         Map<String, Object> patch = new HashMap<>(more);
         patch.put("metadata", Map.of("uid", save.getMetadata().getUid(), "annotations", annotations));
         try {
-            client.resources(VMSnapshot.class)
+            steps.take(step, () -> client.resources(VMSnapshot.class)
                     .inNamespace(save.getMetadata().getNamespace())
                     .withName(save.getMetadata().getName())
                     .patch(
                             PatchContext.of(PatchType.JSON_MERGE),
-                            client.getKubernetesSerialization().asJson(patch));
+                            client.getKubernetesSerialization().asJson(patch)));
         } catch (KubernetesClientException e) {
             if (e.getCode() != HttpURLConnection.HTTP_NOT_FOUND && e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
                 throw e;

@@ -3,6 +3,7 @@ package dev.torpor.operator.drain;
 import static io.javaoperatorsdk.webhook.admission.AdmissionUtils.allowedAdmissionResponse;
 import static io.javaoperatorsdk.webhook.admission.AdmissionUtils.notAllowedExceptionToAdmissionResponse;
 
+import dev.torpor.operator.step.StepHook;
 import io.fabric8.kubernetes.api.model.KubernetesResource;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -39,20 +40,21 @@ public final class EvictionReview implements AdmissionRequestHandler {
     private final Set<String> exempt;
     private final DrainSaves saves;
 
-    private EvictionReview(KubernetesClient client, String systemNamespace, InstantSource clock) {
+    private EvictionReview(KubernetesClient client, String systemNamespace, InstantSource clock, StepHook steps) {
         this.client = client;
         this.exempt = Set.of(systemNamespace, CLUSTER_NAMESPACE);
-        this.saves = new DrainSaves(client, clock);
+        this.saves = new DrainSaves(client, clock, steps);
     }
 
     /**
      * Returns who answers at which path; may be asked by several threads.
      *
      * @param systemNamespace the operator's own, which is exempt
+     * @param steps hears of each step
      */
     public static Map<String, AdmissionController<KubernetesResource>> controllers(
-            KubernetesClient client, String systemNamespace, InstantSource clock) {
-        return Map.of(PATH, new AdmissionController<>(new EvictionReview(client, systemNamespace, clock)));
+            KubernetesClient client, String systemNamespace, InstantSource clock, StepHook steps) {
+        return Map.of(PATH, new AdmissionController<>(new EvictionReview(client, systemNamespace, clock, steps)));
     }
 
     @Override

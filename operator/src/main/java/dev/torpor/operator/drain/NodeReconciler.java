@@ -7,6 +7,8 @@ import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Notice;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.NodeChanges;
 import dev.torpor.operator.vm.NodeLeave;
 import dev.torpor.operator.vm.VmPods;
@@ -52,12 +54,17 @@ public final class NodeReconciler implements Reconciler<Node> {
     private final EventRecorder events;
     private final DrainSaves saves;
     private final VmPods pods;
+    private final StepHook steps;
 
-    public NodeReconciler(KubernetesClient client, EventRecorder events, InstantSource clock) {
+    /**
+     * @param steps hears of each step
+     */
+    public NodeReconciler(KubernetesClient client, EventRecorder events, InstantSource clock, StepHook steps) {
         this.client = client;
         this.events = events;
-        this.saves = new DrainSaves(client, clock);
+        this.saves = new DrainSaves(client, clock, steps);
         this.pods = new VmPods(client);
+        this.steps = steps;
     }
 
     @Override
@@ -131,7 +138,9 @@ public final class NodeReconciler implements Reconciler<Node> {
                 case NodeAction.Close(VMSnapshot failed) -> saves.close(failed);
                 case NodeAction.Delete(Pod pod, EventReason reason, String message) -> {
                     tell(pod, reason, message);
-                    pods.delete(pod.getMetadata().getNamespace(), VmPods.nameOf(pod));
+                    steps.take(
+                            Step.DRAIN_DELETE_POD,
+                            () -> pods.delete(pod.getMetadata().getNamespace(), VmPods.nameOf(pod)));
                 }
             }
             return true;

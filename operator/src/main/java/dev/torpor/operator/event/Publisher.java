@@ -5,6 +5,8 @@ import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.StatusWriter;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.client.CustomResource;
 import java.time.Duration;
@@ -29,11 +31,15 @@ public final class Publisher<R extends CustomResource<?, S>, S> {
 
     private final StatusWriter writer;
     private final EventRecorder events;
+    private final StepHook steps;
+    private final Step step;
     private final StatusOwner<R, S> owner;
     private final Function<S, @Nullable Enum<?>> phase;
     private final Function<S, @Nullable List<Condition>> conditions;
 
     /**
+     * @param steps hears of each write of status
+     * @param step what a write of status is called
      * @param owner the operator's part of this kind's status
      * @param phase reads the phase of a status
      * @param conditions reads the conditions of a status
@@ -41,11 +47,15 @@ public final class Publisher<R extends CustomResource<?, S>, S> {
     public Publisher(
             StatusWriter writer,
             EventRecorder events,
+            StepHook steps,
+            Step step,
             StatusOwner<R, S> owner,
             Function<S, @Nullable Enum<?>> phase,
             Function<S, @Nullable List<Condition>> conditions) {
         this.writer = writer;
         this.events = events;
+        this.steps = steps;
+        this.step = step;
         this.owner = owner;
         this.phase = phase;
         this.conditions = conditions;
@@ -65,7 +75,10 @@ public final class Publisher<R extends CustomResource<?, S>, S> {
             announce(seen, notice);
             return lookAgain;
         }
-        return switch (writer.transition(owner, seen, own)) {
+        steps.before(step);
+        WriteResult<R> result = writer.transition(owner, seen, own);
+        steps.after(step);
+        return switch (result) {
             case WriteResult.Unchanged<R> _ -> lookAgain;
             case WriteResult.Written<R> _ -> {
                 if (isNews(seen.getStatus(), own)) {

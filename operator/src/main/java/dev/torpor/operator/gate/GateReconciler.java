@@ -5,6 +5,8 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.event.EventReason;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Notice;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.VmName;
@@ -37,13 +39,18 @@ public final class GateReconciler implements Reconciler<Pod> {
     private final VmPods pods;
     private final PodGate gate;
     private final ManagedImages managed;
+    private final StepHook steps;
 
-    public GateReconciler(KubernetesClient client, EventRecorder events) {
+    /**
+     * @param steps hears of each step
+     */
+    public GateReconciler(KubernetesClient client, EventRecorder events, StepHook steps) {
         this.client = client;
         this.events = events;
         this.pods = new VmPods(client);
         this.gate = new PodGate(client);
         this.managed = new ManagedImages(client);
+        this.steps = steps;
     }
 
     @Override
@@ -69,10 +76,10 @@ public final class GateReconciler implements Reconciler<Pod> {
             tell(
                     pod,
                     "No image waits for VM %s any more. The pod is deleted, for its controller to make one that is free to boot on any node.");
-            pods.delete(namespace, VmPods.nameOf(pod));
+            steps.take(Step.GATE_DELETE_POD, () -> pods.delete(namespace, VmPods.nameOf(pod)));
         } else {
             tell(pod, "No image waits for VM %s any more. The pod is let go, and boots.");
-            gate.open(pod);
+            steps.take(Step.GATE_OPEN, () -> gate.open(pod));
         }
         return false;
     }

@@ -2,6 +2,8 @@ package dev.torpor.operator.restore;
 
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -12,10 +14,12 @@ import java.util.Objects;
 final class RestoreActions {
     private final KubernetesClient client;
     private final VmPods pods;
+    private final StepHook steps;
 
-    RestoreActions(KubernetesClient client, VmPods pods) {
+    RestoreActions(KubernetesClient client, VmPods pods, StepHook steps) {
         this.client = client;
         this.pods = pods;
+        this.steps = steps;
     }
 
     /**
@@ -27,15 +31,18 @@ final class RestoreActions {
     void perform(VMRestore seen, RestoreAction action) throws TorporException {
         switch (action) {
             case RestoreAction.Nothing() -> {}
-            case RestoreAction.CreatePod(Pod manifest) -> pods.create(manifest);
+            case RestoreAction.CreatePod(Pod manifest) ->
+                steps.take(Step.RESTORE_CREATE_POD, () -> pods.create(manifest));
             case RestoreAction.GivePod(Pod pod) ->
-                new PodGate(client)
+                steps.take(Step.RESTORE_GIVE_POD, () -> new PodGate(client)
                         .give(
                                 pod,
                                 seen.getMetadata().getUid(),
-                                Objects.requireNonNull(seen.getStatus().getNodeName(), "it was bound"));
+                                Objects.requireNonNull(seen.getStatus().getNodeName(), "it was bound")));
             case RestoreAction.DeletePod(var pod) ->
-                pods.delete(seen.getMetadata().getNamespace(), pod);
+                steps.take(
+                        Step.RESTORE_DELETE_POD,
+                        () -> pods.delete(seen.getMetadata().getNamespace(), pod));
         }
     }
 }

@@ -8,6 +8,8 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Publisher;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.Stores;
@@ -39,6 +41,7 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
     /**
      * @param stores the nodes' stores
      * @param lock shared with the controller of snapshots
+     * @param steps hears of each step
      */
     public RestoreReconciler(
             KubernetesClient client,
@@ -46,13 +49,16 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
             EventRecorder events,
             Stores stores,
             AdmissionLock lock,
-            InstantSource clock) {
+            InstantSource clock,
+            StepHook steps) {
         VmPods pods = new VmPods(client);
         RecordedManifests manifests = new RecordedManifests(client);
         this.client = client;
         this.publisher = new Publisher<>(
                 writer,
                 events,
+                steps,
+                Step.RESTORE_PUBLISH,
                 StatusOwner.RESTORE_OPERATOR,
                 VMRestoreStatus::getPhase,
                 VMRestoreStatus::getConditions);
@@ -64,7 +70,7 @@ public final class RestoreReconciler implements Reconciler<VMRestore> {
                 pods,
                 manifests,
                 stores);
-        this.actions = new RestoreActions(client, pods);
+        this.actions = new RestoreActions(client, pods, steps);
     }
 
     @Override

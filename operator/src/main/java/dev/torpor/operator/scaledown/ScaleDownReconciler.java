@@ -1,6 +1,8 @@
 package dev.torpor.operator.scaledown;
 
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.ManagedImages;
 import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -37,9 +39,14 @@ public final class ScaleDownReconciler implements Reconciler<Node> {
     private static final Logger LOG = LoggerFactory.getLogger(ScaleDownReconciler.class);
 
     private final KubernetesClient client;
+    private final StepHook steps;
 
-    public ScaleDownReconciler(KubernetesClient client) {
+    /**
+     * @param steps hears of each step
+     */
+    public ScaleDownReconciler(KubernetesClient client, StepHook steps) {
         this.client = client;
+        this.steps = steps;
     }
 
     @Override
@@ -68,11 +75,11 @@ public final class ScaleDownReconciler implements Reconciler<Node> {
         metadata.put("resourceVersion", node.getMetadata().getResourceVersion());
         metadata.put("uid", node.getMetadata().getUid());
         metadata.put("annotations", changes);
-        client.nodes()
+        steps.take(Step.NODE_MARK, () -> client.nodes()
                 .withName(nodeName)
                 .patch(
                         PatchContext.of(PatchType.JSON_MERGE),
-                        client.getKubernetesSerialization().asJson(Map.of("metadata", metadata)));
+                        client.getKubernetesSerialization().asJson(Map.of("metadata", metadata))));
         LOG.info(
                 "Node {}: {}: {}",
                 nodeName,

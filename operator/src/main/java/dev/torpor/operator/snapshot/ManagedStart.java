@@ -183,12 +183,17 @@ final class ManagedStart {
                     Optional.of(pod),
                     queued ? LOOK_AGAIN : QUEUE_INTERVAL);
         }
-        List<VMRestore> before = ours(snapshot, restores).toList();
-        int attempt = before.stream().mapToInt(ManagedStart::attempt).max().orElse(0) + 1;
-        return new SnapshotSituation.Startable(
-                nodeName,
-                snapshot.getMetadata().getName() + INFIX + attempt,
-                before.stream().map(restore -> restore.getMetadata().getName()).toList());
+        int attempt =
+                ours(snapshot, restores).mapToInt(ManagedStart::attempt).max().orElse(0) + 1;
+        return new SnapshotSituation.Startable(nodeName, snapshot.getMetadata().getName() + INFIX + attempt);
+    }
+
+    /** Returns the names of the restores of ours that came before one of ours. They failed, or it would not be there. */
+    static List<String> before(VMSnapshot snapshot, List<VMRestore> restores, VMRestore active) {
+        return ours(snapshot, restores)
+                .filter(restore -> attempt(restore) < attempt(active))
+                .map(restore -> restore.getMetadata().getName())
+                .toList();
     }
 
     private static Stream<VMRestore> ours(VMSnapshot snapshot, List<VMRestore> restores) {

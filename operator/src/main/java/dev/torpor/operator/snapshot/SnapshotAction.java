@@ -35,6 +35,9 @@ sealed interface SnapshotAction {
     /** Tells in an Event of a pod what it waits for. */
     record TellPod(Pod pod, Notice notice) implements SnapshotAction {}
 
-    /** Creates the restore that starts the VM, and removes those that failed before. */
-    record StartRestore(String nodeName, String name, List<String> failedBefore) implements SnapshotAction {}
+    /** Creates the restore that starts the VM. */
+    record StartRestore(String nodeName, String name) implements SnapshotAction {}
+
+    /** Removes restores of ours that failed before the one that is at work. */
+    record ForgetRestores(List<String> failedBefore) implements SnapshotAction {}
 }

@@ -6,6 +6,8 @@ import dev.torpor.api.v1alpha1.VMRestoreSpec;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
@@ -26,18 +28,21 @@ final class SnapshotActions {
     private final RecordedManifests manifests;
     private final VolumeSnapshots volumeSnapshots;
     private final EventRecorder events;
+    private final StepHook steps;
 
     SnapshotActions(
             KubernetesClient client,
             VmPods pods,
             RecordedManifests manifests,
             VolumeSnapshots volumeSnapshots,
-            EventRecorder events) {
+            EventRecorder events,
+            StepHook steps) {
         this.client = client;
         this.pods = pods;
         this.manifests = manifests;
         this.volumeSnapshots = volumeSnapshots;
         this.events = events;
+        this.steps = steps;
     }
 
     /**
@@ -53,25 +58,31 @@ final class SnapshotActions {
             case SnapshotAction.AddFinalizer() -> {
                 List<String> all = new ArrayList<>(seen.getMetadata().getFinalizers());
                 all.add(Torpor.IMAGE_FINALIZER);
-                setFinalizers(seen, all);
+                steps.take(Step.SNAPSHOT_ADD_FINALIZER, () -> setFinalizers(seen, all));
             }
             case SnapshotAction.RemoveFinalizer() -> {
                 List<String> rest = new ArrayList<>(seen.getMetadata().getFinalizers());
                 rest.remove(Torpor.IMAGE_FINALIZER);
-                setFinalizers(seen, rest);
+                steps.take(Step.SNAPSHOT_REMOVE_FINALIZER, () -> setFinalizers(seen, rest));
             }
-            case SnapshotAction.RecordManifest(var pod) -> manifests.record(seen, pod);
+            case SnapshotAction.RecordManifest(var pod) -> manifests.record(seen, pod, steps);
             case SnapshotAction.DeletePod(var pod) ->
-                pods.delete(seen.getMetadata().getNamespace(), pod);
+                steps.take(
+                        Step.SNAPSHOT_DELETE_POD,
+                        () -> pods.delete(seen.getMetadata().getNamespace(), pod));
             case SnapshotAction.Discard() ->
-                patchMetadata(seen, Map.of("annotations", Map.of(Torpor.DISCARD_ANNOTATION, "true")));
-            case SnapshotAction.CreatePod(var manifest) -> pods.create(manifest);
+                steps.take(
+                        Step.SNAPSHOT_DISCARD,
+                        () -> patchMetadata(seen, Map.of("annotations", Map.of(Torpor.DISCARD_ANNOTATION, "true"))));
+            case SnapshotAction.CreatePod(var manifest) ->
+                steps.take(Step.SNAPSHOT_CREATE_POD, () -> pods.create(manifest));
             case SnapshotAction.CutDisks(var create, var delete) -> volumeSnapshots.perform(seen, create, delete);
             case SnapshotAction.TellPod(var pod, var notice) -> events.recordOnce(pod, notice);
-            case SnapshotAction.StartRestore(var nodeName, var name, var failedBefore) -> {
-                startRestore(seen, nodeName, name);
-                failedBefore.forEach(failed -> deleteRestore(seen, failed));
-            }
+            case SnapshotAction.StartRestore(var nodeName, var name) ->
+                steps.take(Step.SNAPSHOT_START, () -> startRestore(seen, nodeName, name));
+            case SnapshotAction.ForgetRestores(var failedBefore) ->
+                failedBefore.forEach(
+                        failed -> steps.take(Step.SNAPSHOT_FORGET_START, () -> deleteRestore(seen, failed)));
         }
     }
 

@@ -113,22 +113,22 @@ record SnapshotDecision(
                         own.waiting(restorable(seen, nodeNameOf(seen)), false, reason, message),
                         lookAgain,
                         new Notice(EventReason.StartHeld, reason + ": " + message));
-            case SnapshotSituation.Startable(String nodeName, String restoreName, List<String> failedBefore) -> {
+            case SnapshotSituation.Startable(String nodeName, String restoreName) -> {
                 String message = "VM %s is being started on node %s by VMRestore %s. The image is safe."
                         .formatted(vm, nodeName, restoreName);
                 yield new SnapshotDecision(
-                        new SnapshotAction.StartRestore(nodeName, restoreName, failedBefore),
+                        new SnapshotAction.StartRestore(nodeName, restoreName),
                         own.waiting(restorable(seen, nodeName), true, SnapshotReason.Starting.name(), message),
                         STORE_INTERVAL,
                         new Notice(EventReason.Starting, message));
             }
             case SnapshotSituation.NamespaceDeleted() ->
                 new SnapshotDecision(new SnapshotAction.Discard(), null, Duration.ZERO, null);
-            case SnapshotSituation.BeingRestored(String restoreName) -> {
+            case SnapshotSituation.BeingRestored(String restoreName, List<String> failedBefore) -> {
                 String message = "VMRestore %s is bringing VM %s back from this image. The image is safe."
                         .formatted(restoreName, vm);
                 yield new SnapshotDecision(
-                        NOTHING,
+                        failedBefore.isEmpty() ? NOTHING : new SnapshotAction.ForgetRestores(failedBefore),
                         own.working(SnapshotPhase.Resuming, SnapshotReason.Resuming.name(), message),
                         null,
                         new Notice(EventReason.Resuming, message));

@@ -187,7 +187,7 @@ final class SnapshotObserver {
         StoreState store = stores.look(nodeName, status.getNodeUID(), null);
         if (active.isPresent() && !(store instanceof StoreState.NodeGone)) {
             return new SnapshotSituation.BeingRestored(
-                    active.get().getMetadata().getName());
+                    active.get().getMetadata().getName(), ManagedStart.before(snapshot, restores, active.get()));
         }
         if (available.isPresent()
                 && (SnapshotReason.Stale.name().equals(reason)

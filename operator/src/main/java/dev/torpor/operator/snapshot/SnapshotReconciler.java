@@ -8,6 +8,8 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.event.Publisher;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.Claims;
 import dev.torpor.operator.vm.ManagedImages;
@@ -52,6 +54,7 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
     /**
      * @param stores the nodes' stores
      * @param lock shared with the controller of restores
+     * @param steps hears of each step
      */
     public SnapshotReconciler(
             KubernetesClient client,
@@ -59,15 +62,18 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
             EventRecorder events,
             Stores stores,
             AdmissionLock lock,
-            InstantSource clock) {
+            InstantSource clock,
+            StepHook steps) {
         VmPods pods = new VmPods(client);
         RecordedManifests manifests = new RecordedManifests(client);
         SnapshotClasses classes = new SnapshotClasses(client);
-        VolumeSnapshots volumeSnapshots = new VolumeSnapshots(client, classes);
+        VolumeSnapshots volumeSnapshots = new VolumeSnapshots(client, classes, steps);
         this.client = client;
         this.publisher = new Publisher<>(
                 writer,
                 events,
+                steps,
+                Step.SNAPSHOT_PUBLISH,
                 StatusOwner.SNAPSHOT_OPERATOR,
                 VMSnapshotStatus::getPhase,
                 VMSnapshotStatus::getConditions);
@@ -89,7 +95,7 @@ public final class SnapshotReconciler implements Reconciler<VMSnapshot> {
                 volumeSnapshots,
                 new ManagedStart(
                         pods, manifests, new StartChecks(client, manifests, stores), new StartQueue(client), clock));
-        this.actions = new SnapshotActions(client, pods, manifests, volumeSnapshots, events);
+        this.actions = new SnapshotActions(client, pods, manifests, volumeSnapshots, events, steps);
     }
 
     @Override

@@ -67,14 +67,14 @@ sealed interface SnapshotSituation {
     /** A managed image waits, and the bare pod that it was taken from is to be made again, to wait in. */
     record PodMissing(Pod manifest) implements SnapshotSituation {}
 
-    /** A managed image waits, and a restore of this name is to start its VM; those before it failed and go. */
-    record Startable(String nodeName, String restoreName, List<String> failedBefore) implements SnapshotSituation {}
+    /** A managed image waits, and a restore of this name is to start its VM. */
+    record Startable(String nodeName, String restoreName) implements SnapshotSituation {}
 
     /** A managed image waits, and was deleted with its whole namespace. */
     record NamespaceDeleted() implements SnapshotSituation {}
 
-    /** A restore of the image is in progress. */
-    record BeingRestored(String restoreName) implements SnapshotSituation {}
+    /** A restore of the image is in progress; those of ours before it failed and go. */
+    record BeingRestored(String restoreName, List<String> failedBefore) implements SnapshotSituation {}
 
     /** The image was restored in place and is gone; by whom, where it is still known. */
     record Consumed(@Nullable ConsumedBy by) implements SnapshotSituation {}

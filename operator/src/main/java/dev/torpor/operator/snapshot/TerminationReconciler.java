@@ -8,6 +8,8 @@ import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.Terminations;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -32,9 +34,14 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
     private static final Duration LOOK_AGAIN = Duration.ofMinutes(1);
 
     private final KubernetesClient client;
+    private final StepHook steps;
 
-    public TerminationReconciler(KubernetesClient client) {
+    /**
+     * @param steps hears of each step
+     */
+    public TerminationReconciler(KubernetesClient client, StepHook steps) {
         this.client = client;
+        this.steps = steps;
     }
 
     @Override
@@ -83,7 +90,7 @@ public final class TerminationReconciler implements Reconciler<NodeStore> {
                 ResumePolicy.WhenReady,
                 null));
         try {
-            client.resource(snapshot).create();
+            steps.take(Step.TERMINATION_MIRROR, () -> client.resource(snapshot).create());
             LOG.info(
                     "VMSnapshot {}/{}: made for {}",
                     save.namespace(),

@@ -9,6 +9,8 @@ import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.api.v1alpha1.VolumeSnapshotsSpec;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.SnapshotClasses;
 import io.fabric8.kubernetes.api.model.APIResourceList;
 import io.fabric8.kubernetes.api.model.GenericKubernetesResource;
@@ -42,10 +44,12 @@ final class VolumeSnapshots {
 
     private final KubernetesClient client;
     private final SnapshotClasses classes;
+    private final StepHook steps;
 
-    VolumeSnapshots(KubernetesClient client, SnapshotClasses classes) {
+    VolumeSnapshots(KubernetesClient client, SnapshotClasses classes, StepHook steps) {
         this.client = client;
         this.classes = classes;
+        this.steps = steps;
     }
 
     /**
@@ -147,9 +151,13 @@ final class VolumeSnapshots {
      * @throws TorporException VolumeSnapshotFailed if the API server refuses one
      */
     void perform(VMSnapshot snapshot, List<VolumeSnapshotStatus> create, List<String> delete) throws TorporException {
-        delete.forEach(name -> resource(snapshot, name).delete());
+        delete.forEach(name -> steps.take(
+                Step.SNAPSHOT_DROP_CUT, () -> resource(snapshot, name).delete()));
         for (VolumeSnapshotStatus cut : create) {
-            create(snapshot, Objects.requireNonNull(cut.claimName()), Objects.requireNonNull(cut.name()));
+            steps.take(
+                    Step.SNAPSHOT_CUT_DISK,
+                    () -> create(
+                            snapshot, Objects.requireNonNull(cut.claimName()), Objects.requireNonNull(cut.name())));
         }
     }
 

@@ -4,6 +4,8 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.step.StepHook;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
@@ -43,7 +45,7 @@ public final class RecordedManifests {
     }
 
     /** Records the manifest of the pod that a snapshot saves. Recording the same pod again changes nothing. */
-    public void record(VMSnapshot snapshot, Pod pod) {
+    public void record(VMSnapshot snapshot, Pod pod, StepHook steps) {
         ObjectMeta owner = snapshot.getMetadata();
         Resource<ControllerRevision> resource = resource(owner.getNamespace(), nameFor(snapshot));
         ControllerRevision before = resource.get();
@@ -52,28 +54,29 @@ public final class RecordedManifests {
                 return;
             }
             // Left by an admission that did not come to its end; revisions cannot be changed.
-            resource.delete();
+            steps.take(Step.SNAPSHOT_DROP_MANIFEST, resource::delete);
         }
-        client.resource(new ControllerRevisionBuilder()
-                        .withNewMetadata()
-                        .withNamespace(owner.getNamespace())
-                        .withName(nameFor(snapshot))
-                        .addNewOwnerReference()
-                        .withApiVersion(snapshot.getApiVersion())
-                        .withKind(snapshot.getKind())
-                        .withName(owner.getName())
-                        .withUid(owner.getUid())
-                        .withController(true)
-                        .endOwnerReference()
-                        .addToLabels(Torpor.VM_LABEL, snapshot.getSpec().vmName())
-                        .endMetadata()
-                        .withRevision(1L)
-                        .withData(Map.of(
-                                POD_UID, pod.getMetadata().getUid(),
-                                CONTROLLED, VmPods.controllerOf(pod).isPresent(),
-                                POD, client.getKubernetesSerialization().convertValue(PodManifest.of(pod), Map.class)))
-                        .build())
-                .create();
+        ControllerRevision revision = new ControllerRevisionBuilder()
+                .withNewMetadata()
+                .withNamespace(owner.getNamespace())
+                .withName(nameFor(snapshot))
+                .addNewOwnerReference()
+                .withApiVersion(snapshot.getApiVersion())
+                .withKind(snapshot.getKind())
+                .withName(owner.getName())
+                .withUid(owner.getUid())
+                .withController(true)
+                .endOwnerReference()
+                .addToLabels(Torpor.VM_LABEL, snapshot.getSpec().vmName())
+                .endMetadata()
+                .withRevision(1L)
+                .withData(Map.of(
+                        POD_UID, pod.getMetadata().getUid(),
+                        CONTROLLED, VmPods.controllerOf(pod).isPresent(),
+                        POD, client.getKubernetesSerialization().convertValue(PodManifest.of(pod), Map.class)))
+                .build();
+        steps.take(
+                Step.SNAPSHOT_RECORD_MANIFEST, () -> client.resource(revision).create());
     }
 
     /** Returns a recorded manifest, if it is there and was written by us for that snapshot. */

@@ -9,6 +9,7 @@ import dev.torpor.operator.certificate.CertificateSource;
 import dev.torpor.operator.certificate.MountedCertificate;
 import dev.torpor.operator.drain.EvictionReview;
 import dev.torpor.operator.metrics.OperatorMetrics;
+import dev.torpor.operator.step.StepHook;
 import io.fabric8.kubernetes.api.model.KubernetesResource;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.javaoperatorsdk.webhook.admission.AdmissionController;
@@ -52,6 +53,7 @@ public final class Webhook implements AutoCloseable {
      * Binds the port; nothing is served before {@link #start}.
      *
      * @param namespace of the operator, its Service and its Secret
+     * @param steps hears of each step
      * @param count is told each answer
      */
     public Webhook(
@@ -59,6 +61,7 @@ public final class Webhook implements AutoCloseable {
             String namespace,
             WebhookOptions options,
             InstantSource clock,
+            StepHook steps,
             Consumer<OperatorMetrics.Admission> count) {
         this.certificate = options.certificates()
                 .<CertificateSource>map(directory -> new MountedCertificate(directory, clock))
@@ -77,7 +80,7 @@ public final class Webhook implements AutoCloseable {
                         namespace,
                         new InjectionSettings(options.launcherImage(), options.imageFolder(), options.readinessGate())),
                 count);
-        serve(client, EvictionReview.controllers(client, namespace, clock), count);
+        serve(client, EvictionReview.controllers(client, namespace, clock, steps), count);
     }
 
     private void serve(

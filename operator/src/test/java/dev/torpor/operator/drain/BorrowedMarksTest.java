@@ -3,6 +3,7 @@ package dev.torpor.operator.drain;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.TestCluster;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
@@ -22,7 +23,7 @@ class BorrowedMarksTest {
     void saveOfADrainHasNone() {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
         TestCluster cluster = new TestCluster(client);
-        new DrainSaves(client, cluster.clock())
+        new DrainSaves(client, cluster.clock(), StepHook.NONE)
                 .begin(
                         new PodBuilder(Drained.pod())
                                 .editMetadata()

@@ -3,6 +3,7 @@ package dev.torpor.operator.drain;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.LabelSelectorBuilder;
@@ -145,7 +146,8 @@ class BudgetReconcilerTest {
     }
 
     private BudgetReconciler reconciler(Predicate<String> answered) {
-        return new BudgetReconciler(client, new EventRecorder(client, InstantSource.system()), answered);
+        return new BudgetReconciler(
+                client, new EventRecorder(client, InstantSource.system()), answered, StepHook.NONE);
     }
 
     @Test

@@ -15,6 +15,7 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.TestCluster;
 import io.fabric8.kubernetes.api.model.ConditionBuilder;
 import io.fabric8.kubernetes.api.model.DeleteOptions;
@@ -466,8 +467,9 @@ class EvictionReviewTest {
     }
 
     private AdmissionResponse answer(AdmissionRequest request) {
-        return Objects.requireNonNull(EvictionReview.controllers(client, "torpor-system", cluster.clock())
-                        .get(EvictionReview.PATH))
+        return Objects.requireNonNull(
+                        EvictionReview.controllers(client, "torpor-system", cluster.clock(), StepHook.NONE)
+                                .get(EvictionReview.PATH))
                 .handle(new AdmissionReviewBuilder().withRequest(request).build())
                 .getResponse();
     }

@@ -12,6 +12,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.TestCluster;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
@@ -49,7 +50,8 @@ class NodeReconcilerTest {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshotClass.class));
         cluster = new TestCluster(client);
-        reconciler = new NodeReconciler(client, new EventRecorder(client, cluster.clock()), cluster.clock());
+        reconciler =
+                new NodeReconciler(client, new EventRecorder(client, cluster.clock()), cluster.clock(), StepHook.NONE);
     }
 
     @ParameterizedTest

@@ -13,6 +13,7 @@ import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
@@ -40,7 +41,7 @@ class GateReconcilerTest {
     void startController() {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
         cluster = new TestCluster(client);
-        reconciler = new GateReconciler(client, new EventRecorder(client, cluster.clock()));
+        reconciler = new GateReconciler(client, new EventRecorder(client, cluster.clock()), StepHook.NONE);
     }
 
     @Test

@@ -17,6 +17,7 @@ import dev.torpor.api.v1alpha1.VMRestoreStatus;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.RecordedManifests;
@@ -60,7 +61,8 @@ class RestoreReconcilerTest {
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
-                cluster.clock());
+                cluster.clock(),
+                StepHook.NONE);
         readySnapshot();
         cluster.restore("back", "web-1");
     }
@@ -403,14 +405,14 @@ class RestoreReconcilerTest {
     private void readySnapshot() {
         VMSnapshot snapshot = cluster.snapshot("web-1", SaveMode.Save);
         new RecordedManifests(client)
-                .record(snapshot, TestPods.running("web-pod", "u1").build());
+                .record(snapshot, TestPods.running("web-pod", "u1").build(), StepHook.NONE);
         ready(snapshot);
     }
 
     private void managedSnapshot(String name) {
         VMSnapshot snapshot = cluster.snapshot(name, SaveMode.ManagedSave);
         new RecordedManifests(client)
-                .record(snapshot, TestPods.ofStatefulSet("web-0", "u1").build());
+                .record(snapshot, TestPods.ofStatefulSet("web-0", "u1").build(), StepHook.NONE);
         ready(snapshot);
     }
 

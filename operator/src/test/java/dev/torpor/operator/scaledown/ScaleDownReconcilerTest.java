@@ -8,6 +8,7 @@ import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.TestCluster;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
@@ -36,7 +37,7 @@ class ScaleDownReconcilerTest {
     void startController() {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshot.class));
         cluster = new TestCluster(client);
-        reconciler = new ScaleDownReconciler(client);
+        reconciler = new ScaleDownReconciler(client, StepHook.NONE);
     }
 
     @ParameterizedTest

@@ -7,6 +7,7 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.SnapshotClasses;
 import dev.torpor.operator.vm.TestCluster;
@@ -46,8 +47,9 @@ class BorrowedMarksTest {
                 client,
                 new VmPods(client),
                 new RecordedManifests(client),
-                new VolumeSnapshots(client, new SnapshotClasses(client)),
-                new EventRecorder(client, cluster.clock()));
+                new VolumeSnapshots(client, new SnapshotClasses(client), StepHook.NONE),
+                new EventRecorder(client, cluster.clock()),
+                StepHook.NONE);
         snapshot = cluster.snapshot("web-1", SaveMode.ManagedSave);
         snapshot.getMetadata().setLabels(TRACKING);
         snapshot.getMetadata().setAnnotations(Map.of("argocd.argoproj.io/tracking-id", "shop"));
@@ -55,7 +57,7 @@ class BorrowedMarksTest {
 
     @Test
     void restoreThatStartsAVmHasNone() throws Exception {
-        actions.perform(snapshot, new SnapshotAction.StartRestore("n1", "web-1-start-1", List.of()));
+        actions.perform(snapshot, new SnapshotAction.StartRestore("n1", "web-1-start-1"));
 
         assertOurs(
                 client.resources(VMRestore.class)

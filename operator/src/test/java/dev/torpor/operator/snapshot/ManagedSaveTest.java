@@ -19,6 +19,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.PodGate;
 import dev.torpor.operator.vm.Stores;
@@ -68,7 +69,8 @@ class ManagedSaveTest {
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
-                cluster.clock());
+                cluster.clock(),
+                StepHook.NONE);
     }
 
     @Test
@@ -462,6 +464,7 @@ class ManagedSaveTest {
         assertThat(reason()).isEqualTo("StartFailed");
         cluster.later(11);
         cluster.renewLease();
+        step();
         step();
         step();
 

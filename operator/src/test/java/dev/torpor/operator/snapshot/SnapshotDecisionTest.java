@@ -124,7 +124,7 @@ class SnapshotDecisionTest {
                         false,
                         false),
                 Arguments.of(
-                        new SnapshotSituation.BeingRestored("back"),
+                        new SnapshotSituation.BeingRestored("back", List.of()),
                         SnapshotPhase.Resuming,
                         "False",
                         "Resuming",

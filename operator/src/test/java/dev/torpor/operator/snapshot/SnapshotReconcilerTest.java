@@ -16,6 +16,7 @@ import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.ManagedImages;
 import dev.torpor.operator.vm.Stores;
@@ -66,7 +67,8 @@ class SnapshotReconcilerTest {
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
-                cluster.clock());
+                cluster.clock(),
+                StepHook.NONE);
     }
 
     @Test

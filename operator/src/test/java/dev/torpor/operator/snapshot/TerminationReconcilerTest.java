@@ -15,6 +15,7 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.Stores;
@@ -51,14 +52,15 @@ class TerminationReconcilerTest {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshotClass.class));
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(NodeStore.class));
         cluster = new TestCluster(client);
-        reconciler = new TerminationReconciler(client);
+        reconciler = new TerminationReconciler(client, StepHook.NONE);
         snapshots = new SnapshotReconciler(
                 client,
                 new MergeStatusWriter(client),
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
-                cluster.clock());
+                cluster.clock(),
+                StepHook.NONE);
     }
 
     @Test

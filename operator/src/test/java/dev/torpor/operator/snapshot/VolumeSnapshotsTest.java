@@ -20,6 +20,7 @@ import dev.torpor.api.v1alpha1.VolumeSnapshotName;
 import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.api.v1alpha1.VolumeSnapshotsSpec;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.TestCluster;
@@ -85,7 +86,8 @@ class VolumeSnapshotsTest {
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
-                cluster.clock());
+                cluster.clock(),
+                StepHook.NONE);
     }
 
     @Test
