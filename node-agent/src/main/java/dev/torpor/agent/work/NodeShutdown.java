@@ -240,7 +240,7 @@ final class NodeShutdown implements ShutdownListener {
         if (!its.fits(uid, rate.bytesPerSecond(), node.clock().instant())) {
             return its.noTime(uid, rate.bytesPerSecond());
         }
-        if (!node.saves().take(uid, 0)) {
+        if (!node.saves().take(uid)) {
             return Next.after(TURN_POLL);
         }
         try {

@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import java.time.Duration;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
@@ -12,16 +13,17 @@ import java.util.function.LongSupplier;
 /**
  * Who may save next: so many at a time, and of those that wait the one with the least memory, so that most VMs wait least
  * for their node to be empty. Snapshots that say nothing of their memory were asked for one by one and go before those.
- * A waiting save asks again and again; one that stopped asking is not waited for. Thread-safe.
+ * The next one is woken when a turn is given back, and asks again from time to time; one that stopped asking is not waited for.
+ * Thread-safe.
  */
 final class SaveTurns {
     /** Several times the interval in which a waiting save asks. */
-    static final Duration FORGOTTEN = Duration.ofSeconds(3);
+    static final Duration FORGOTTEN = Duration.ofSeconds(10);
 
     /** A save that is to end has a limit of bandwidth no more, and one of all memory is done in that time on most nodes. */
     static final Duration LINGERING_MAX = Duration.ofMinutes(1);
 
-    private record Waiting(long bytes, long askedNanos) {}
+    private record Waiting(long bytes, long askedNanos, Runnable wake) {}
 
     private final int atOnceMax;
     private final LongSupplier nanoTime;
@@ -39,15 +41,21 @@ final class SaveTurns {
         this.nanoTime = nanoTime;
     }
 
+    /** Takes a turn if it is this save's, which goes before all that say how much memory their VM has, and asks again by itself. */
+    boolean take(String uid) {
+        return take(uid, 0, () -> {});
+    }
+
     /**
      * Takes a turn if it is this save's. Whoever has taken one gives it back.
      *
      * @param bytes memory of the VM, 0 if unknown
+     * @param wake has it ask again; called by whoever gives a turn back, without a lock
      */
-    synchronized boolean take(String uid, long bytes) {
+    synchronized boolean take(String uid, long bytes, Runnable wake) {
         long now = nanoTime.getAsLong();
         waiting.values().removeIf(other -> now - other.askedNanos() > FORGOTTEN.toNanos());
-        waiting.put(uid, new Waiting(bytes, now));
+        waiting.put(uid, new Waiting(bytes, now, wake));
         long goFirst =
                 waiting.values().stream().filter(other -> other.bytes() < bytes).count();
         if (atOnceMax - underWay.size() <= goFirst) {
@@ -58,9 +66,17 @@ final class SaveTurns {
         return true;
     }
 
-    /** Gives a turn back, if it still has one. */
-    synchronized void giveBack(String uid) {
-        underWay.remove(uid);
+    /** Gives a turn back, if it still has one, and wakes who is next. */
+    void giveBack(String uid) {
+        Optional<Waiting> next;
+        synchronized (this) {
+            next = underWay.remove(uid) == null ? Optional.empty() : next();
+        }
+        next.ifPresent(its -> its.wake().run());
+    }
+
+    private Optional<Waiting> next() {
+        return waiting.values().stream().min(Comparator.comparingLong(Waiting::bytes));
     }
 
     /**
@@ -69,21 +85,31 @@ final class SaveTurns {
      *
      * @return whether its turn was taken from it now
      */
-    synchronized boolean lingers(String uid) {
-        OptionalLong since = underWay.get(uid);
-        if (since == null) {
-            return false;
+    boolean lingers(String uid) {
+        Optional<Waiting> next;
+        synchronized (this) {
+            OptionalLong since = underWay.get(uid);
+            if (since == null) {
+                return false;
+            }
+            long now = nanoTime.getAsLong();
+            if (since.isEmpty()) {
+                underWay.put(uid, OptionalLong.of(now));
+                return false;
+            }
+            if (now - since.getAsLong() < LINGERING_MAX.toNanos()) {
+                return false;
+            }
+            underWay.remove(uid);
+            next = next();
         }
-        long now = nanoTime.getAsLong();
-        if (since.isEmpty()) {
-            underWay.put(uid, OptionalLong.of(now));
-            return false;
-        }
-        if (now - since.getAsLong() < LINGERING_MAX.toNanos()) {
-            return false;
-        }
-        underWay.remove(uid);
+        next.ifPresent(its -> its.wake().run());
         return true;
+    }
+
+    /** Nobody waits for this save any more. */
+    synchronized void forget(String uid) {
+        waiting.remove(uid);
     }
 
     /** Returns the memory that a snapshot says its VM has; 0 if it says nothing. */

@@ -39,7 +39,9 @@ import org.slf4j.LoggerFactory;
 /** Looks at one VMSnapshot: observes, decides ({@link SaveDecision}), acts, says. */
 final class SnapshotTask implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(SnapshotTask.class);
-    private static final Duration TURN_POLL = Duration.ofMillis(500);
+    /** Whose turn it is is woken; a look costs a request, and hundreds may wait. */
+    private static final Duration TURN_POLL = Duration.ofSeconds(2);
+
     private static final Duration RESTORE_POLL = Duration.ofSeconds(1);
     // An administrator may put a file back; looking costs what a restore's first check costs.
     private static final Duration UNUSABLE_POLL = Duration.ofSeconds(10);
@@ -147,7 +149,11 @@ final class SnapshotTask implements AutoCloseable {
             }
             return unreadable(snapshot, e);
         }
-        return act(item, snapshot, SaveDecision.of(observe(snapshot, here, record)));
+        SaveDecision decision = SaveDecision.of(observe(snapshot, here, record));
+        if (!(decision instanceof SaveDecision.Save)) {
+            node.saves().forget(snapshot.image().uid());
+        }
+        return act(item, snapshot, decision);
     }
 
     /** Its record cannot be read: whatever it said, the image cannot be restored, and holds its VM until it is given up. */
@@ -298,7 +304,8 @@ final class SnapshotTask implements AutoCloseable {
             Duration untilDeadline = Duration.between(node.clock().instant(), snapshot.deadline());
             return Next.after(rest.get().compareTo(untilDeadline) < 0 ? rest.get() : untilDeadline);
         }
-        if (!node.saves().take(snapshot.image().uid(), SaveTurns.bytesOf(snapshot.object()))) {
+        if (!node.saves().take(snapshot.image().uid(), SaveTurns.bytesOf(snapshot.object()), () -> node.wake()
+                .accept(item))) {
             queued.add(snapshot.image().uid());
             var _ = say(
                     snapshot,

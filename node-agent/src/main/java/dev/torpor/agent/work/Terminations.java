@@ -76,7 +76,7 @@ final class Terminations {
             case TerminationDecision.LookAgain _ -> held(asks, askID, LOOKING);
             case TerminationDecision.Go(String why) -> go(pod, asks, askID, why);
             case TerminationDecision.Save(TerminationDecision.PodEnd its, Instant until) -> {
-                if (!node.saves().take(pod.podUID(), 0)) {
+                if (!node.saves().take(pod.podUID())) {
                     yield held(asks, askID, "other VMs of this node are being saved first");
                 }
                 var _ = held(asks, askID, "the VM is being saved");

@@ -187,10 +187,10 @@ class FailedSaveTest {
                 ExecutorService worker = Executors.newSingleThreadExecutor()) {
             Future<Next> look = worker.submit(world::look);
             vms.writing.await();
-            assertThat(turns.take("another", 0)).isFalse();
+            assertThat(turns.take("another")).isFalse();
 
             wishes.cancelled("u1");
-            while (!turns.take("another", 0)) {
+            while (!turns.take("another")) {
                 assertThat(look.isDone()).isFalse();
                 nanos.addAndGet(SaveTurns.LINGERING_MAX.toNanos());
                 Thread.sleep(Duration.ofMillis(50));
@@ -200,7 +200,7 @@ class FailedSaveTest {
             vms.obeys = true;
             var _ = look.get();
             assertThat(vms.running).isTrue();
-            assertThat(turns.take("a third", 0))
+            assertThat(turns.take("a third"))
                     .as("it gives no turn back that is another's")
                     .isFalse();
         }

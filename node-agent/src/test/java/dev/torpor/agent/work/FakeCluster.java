@@ -15,11 +15,12 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.function.Function;
 
 /**
- * A cluster with one VMSnapshot, whose status nobody reads.
+ * A cluster with some VMSnapshots, of which nobody reads the status that is written here.
  *
- * @param only the VMSnapshot
+ * @param snapshots finds one by its name, which is its UID too where there are several
  * @param told what it was told of guests: pod, state, and since when
  * @param restores that there are
  * @param written parts of status that were written
@@ -27,7 +28,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
  * @param letGo names of objects whose finalizer was removed
  */
 record FakeCluster(
-        VMSnapshot only,
+        Function<String, VMSnapshot> snapshots,
         List<String> told,
         List<VMRestore> restores,
         List<Object> written,
@@ -35,8 +36,12 @@ record FakeCluster(
         List<String> letGo)
         implements Cluster, StatusWriter {
     FakeCluster(VMSnapshot only) {
+        this(_ -> only);
+    }
+
+    FakeCluster(Function<String, VMSnapshot> snapshots) {
         this(
-                only,
+                snapshots,
                 new CopyOnWriteArrayList<>(),
                 new CopyOnWriteArrayList<>(),
                 new CopyOnWriteArrayList<>(),
@@ -46,12 +51,12 @@ record FakeCluster(
 
     @Override
     public Optional<VMSnapshot> snapshot(String namespace, String name) {
-        return Optional.of(only);
+        return Optional.of(snapshots.apply(name));
     }
 
     @Override
     public Optional<VMSnapshot> snapshotOf(ImageId image) {
-        return Optional.of(only);
+        return Optional.of(snapshots.apply(image.uid()));
     }
 
     @Override

@@ -151,7 +151,7 @@ class HandOverWithoutRestoreTest {
                 new FakeNews(),
                 Optional.empty())) {
             int said = cluster.written().size();
-            agent.snapshot(cluster.only());
+            agent.snapshot(cluster.snapshots().apply("s"));
             while (cluster.written().size() == said || agent.workQueued() > 0) {
                 Thread.onSpinWait();
             }
