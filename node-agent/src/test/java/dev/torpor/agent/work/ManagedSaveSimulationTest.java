@@ -14,7 +14,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** Thousands of lives of a VM that is saved, started, crashed and moved at random. */
 class ManagedSaveSimulationTest {
     private static final int RUNS = Integer.getInteger("torpor.simulation.runs", 3000);
-    private static final int STEPS = 400;
+    private static final int STEPS = 600;
     private static final int NODES = 3;
 
     @Test

@@ -30,7 +30,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One VM, its controller, the operator and the agents of some nodes, in one thread and without a clock: who acts next, who
- * dies, what a webhook was not asked and what an agent cannot read is drawn from a seed. Agents decide with the product's
+ * dies, what a webhook was not asked, which node is drained and for how long, and what an agent cannot read is drawn from a seed. Agents decide with the product's
  * own decisions on the product's own records; pods, QEMU and the API are models.
  *
  * <p>Checked at each step: one guest at a time; no boot while an image waits; an image resumed once at most, and onto the
@@ -44,7 +44,9 @@ final class SimulatedFleet {
         /** Images and saves of other nodes, by what the API server says. */
         IMAGE_ELSEWHERE,
         /** The image is recorded as handed over before the guest runs. */
-        HAND_OVER
+        HAND_OVER,
+        /** The pod that the VM was saved from is never started again: it is about to be deleted. */
+        RETIRED_POD
     }
 
     /** An invariant does not hold. */
@@ -70,7 +72,10 @@ final class SimulatedFleet {
     private static final String NAMESPACE = "vms";
     private static final String VM = "web";
     private static final double WEBHOOK_AWAY = 0.2;
+    private static final double OPERATOR_AWAY = 0.3;
     private static final double CRASH = 0.05;
+    /** An operator that acts on what it saw a while ago. */
+    private static final double OLD_NEWS = 0.2;
 
     private final Random random;
     private final Set<Fence> fences = EnumSet.allOf(Fence.class);
@@ -103,6 +108,7 @@ final class SimulatedFleet {
         VmRecord journal = VmRecord.NONE;
         final List<ImageRecord> images = new ArrayList<>();
         boolean apiAway;
+        boolean cordoned;
         /** Partial images that this life of the agent has begun. */
         final List<String> begun = new ArrayList<>();
 
@@ -165,6 +171,8 @@ final class SimulatedFleet {
         boolean consumed;
         boolean stale;
         boolean discarded;
+        boolean cancelled;
+        boolean ofDrain;
 
         Snapshot(String uid, Node node, String pod) {
             this.uid = uid;
@@ -212,7 +220,7 @@ final class SimulatedFleet {
     }
 
     private void step() {
-        switch (random.nextInt(16)) {
+        switch (random.nextInt(18)) {
             case 0 -> controllerMakesPod();
             case 1 -> scheduler();
             case 2, 3 -> kubelet();
@@ -224,6 +232,8 @@ final class SimulatedFleet {
             case 11, 12 -> agentRestores();
             case 13 -> operatorGivesPod();
             case 14 -> gateKeeper();
+            case 15 -> drain();
+            case 16 -> somebodyCancels();
             default -> fault();
         }
     }
@@ -252,7 +262,8 @@ final class SimulatedFleet {
 
     private void scheduler() {
         if (pod != null && pod.node == null && !pod.gated) {
-            pod.node = pod.bound != null ? pod.bound : nodes.get(random.nextInt(nodes.size()));
+            Node chosen = pod.bound != null ? pod.bound : nodes.get(random.nextInt(nodes.size()));
+            pod.node = chosen.cordoned ? null : chosen;
         }
     }
 
@@ -334,7 +345,8 @@ final class SimulatedFleet {
                 ? ManagedImages.waiting(node.images, journal)
                         .map(record -> new StartFacts.SavedImage(record.id().uid(), "saved here"))
                 : Optional.empty();
-        switch (StartDecision.of(new StartFacts(asking.uid, journal, here, cluster))) {
+        VmRecord asked = fences.contains(Fence.RETIRED_POD) ? journal : journal.notRetired(asking.uid);
+        switch (StartDecision.of(new StartFacts(asking.uid, asked, here, cluster))) {
             case StartDecision.Wait _ -> {}
             case StartDecision.Boot _ -> {
                 node.journal = node.journal.booted(asking.uid, asking.container, Instant.EPOCH);
@@ -448,8 +460,8 @@ final class SimulatedFleet {
                 snapshot.stale = true;
             }
             case SaveDecision.Consume _ -> node.put(with(record.orElseThrow(), new ImageState.Consumed()));
+            case SaveDecision.GiveUp _ -> snapshot.failed = true;
             case SaveDecision.Rest _,
-                    SaveDecision.GiveUp _,
                     SaveDecision.TakeBack _,
                     SaveDecision.StayForRestore _,
                     SaveDecision.StayForStart _ -> {}
@@ -476,6 +488,10 @@ final class SimulatedFleet {
         Pod source = pod;
         if (source == null || !record.intent().source().equals(Optional.of(source.process())) || source.memory == 0) {
             snapshot.node.begun.remove(snapshot.uid); // QEMU is gone: undone next
+            return;
+        }
+        if (snapshot.cancelled && random.nextBoolean()) {
+            snapshot.node.begun.remove(snapshot.uid); // it came before the commit: undone next
             return;
         }
         snapshot.memory = source.memory;
@@ -574,6 +590,9 @@ final class SimulatedFleet {
         if (snapshot.disks != disks) {
             throw new BrokenException("I2: image " + snapshot.uid + " is resumed onto disks that moved on");
         }
+        if (target.uid.equals(snapshot.pod)) {
+            throw new BrokenException("I1: image " + snapshot.uid + " is resumed in the pod that goes for it");
+        }
         resumes++;
         disks++;
         target.guest = Guest.RUNNING;
@@ -591,9 +610,33 @@ final class SimulatedFleet {
         }
     }
 
+    /** A node is drained, or taken back: its VM is saved once it is seen to run there, and no longer if the drain is over. */
+    private void drain() {
+        Node drained = nodes.get(random.nextInt(nodes.size()));
+        if (nodes.stream().anyMatch(node -> node.cordoned)) {
+            nodes.forEach(node -> node.cordoned &= random.nextInt(4) == 0);
+        } else {
+            drained.cordoned = random.nextInt(6) == 0;
+        }
+        for (Snapshot snapshot : snapshots) {
+            snapshot.cancelled |= snapshot.ofDrain && !snapshot.saved && !snapshot.node.cordoned;
+        }
+        if (pod != null && pod.node != null && pod.node.cordoned) {
+            int before = snapshots.size();
+            somebodySaves();
+            snapshots.subList(before, snapshots.size()).forEach(snapshot -> snapshot.ofDrain = true);
+        }
+    }
+
+    private void somebodyCancels() {
+        if (random.nextInt(4) == 0) {
+            snapshots.stream().filter(snapshot -> !snapshot.saved).forEach(snapshot -> snapshot.cancelled = true);
+        }
+    }
+
     private void operatorStopsSource() {
         waiting().ifPresent(snapshot -> {
-            if (pod != null && pod.uid.equals(snapshot.pod)) {
+            if (pod != null && pod.uid.equals(snapshot.pod) && random.nextDouble() >= OPERATOR_AWAY) {
                 pod.terminating = true;
             }
         });
@@ -604,7 +647,8 @@ final class SimulatedFleet {
         if (waiting.isEmpty()
                 || pod == null
                 || pod.terminating
-                || pod.uid.equals(waiting.get().pod)
+                || (pod.uid.equals(waiting.get().pod) && random.nextDouble() >= OLD_NEWS)
+                || (waiting.get().node.cordoned && random.nextDouble() >= OLD_NEWS)
                 || (pod.node != null && pod.node != waiting.get().node)
                 || restores.stream().anyMatch(Restore::active)) {
             if (waiting.isPresent() && pod != null && pod.node != null && pod.node != waiting.get().node) {
@@ -667,7 +711,8 @@ final class SimulatedFleet {
                 .addToFinalizers(Torpor.IMAGE_FINALIZER)
                 .addToAnnotations(Torpor.DISCARD_ANNOTATION, Boolean.toString(snapshot.discarded))
                 .build());
-        object.setSpec(new VMSnapshotSpec(VM, SaveMode.ManagedSave, null, null, null, null, null, null, null, null));
+        object.setSpec(new VMSnapshotSpec(
+                VM, SaveMode.ManagedSave, null, null, null, null, snapshot.cancelled ? true : null, null, null, null));
         VMSnapshotStatus status = new VMSnapshotStatus();
         status.setNodeName(snapshot.node.name);
         status.setStoreID(snapshot.node.name);

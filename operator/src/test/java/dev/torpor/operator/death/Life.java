@@ -69,7 +69,7 @@ final class Life {
         this.gates = new GateReconciler(client, events, steps);
         this.drains = new NodeReconciler(client, events, clock, steps);
         this.scaleDown = new ScaleDownReconciler(client, steps);
-        this.budgets = new BudgetReconciler(client, events, steps);
+        this.budgets = new BudgetReconciler(client, events, _ -> true, steps);
         this.evictions = EvictionReview.controllers(client, "torpor-system", clock, steps);
     }
 
