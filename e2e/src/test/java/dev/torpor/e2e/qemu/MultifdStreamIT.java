@@ -140,6 +140,33 @@ class MultifdStreamIT {
         }
     }
 
+    /** A deadline that passes in the middle: nothing of QEMU's is waited for, and the image is as good as before. */
+    @Test
+    void aLoadIsLeftInTheMiddleAndTheImageIsLoadedByAnother() throws Exception {
+        CommittedImage image =
+                Saving.save(source, store, Saving.options(2, DirectIO.AUTO).with(Engine.MULTIFD_STREAM));
+        Cancellation cancellation = new Cancellation();
+        try (Vm target = Vm.incomingGuest(temp)) {
+            TorporException e = catchThrowableOfType(
+                    TorporException.class,
+                    () -> Saving.loadUnchecked(
+                            target,
+                            image,
+                            store.directIO(),
+                            cancellation,
+                            (_, _) -> cancellation.request(FailureReason.DeadlineExceeded, "that's enough")));
+            assertThat(e.reason()).isEqualTo(FailureReason.DeadlineExceeded);
+            assertThat(target.process().lastTick()).isEmpty();
+        }
+        try (Vm target = Vm.incomingGuest(temp)) {
+            var _ = Saving.load(target, image, store.directIO());
+            Guest.resume(target.qmp());
+            Tick next = target.process().awaitTick(tick -> true);
+            assertThat(next.nonce()).isEqualTo(first.nonce());
+            assertThat(next.memoryWrong()).isFalse();
+        }
+    }
+
     @Test
     void anImageSavedWithTheOtherEngineIsReadByThat() throws Exception {
         CommittedImage direct = Saving.save(source, store, Engine.QEMU_DIRECT);

@@ -125,9 +125,15 @@ final class Saving {
     /** Loads whatever the target is. */
     static LoadReport loadUnchecked(Vm target, CommittedImage image, boolean directIO)
             throws IOException, TorporException {
+        return loadUnchecked(target, image, directIO, new Cancellation(), NOBODY);
+    }
+
+    static LoadReport loadUnchecked(
+            Vm target, CommittedImage image, boolean directIO, Cancellation cancellation, ProgressListener listener)
+            throws IOException, TorporException {
         VmFacts facts = QemuProbe.probe(target.qmp());
         try (ImageFiles files = image.openForQemu(directIO)) {
-            return Engines.load(target.qmp(), facts, image, files, target.folder(), new Cancellation(), NOBODY);
+            return Engines.load(target.qmp(), facts, image, files, target.folder(), cancellation, listener);
         }
     }
 

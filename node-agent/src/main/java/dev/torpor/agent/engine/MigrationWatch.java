@@ -89,6 +89,22 @@ final class MigrationWatch {
         }
     }
 
+    /**
+     * Waits for a load to end, but no longer than is wished: nothing depends on it, as the image is only read. A QEMU that is left in the middle
+     * of it is to be ended, and until then nothing of its settings to be touched.
+     *
+     * @param look at each look, before the wish
+     * @throws TorporException why the end was asked for
+     */
+    static End awaitLoad(QmpClient qmp, Cancellation cancellation, ProgressListener listener, Look look)
+            throws TorporException {
+        // It is not asked to hurry: only what is sent has a limit.
+        return await(qmp, new Cancellation(), listener, () -> {
+            look.now();
+            cancellation.check();
+        });
+    }
+
     /** What QEMU is asked for {@link #end}. */
     static final QmpCommand QUESTION = QmpCommand.of("query-migrate");
 

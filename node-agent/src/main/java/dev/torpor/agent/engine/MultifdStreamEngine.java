@@ -245,10 +245,15 @@ public final class MultifdStreamEngine {
                 try {
                     set(qmp, settings, channels, layout.compression(), 0);
                     cancellation.check();
-                    end = play(qmp, settings, player, directory, folder, cancellation, listener);
+                    listen(qmp, settings, folder);
+                } catch (TorporException e) {
+                    QemuDirectEngine.cleanUp(qmp, settings, note, e);
+                    throw e;
+                }
+                try {
+                    end = play(qmp, player, directory, folder, cancellation, listener);
                 } catch (TorporException e) {
                     player.check(); // hung up on by us, QEMU fails, or ends
-                    QemuDirectEngine.cleanUp(qmp, settings, note, e);
                     throw e;
                 }
                 player.check();
@@ -274,14 +279,7 @@ public final class MultifdStreamEngine {
         }
     }
 
-    private static MigrationWatch.End play(
-            QmpClient qmp,
-            MigrationSettings settings,
-            StreamPlayer player,
-            Directory directory,
-            MigrationFolder folder,
-            Cancellation cancellation,
-            ProgressListener listener)
+    private static void listen(QmpClient qmp, MigrationSettings settings, MigrationFolder folder)
             throws TorporException, IOException {
         Map<String, Object> arguments = new LinkedHashMap<>();
         arguments.put("uri", folder.uri());
@@ -289,9 +287,19 @@ public final class MultifdStreamEngine {
             arguments.put("exit-on-error", false);
         }
         qmp.execute("migrate-incoming", arguments);
-        player.start(directory, folder.socketName(), qmp.peer());
-        awaitBegin(qmp, player);
-        return MigrationWatch.await(qmp, cancellation, (_, _) -> {}, () -> {
+    }
+
+    private static MigrationWatch.End play(
+            QmpClient qmp,
+            StreamPlayer player,
+            Directory directory,
+            MigrationFolder folder,
+            Cancellation cancellation,
+            ProgressListener listener)
+            throws TorporException {
+        player.start(directory, folder.socketName(), qmp.peer(), LET_GO_PATIENCE);
+        awaitBegin(qmp, player, cancellation);
+        return MigrationWatch.awaitLoad(qmp, cancellation, (_, _) -> {}, () -> {
             // Its main loop may hang once a channel is cut off, so that it can tell us no more.
             player.check();
             // An incoming QEMU does not say how far it is.
@@ -327,10 +335,12 @@ public final class MultifdStreamEngine {
     }
 
     /** QEMU before 8.0 says nothing of a load before it has all channels. */
-    private static void awaitBegin(QmpClient qmp, StreamPlayer player) throws TorporException {
+    private static void awaitBegin(QmpClient qmp, StreamPlayer player, Cancellation cancellation)
+            throws TorporException {
         long until = System.nanoTime() + LET_GO_PATIENCE.toNanos();
         while (!MigrationWatch.isBegun(qmp)) {
             player.check();
+            cancellation.check();
             if (System.nanoTime() > until) {
                 throw new TorporException(
                         FailureReason.LoadFailed, "QEMU was given all channels, and does not begin to load");

@@ -182,7 +182,7 @@ public final class QemuDirectEngine {
      *
      * @param files O_RDONLY, and with direct I/O a second one O_RDONLY|O_DIRECT from an open of its own; their contents
      *     and length must have been checked, as a truncated file kills QEMU
-     * @throws TorporException LoadFailed with QEMU's reason, QEMUGone, QMPTimeout, Cancelled, DeadlineExceeded
+     * @throws TorporException LoadFailed with QEMU's reason, QEMUGone, QMPTimeout, Cancelled, DeadlineExceeded; after each of them that process is to be ended
      */
     public static LoadReport load(
             QmpClient qmp,
@@ -216,16 +216,15 @@ public final class QemuDirectEngine {
         MigrationSettings settings = MigrationSettings.read(qmp);
         long began = System.nanoTime();
         FdSet fdSet = FdSet.add(qmp, files, directIO, false, settings.note());
-        MigrationWatch.End end;
         try {
             set(qmp, settings, channels, directIO, 0);
             cancellation.check();
             qmp.execute(incoming(settings, fdSet, streamOffsetBytes));
-            end = MigrationWatch.await(qmp, cancellation, listener);
         } catch (TorporException e) {
             cleanUp(qmp, settings, fdSet, e);
             throw e;
         }
+        MigrationWatch.End end = MigrationWatch.awaitLoad(qmp, cancellation, listener, () -> {});
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
         return loaded(end, channels, directIO, duration);
     }
@@ -253,7 +252,6 @@ public final class QemuDirectEngine {
         commands.add(MigrationWatch.QUESTION);
         cancellation.check();
         long began = System.nanoTime();
-        MigrationWatch.End end;
         try {
             List<QmpAnswer> answers = qmp.executeAll(commands, shadow);
             for (QmpAnswer answer : answers) {
@@ -261,11 +259,14 @@ public final class QemuDirectEngine {
             }
             Optional<MigrationWatch.End> atOnce =
                     MigrationWatch.end(answers.getLast().value());
-            end = atOnce.isPresent() ? atOnce.get() : MigrationWatch.await(qmp, cancellation, (_, _) -> {});
+            if (atOnce.isPresent()) {
+                return loaded(atOnce.get(), 0, false, Duration.ofNanos(System.nanoTime() - began));
+            }
         } catch (TorporException e) {
             cleanUp(qmp, settings, fdSet, e);
             throw e;
         }
+        MigrationWatch.End end = MigrationWatch.awaitLoad(qmp, cancellation, (_, _) -> {}, () -> {});
         return loaded(end, 0, false, Duration.ofNanos(System.nanoTime() - began));
     }
 

@@ -11,6 +11,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -51,15 +52,16 @@ final class StreamPlayer implements AutoCloseable {
      * Connects all channels and begins to send; prepared.
      *
      * @param name of the socket, in a folder that others can write to
-     * @throws TorporException LoadFailed if it is not that QEMU that listens there
+     * @param patience how long QEMU may take for each connection
+     * @throws TorporException LoadFailed if it is not that QEMU that listens there, or it takes no connection
      */
-    void start(Directory folder, String name, PeerCredentials qemu) throws TorporException {
+    void start(Directory folder, String name, PeerCredentials qemu, Duration patience) throws TorporException {
         try (Descriptor inode = folder.openFile(name, Access.NAME_ONLY)) {
             if (!inode.facts().isSocket()) {
                 throw new TorporException(FailureReason.LoadFailed, "QEMU does not listen where it was told to");
             }
             for (int channel = 0; channel < reader.layout().lengthsBytes().size(); channel++) {
-                UnixSocket socket = UnixSocket.connect(inode);
+                UnixSocket socket = UnixSocket.connect(inode, patience);
                 sockets.add(socket);
                 if (!socket.peer().equals(qemu)) {
                     throw new TorporException(

@@ -37,6 +37,7 @@ final class Libc {
     static final int O_CLOEXEC = 0x80000;
     static final int O_PATH = 0x200000;
     static final int F_GETFL = 3;
+    static final int F_SETFL = 4;
     static final int F_SETLEASE = 1024;
     static final int F_RDLCK = 0;
     static final int F_UNLCK = 2;

@@ -10,6 +10,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
 
 /**
  * A connected UNIX stream socket that can carry descriptors. Every wait has a deadline. One thread may send while
@@ -23,6 +25,8 @@ public final class UnixSocket implements AutoCloseable {
     private static final long CMSG_HEADER_BYTES = 16;
     // What one message may bring; more of them the kernel closes by itself (MSG_CTRUNC of recvmsg(2)).
     private static final int TAKEN_MAX = 16;
+
+    private static final long ROOM_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
 
     private final Descriptor descriptor;
 
@@ -39,14 +43,58 @@ public final class UnixSocket implements AutoCloseable {
         return connect(socketInode.path().toString(), socketInode.toString());
     }
 
+    /**
+     * Does the same, but does not wait for ever for a peer that listens and accepts nobody: connect(2) would, once as many wait
+     * as it allows (the backlog of listen(2)).
+     *
+     * @throws SocketTimeoutException if it has no room for one more within that time
+     */
+    public static UnixSocket connect(Descriptor socketInode, Duration patience) throws IOException {
+        byte[] name = name(socketInode.path().toString());
+        long until = System.nanoTime() + patience.toNanos();
+        Descriptor socket = open(socketInode.toString(), Libc.O_NONBLOCK); // SOCK_NONBLOCK is the same number
+        try (Arena arena = Arena.ofConfined()) {
+            MemorySegment address = address(arena, name);
+            while (!connects(socket, address)) {
+                if (System.nanoTime() > until) {
+                    throw new SocketTimeoutException(socketInode + " has no room for a connection");
+                }
+                LockSupport.parkNanos(ROOM_LOOK_NANOS);
+            }
+            int flags = (int) Libc.call(Libc.FCNTL, "fcntl", socket.toString(), socket.number(), Libc.F_GETFL, 0);
+            Libc.call(Libc.FCNTL, "fcntl", socket.toString(), socket.number(), Libc.F_SETFL, flags & ~Libc.O_NONBLOCK);
+            return new UnixSocket(socket);
+        } catch (IOException | RuntimeException e) {
+            socket.close();
+            throw e;
+        }
+    }
+
+    private static boolean connects(Descriptor socket, MemorySegment address) throws IOException {
+        try {
+            Libc.call(Libc.CONNECT, "connect", socket.toString(), socket.number(), address, (int) address.byteSize());
+            return true;
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.EAGAIN) {
+                return false;
+            }
+            throw e;
+        }
+    }
+
     /** Connects to a socket by a path that a person gave. */
     public static UnixSocket connect(Path path) throws IOException {
         return connect(path.toString(), path.toString());
     }
 
     static Descriptor open(String about) throws IOException {
+        return open(about, 0);
+    }
+
+    private static Descriptor open(String about, int flags) throws IOException {
         return new Descriptor(
-                (int) Libc.call(Libc.SOCKET, "socket", about, Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC, 0),
+                (int) Libc.call(
+                        Libc.SOCKET, "socket", about, Libc.AF_UNIX, Libc.SOCK_STREAM | Libc.SOCK_CLOEXEC | flags, 0),
                 about);
     }
 

@@ -23,6 +23,7 @@ import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.log.LogScope;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -30,6 +31,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
+import java.util.concurrent.Future;
+import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -49,6 +52,7 @@ final class LoadRun {
 
     private final Node node;
     private final RestoreView restore;
+    private final Cancellation cancellation = new Cancellation();
     private VMRestore seen;
 
     LoadRun(Node node, RestoreView restore) {
@@ -67,11 +71,29 @@ final class LoadRun {
     }
 
     /**
-     * Feeds.
+     * Feeds, until the restore's deadline: a QEMU that hangs, or a disk that is too slow, would have this worker for good.
      *
      * @throws TorporException if a reason is final and a QEMU was reached, that QEMU was told to end
      */
     Outcome run(String podUID) throws TorporException {
+        Future<?> deadline = node.timer()
+                .schedule(
+                        LogScope.carry(() -> cancellation.request(
+                                FailureReason.DeadlineExceeded,
+                                Trouble.deadline(restore.deadlineSeconds()).message())),
+                        Math.max(
+                                0,
+                                Duration.between(node.clock().instant(), restore.deadline())
+                                        .toMillis()),
+                        TimeUnit.MILLISECONDS);
+        try {
+            return runUntilTold(podUID);
+        } finally {
+            deadline.cancel(false);
+        }
+    }
+
+    private Outcome runUntilTold(String podUID) throws TorporException {
         CommittedImage image = node.store().open(restore.image());
         image.requireRestorable();
         VmRecord journal = node.journal().read(restore.vm());
@@ -242,14 +264,14 @@ final class LoadRun {
     }
 
     private void loadTheRest(Vm vm, ResumeTarget target, LazyParts parts) throws TorporException {
-        node.step(Step.RESTORE_LOAD, () -> vm.loadShadow(target, parts.shadow()));
+        node.step(Step.RESTORE_LOAD, () -> vm.loadShadow(target, parts.shadow(), cancellation));
         vm.compare(target, parts.samples());
     }
 
     private LoadReport load(Vm vm, VmFacts target, CommittedImage image, ImageFiles files, ProgressListener listener)
             throws TorporException {
         node.hook().before(Step.RESTORE_LOAD);
-        LoadReport report = vm.load(target, image, files, new Cancellation(), listener);
+        LoadReport report = vm.load(target, image, files, cancellation, listener);
         node.hook().after(Step.RESTORE_LOAD);
         LOG.info(
                 "VMRestore {}: loaded in {} ms",

@@ -204,9 +204,9 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes, Map<St
     }
 
     @Override
-    public void loadShadow(ResumeTarget target, ImageFiles shadow) throws TorporException {
+    public void loadShadow(ResumeTarget target, ImageFiles shadow, Cancellation cancellation) throws TorporException {
         var _ = QemuDirectEngine.feedShadow(
-                monitor.qmp(), target, shadow.buffered(), ImageHeader.STREAM_OFFSET_BYTES, new Cancellation());
+                monitor.qmp(), target, shadow.buffered(), ImageHeader.STREAM_OFFSET_BYTES, cancellation);
     }
 
     @Override

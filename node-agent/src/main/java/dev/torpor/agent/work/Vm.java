@@ -102,7 +102,7 @@ interface Vm extends AutoCloseable {
             throws TorporException;
 
     /** Feeds it the shadow of an image that it has mapped; otherwise like {@link #load}. */
-    void loadShadow(ResumeTarget target, ImageFiles shadow) throws TorporException;
+    void loadShadow(ResumeTarget target, ImageFiles shadow, Cancellation cancellation) throws TorporException;
 
     void settle() throws TorporException;
 

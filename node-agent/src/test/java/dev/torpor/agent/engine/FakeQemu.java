@@ -27,6 +27,8 @@ final class FakeQemu implements Function<String, String> {
     enum Course {
         COMPLETES,
         FAILS,
+        /** Stays active. */
+        HANGS,
         /** Stays active for as long as there is a bandwidth limit. */
         COMPLETES_WITHOUT_LIMIT
     }
@@ -201,6 +203,7 @@ final class FakeQemu implements Function<String, String> {
                 switch (course) {
                     case COMPLETES -> "completed";
                     case FAILS -> "failed";
+                    case HANGS -> "active";
                     case COMPLETES_WITHOUT_LIMIT -> limited ? "active" : "completed";
                 };
             default -> now;

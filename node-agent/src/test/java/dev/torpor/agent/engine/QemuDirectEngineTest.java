@@ -280,6 +280,30 @@ class QemuDirectEngineTest {
         nothingWasCancelledOrContinued();
     }
 
+    /** Its settings are not touched any more: it is at work with them, and is to be ended. */
+    @Test
+    void aLoadThatHangsIsLeftWhenItsDeadlinePasses() {
+        qemu.course = FakeQemu.Course.HANGS;
+        Cancellation cancellation = new Cancellation();
+        TorporException e = catchThrowableOfType(TorporException.class, () -> {
+            try (Descriptor file = directory.openFile("image", Access.READ)) {
+                QemuDirectEngine.load(
+                        qmp,
+                        Vms.INCOMING,
+                        List.of(file),
+                        OFFSET_BYTES,
+                        cancellation,
+                        (_, _) -> cancellation.request(FailureReason.DeadlineExceeded, "that's enough"));
+            }
+        });
+        assertThat(e.reason()).isEqualTo(FailureReason.DeadlineExceeded);
+        assertThat(e).hasMessage("that's enough");
+        assertThat(qemu.migration).isEqualTo("active");
+        int begun = qemu.commands.indexOf("migrate-incoming");
+        assertThat(qemu.commands.subList(begun + 1, qemu.commands.size())).containsOnly("query-migrate");
+        nothingWasCancelledOrContinued();
+    }
+
     @Test
     void settlingWaitsForASaveOfAnEarlierLifeAndPutsSettingsBack() {
         qemu.course = FakeQemu.Course.COMPLETES_WITHOUT_LIMIT;

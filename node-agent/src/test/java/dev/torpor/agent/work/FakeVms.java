@@ -85,6 +85,11 @@ final class FakeVms implements Vm.Vms {
     /** Whether QEMU writes the sample guest and is done, instead of writing for ever. */
     volatile boolean writesSample;
 
+    /** Whether it loads for ever. */
+    volatile boolean loadsForEver;
+
+    final AtomicInteger quits = new AtomicInteger();
+
     /** QEMU's word for the guest's state, if it does not run. */
     volatile String stopped = "paused";
 
@@ -177,7 +182,10 @@ final class FakeVms implements Vm.Vms {
 
         @Override
         public void quit() {
-            throw new AssertionError("no QEMU is to be ended");
+            quits.incrementAndGet();
+            if (!loadsForEver) {
+                throw new AssertionError("no QEMU is to be ended");
+            }
         }
 
         @Override
@@ -253,12 +261,20 @@ final class FakeVms implements Vm.Vms {
                 CommittedImage image,
                 ImageFiles files,
                 Cancellation cancellation,
-                ProgressListener listener) {
-            throw new AssertionError("nothing is to be loaded");
+                ProgressListener listener)
+                throws TorporException {
+            if (!loadsForEver) {
+                throw new AssertionError("nothing is to be loaded");
+            }
+            while (!cancellation.requested()) {
+                Thread.onSpinWait();
+            }
+            cancellation.check();
+            throw new AssertionError("not reached");
         }
 
         @Override
-        public void loadShadow(ResumeTarget target, ImageFiles shadow) {
+        public void loadShadow(ResumeTarget target, ImageFiles shadow, Cancellation cancellation) {
             throw new AssertionError("nothing is mapped");
         }
 

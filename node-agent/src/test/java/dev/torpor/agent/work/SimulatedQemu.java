@@ -291,7 +291,7 @@ final class SimulatedQemu implements Vm.Vms {
         }
 
         @Override
-        public void loadShadow(ResumeTarget target, ImageFiles shadow) {
+        public void loadShadow(ResumeTarget target, ImageFiles shadow, Cancellation cancellation) {
             throw new AssertionError("nothing is mapped");
         }
 

@@ -1,0 +1,91 @@
+package dev.torpor.agent.work;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageState;
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.agent.metrics.AgentMetrics;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.failure.FailureReason;
+import dev.torpor.failure.TorporException;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Path;
+import java.time.Clock;
+import java.time.Instant;
+import java.util.Optional;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A QEMU that never gets done with its load; on a real store and journal. */
+class LoadDeadlineTest {
+    private static final ImageId IMAGE = new ImageId("vms", "web", "u1");
+
+    private final FakeVms vms = new FakeVms();
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @Test
+    @Timeout(60)
+    void aLoadThatHangsEndsAtTheDeadlineWithItsQemuAndTheImageIsSafe() throws Exception {
+        try (ImageStore store = ImageStore.open(temp.resolve("store"));
+                ScheduledExecutorService timer = Executors.newScheduledThreadPool(1)) {
+            VmJournal journal = new VmJournal(store.directory());
+            Node node = node(store, journal, timer);
+            vms.writesSample = true;
+            try (SnapshotTask task = new SnapshotTask(node, new SaveWishes(), new FakeNews())) {
+                var _ = task.look(new WorkItem.Snapshot("vms", "s"));
+            }
+            vms.stopped = "inmigrate";
+            vms.loadsForEver = true;
+
+            // Made in 1970: its deadline has passed once QEMU is at work.
+            RestoreView restore = RestoreViews.of("r1", IMAGE, Optional.empty(), true, false, false);
+            TorporException e = catchThrowableOfType(TorporException.class, () -> new LoadRun(node, restore).run("p1"));
+
+            assertThat(e.reason()).isEqualTo(FailureReason.DeadlineExceeded);
+            assertThat(e).hasMessage("not done within 300 s: raise deadlineSeconds, or see what keeps the node busy");
+            assertThat(vms.quits).hasValue(1);
+            assertThat(vms.running).isFalse();
+            assertThat(store.state(IMAGE)).contains(new ImageState.Complete());
+            assertThat(journal.read(new VmName("vms", "web")).handedOver()).isEmpty();
+        }
+    }
+
+    private Node node(ImageStore store, VmJournal journal, ScheduledExecutorService timer) {
+        FakeCluster cluster = new FakeCluster(snapshot(store.storeID()));
+        return new Node(
+                store,
+                journal,
+                vms,
+                cluster,
+                cluster,
+                Clock.systemUTC(),
+                timer,
+                new SaveTurns(2),
+                new UnderWay(),
+                new GuestReadiness(vms, cluster, Clock.systemUTC()),
+                new AgentMetrics(new SimpleMeterRegistry()),
+                StepHook.NONE,
+                item -> {});
+    }
+
+    private static VMSnapshot snapshot(String storeID) {
+        return Serialization.unmarshal("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshot
+                metadata: {name: s, namespace: vms, uid: u1, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
+                spec: {vmName: web, mode: ManagedSave, verify: Never}
+                status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
+                """.formatted(Instant.now(), storeID), VMSnapshot.class);
+    }
+}
