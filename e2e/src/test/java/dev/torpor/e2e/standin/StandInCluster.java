@@ -344,6 +344,17 @@ final class StandInCluster implements AutoCloseable {
         return ticking(name);
     }
 
+    /** Makes a VM's pod whose QEMU is another one than the installed, and waits until its guest has ticked. Only where the webhook is. */
+    StandInPod startVmOf(String program, String name) throws IOException {
+        client.resource(new PodBuilder(vmPod(name, List.of(program), arguments(160, 8)))
+                        .editSpec()
+                        .withTerminationGracePeriodSeconds(60L)
+                        .endSpec()
+                        .build())
+                .create();
+        return ticking(name);
+    }
+
     /** Makes a VM's pod that sees the images of its VM, as the webhook would, and waits until its guest has ticked. */
     StandInPod startVmWithImages(String name, int memoryMiB, int fillMiB, String... more) throws IOException {
         Pod pod = vmPod(
