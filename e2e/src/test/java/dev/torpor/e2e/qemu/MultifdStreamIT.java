@@ -22,6 +22,8 @@ import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Collections;
+import java.util.List;
 import java.util.OptionalInt;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -182,11 +184,13 @@ class MultifdStreamIT {
     }
 
     @Test
-    void channelsWithLittleToSayLeaveHoles() throws Exception {
+    void channelsWithLittleToSayLeaveHolesAndAreLoadedAgain() throws Exception {
         // Some 16 KiB of firmware's data: one channel has it, and the others next to nothing.
         try (Vm bare = Vm.bare(temp, 16)) {
-            CommittedImage image =
-                    Saving.save(bare, store, Saving.options(16, DirectIO.AUTO).with(Engine.MULTIFD_STREAM));
+            Saving saving =
+                    Saving.begin(bare, store, Saving.options(16, DirectIO.AUTO).with(Engine.MULTIFD_STREAM));
+            MemoryDump before = MemoryDump.of(bare.qmp(), temp, "before");
+            CommittedImage image = saving.commit(saving.write(new Cancellation(), (_, _) -> {}));
             ChannelLayout layout = image.layout().channels().orElseThrow();
             long aligned = layout.lengthsBytes().stream()
                     .mapToLong(bytes -> (bytes + 4095) / 4096 * 4096)
@@ -194,6 +198,20 @@ class MultifdStreamIT {
             assertThat(image.sizeBytes()).isGreaterThan(17L << 20);
             // Header area, table of checksums, and what the file system needs for itself.
             assertThat(image.allocatedBytes()).isBetween(aligned, aligned + (64 << 10));
+            // All beside the main one: what the busy one has, the others' heads and what each says at a round's end.
+            List<Long> lengths = layout.lengthsBytes().subList(1, 17);
+            assertThat(Collections.max(lengths)).isGreaterThan(8 * Collections.min(lengths));
+
+            CommittedImage opened = store.open(image.id());
+            assertThat(opened.verify((_, _) -> {})).isEqualTo(new PageCheck(layout.totalBytes(), true));
+            try (Vm loaded = Vm.bare(temp, 16, "-incoming", "defer")) {
+                assertThat(Saving.load(loaded, opened, store.directIO()).channels())
+                        .isEqualTo(16);
+                MemoryDump after = MemoryDump.of(loaded.qmp(), temp, "after");
+                after.assertSameAs(before);
+                after.delete();
+            }
+            before.delete();
         }
     }
 }
