@@ -8,6 +8,7 @@ import dev.torpor.agent.engine.MigrationFolder;
 import dev.torpor.agent.engine.QemuProbe;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
@@ -28,7 +29,7 @@ import java.util.OptionalInt;
 
 /**
  * Recorded channels: saves into the store (flush, checks and commit included) beside what QEMU sends when nobody keeps it, for
- * 1 to 16 channels, and loads; then compression beside the other engine, with size and CPU time. RAM is the Java runtime's own
+ * 1 to 16 channels, and loads beside what QEMU takes of the same streams out of the page cache, not looked at; then compression beside the other engine, with size and CPU time. RAM is the Java runtime's own
  * files over and over, which compress as programs do. Prints tables in Markdown and asserts nothing.
  *
  * <p>Settings from the environment: TORPOR_BENCH_GIB (2), TORPOR_BENCH_ROUNDS (3), TORPOR_BENCH_DIR (a folder on the disk to
@@ -85,8 +86,9 @@ public final class StreamBench {
     private void run(Path ram) throws IOException, TorporException {
         try (BenchVm source = BenchVm.prefilled(directory, ram, bytes);
                 ImageStore store = ImageStore.open(directory.resolve("store"))) {
-            System.out.println("| channels | null sink MB/s | save MB/s | save / null sink | restore MB/s |");
-            System.out.println("|---|---|---|---|---|");
+            System.out.println(
+                    "| channels | null sink MB/s | save MB/s | save / null sink | page cache MB/s | restore MB/s | restore / page cache |");
+            System.out.println("|---|---|---|---|---|---|---|");
             for (int channels : CHANNELS) {
                 byChannels(source, store, channels);
             }
@@ -107,6 +109,7 @@ public final class StreamBench {
     private void byChannels(BenchVm source, ImageStore store, int channels) throws IOException, TorporException {
         List<Double> sinks = new ArrayList<>();
         List<Double> saves = new ArrayList<>();
+        List<Double> sources = new ArrayList<>();
         List<Double> loads = new ArrayList<>();
         SaveOptions options = new SaveOptions(OptionalInt.of(channels), DirectIO.AUTO, 0).with(Engine.MULTIFD_STREAM);
         for (int round = 0; round <= rounds; round++) {
@@ -119,16 +122,19 @@ public final class StreamBench {
             ImageId id = new ImageId("bench", "vm", "streams-" + channels + "-" + round);
             saves.add(save(source, store, id, options));
             loads.add(load(store, id));
+            sources.add(source(store, id));
             store.delete(id);
             if (round == 0) { // whoever comes first pays for what the machine's host has taken back
-                List.of(sinks, saves, loads).forEach(List::clear);
+                List.of(sinks, saves, sources, loads).forEach(List::clear);
             }
         }
         double sink = Measurement.median(sinks);
         double save = Measurement.median(saves);
+        double played = Measurement.median(sources);
+        double load = Measurement.median(loads);
         System.out.printf(
-                "| %d | %.0f | %.0f | %.2f | %.0f |%n",
-                channels, rate(sink), rate(save), sink / save, rate(Measurement.median(loads)));
+                "| %d | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f |%n",
+                channels, rate(sink), rate(save), sink / save, rate(played), rate(load), played / load);
     }
 
     private void byOptions(String name, BenchVm source, ImageStore store, SaveOptions options)
@@ -175,6 +181,19 @@ public final class StreamBench {
             try (ImageFiles files = image.openForQemu(store.directIO())) {
                 var _ = Engines.load(qmp, target, image, files, folder(), new Cancellation(), (_, _) -> {});
             }
+            return seconds(began);
+        }
+    }
+
+    /** What QEMU takes of the same streams. */
+    private double source(ImageStore store, ImageId id) throws IOException, TorporException {
+        Path file = directory.resolve("store").resolve(id.relativePath());
+        ChannelLayout layout = store.open(id).layout().channels().orElseThrow();
+        NullSource.warm(file);
+        try (BenchVm vm = BenchVm.incoming(directory, bytes);
+                QmpClient qmp = vm.connect()) {
+            long began = System.nanoTime();
+            NullSource.feed(qmp, directory, file, layout);
             return seconds(began);
         }
     }
