@@ -28,7 +28,7 @@ public record SavedByLibvirt(Path folder, Tick last) {
     /**
      * Boots a domain and saves it.
      *
-     * @param formats of {@code virsh save --image-format}, beside raw
+     * @param formats of {@code virsh save --image-format}, beside raw; with {@code +n} behind it, written by n channels
      */
     public static SavedByLibvirt make(Path folder, int memoryMiB, int fillMiB, String... formats)
             throws IOException, InterruptedException {
@@ -84,7 +84,9 @@ public record SavedByLibvirt(Path folder, Tick last) {
     }
 
     private static String save(Path folder, String format) {
-        return "save --running web " + folder.resolve(format) + " --image-format " + format;
+        String[] parts = format.split("\\+", 2);
+        String channels = parts.length == 1 ? "" : " --parallel-channels " + parts[1];
+        return "save --running web " + folder.resolve(format) + " --image-format " + parts[0] + channels;
     }
 
     private static Tick await(Path serial, Process virsh, Path said) throws IOException, InterruptedException {

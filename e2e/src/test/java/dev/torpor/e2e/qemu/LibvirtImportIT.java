@@ -50,7 +50,7 @@ class LibvirtImportIT {
     void save(@TempDir Path folder) throws Exception {
         temp = folder;
         store = ImageStore.open(temp.resolve("store"));
-        saved = SavedByLibvirt.make(temp, MEMORY_MIB, FILL_MIB, "zstd", "gzip", "sparse", "bzip2");
+        saved = SavedByLibvirt.make(temp, MEMORY_MIB, FILL_MIB, "zstd", "gzip", "sparse", "sparse+3", "bzip2");
     }
 
     @AfterAll
@@ -76,7 +76,7 @@ class LibvirtImportIT {
     }
 
     @ParameterizedTest
-    @CsvSource({"raw, 2", "zstd, 2", "gzip, 2", "sparse, 1"})
+    @CsvSource({"raw, 2", "zstd, 2", "gzip, 2", "sparse, 1", "sparse+3, 1"})
     void theGuestGoesOnWhereLibvirtSavedIt(String format, int formatVersion) throws Exception {
         Verified verified = LibvirtImport.verify(saved.file(format), (_, _) -> {});
         assertThat(verified.image().wasRunning()).isTrue();
@@ -127,6 +127,41 @@ class LibvirtImportIT {
                         .satisfies(image -> assertThat(image.id().uid()).isEqualTo(done.output()));
             }
         }
+    }
+
+    /** By their path, with no store: what there is to see, and whether all of it is there. */
+    @ParameterizedTest
+    @ValueSource(strings = {"raw", "zstd", "sparse+3"})
+    void theCommandShowsAndVerifiesAFile(String format) throws Exception {
+        String name = format.split("\\+", 2)[0];
+        AgentCommand.Result shown = AgentCommand.run(temp, "image", "inspect", saved.file(format));
+        assertThat(shown.code()).as(shown.errors()).isZero();
+        assertThat(shown.output())
+                .containsPattern("Image +of libvirt, format version 2, LITTLE_ENDIAN")
+                .containsPattern("Mode +Save, of a VM that was running")
+                .containsPattern("Stream +" + name + ", at offset [0-9]+")
+                .containsPattern("Restore +after torpor-agent image import")
+                .contains("<uuid>" + SavedByLibvirt.UUID + "</uuid>");
+
+        AgentCommand.Result verified = AgentCommand.run(temp, "image", "verify", saved.file(format));
+        assertThat(verified.code()).as(verified.errors()).isZero();
+        Path cut = Files.copy(saved.file(format), temp.resolve("short-" + name));
+        try (RandomAccessFile file = new RandomAccessFile(cut.toFile(), "rw")) {
+            file.setLength(file.length() - 100);
+        }
+        AgentCommand.Result refused = AgentCommand.run(temp, "image", "verify", cut);
+        assertThat(refused.code()).isEqualTo(3);
+        assertThat(refused.errors()).containsPattern("torpor-agent: Image(Truncated|Damaged): ");
+    }
+
+    @Test
+    void theCommandShowsAFileThatItCannotImport() throws Exception {
+        AgentCommand.Result shown = AgentCommand.run(temp, "image", "inspect", saved.file("bzip2"));
+        assertThat(shown.code()).as(shown.errors()).isZero();
+        assertThat(shown.output()).contains("not of this format: restore the domain with libvirt");
+        AgentCommand.Result refused = AgentCommand.run(temp, "image", "verify", saved.file("bzip2"));
+        assertThat(refused.code()).isEqualTo(3);
+        assertThat(refused.errors()).contains("torpor-agent: ImageFormatUnsupported: ");
     }
 
     @Test
