@@ -50,6 +50,9 @@ final class LoadRun {
     private static final Executor OWN_THREAD =
             task -> Thread.ofPlatform().name("hand-over").start(task);
 
+    /** Slower than any disk that VMs are kept on: below it a load counts as one that hangs. */
+    private static final long SLOWEST_BYTES_PER_SECOND = 32L << 20;
+
     private final Node node;
     private final RestoreView restore;
     private final Cancellation cancellation = new Cancellation();
@@ -71,30 +74,32 @@ final class LoadRun {
     }
 
     /**
-     * Feeds, until the restore's deadline: a QEMU that hangs, or a disk that is too slow, would have this worker for good.
+     * Feeds, until the restore's deadline: a QEMU that hangs would have this worker for good. What has begun by then has
+     * the time that its bytes take at {@link #SLOWEST_BYTES_PER_SECOND}: that the disk is slow is no reason to begin anew.
      *
      * @throws TorporException if a reason is final and a QEMU was reached, that QEMU was told to end
      */
     Outcome run(String podUID) throws TorporException {
-        Future<?> deadline = node.timer()
+        CommittedImage image = node.store().open(restore.image());
+        Instant now = node.clock().instant();
+        Duration untilDeadline = Duration.between(now, restore.deadline());
+        Duration least = Duration.ofSeconds(image.sizeBytes() / SLOWEST_BYTES_PER_SECOND);
+        Duration most = least.compareTo(untilDeadline) > 0 ? least : untilDeadline;
+        Future<?> end = node.timer()
                 .schedule(
                         LogScope.carry(() -> cancellation.request(
                                 FailureReason.DeadlineExceeded,
                                 Trouble.deadline(restore.deadlineSeconds()).message())),
-                        Math.max(
-                                0,
-                                Duration.between(node.clock().instant(), restore.deadline())
-                                        .toMillis()),
+                        Math.max(0, most.toMillis()),
                         TimeUnit.MILLISECONDS);
         try {
-            return runUntilTold(podUID);
+            return run(podUID, image);
         } finally {
-            deadline.cancel(false);
+            end.cancel(false);
         }
     }
 
-    private Outcome runUntilTold(String podUID) throws TorporException {
-        CommittedImage image = node.store().open(restore.image());
+    private Outcome run(String podUID, CommittedImage image) throws TorporException {
         image.requireRestorable();
         VmRecord journal = node.journal().read(restore.vm());
         Duration patience = patience(journal);

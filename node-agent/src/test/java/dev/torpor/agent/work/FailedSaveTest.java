@@ -305,7 +305,7 @@ class FailedSaveTest {
         }
 
         void cancel() {
-            requireNonNull(cluster.only().getStatus()).setCancelRequested(true);
+            requireNonNull(cluster.snapshots().apply("s").getStatus()).setCancelRequested(true);
         }
 
         boolean isEnded() {

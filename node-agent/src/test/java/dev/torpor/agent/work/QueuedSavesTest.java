@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -93,14 +94,14 @@ class QueuedSavesTest {
             }
             objects.keySet().stream()
                     .sorted((a, b) -> b.compareTo(a))
-                    .forEach(name -> agent.snapshot(objects.get(name)));
+                    .forEach(name -> agent.snapshot(requireNonNull(objects.get(name))));
             await().atMost(Duration.ofSeconds(60)).until(() -> agent.savesQueued() == VMS - AT_ONCE);
             threads = Thread.activeCount() - threadsBefore;
             assertThat(threads)
                     .as("one for each VM at most, and those of the timer")
                     .isLessThanOrEqualTo(VMS + TIMER_THREADS);
             allAreQueued.countDown();
-            await().atMost(Duration.ofSeconds(120))
+            await().atMost(Duration.ofMinutes(2))
                     .until(() -> objects.values().stream().allMatch(QueuedSavesTest::isSaved));
             assertThat(agent.savesQueued()).isZero();
             await().atMost(Duration.ofSeconds(10)).until(() -> agent.workQueued() == 0);

@@ -103,7 +103,9 @@ class SaveTurnsTest {
         assertThat(turns.lingers("a")).as("said once").isFalse();
         assertThat(turns.take("c", 1, () -> woken.add("c"))).isTrue();
         turns.giveBack("a");
-        assertThat(turns.take("d", 1, () -> woken.add("d"))).as("it had none to give back").isFalse();
+        assertThat(turns.take("d", 1, () -> woken.add("d")))
+                .as("it had none to give back")
+                .isFalse();
     }
 
     @ParameterizedTest

@@ -51,8 +51,7 @@ public final class BudgetReconciler implements Reconciler<Namespace> {
      * @param answered whether evictions of a namespace are brought to the webhook
      * @param steps hears of each step
      */
-    public BudgetReconciler(
-            KubernetesClient client, EventRecorder events, Predicate<String> answered, StepHook steps) {
+    public BudgetReconciler(KubernetesClient client, EventRecorder events, Predicate<String> answered, StepHook steps) {
         this.client = client;
         this.events = events;
         this.answered = answered;

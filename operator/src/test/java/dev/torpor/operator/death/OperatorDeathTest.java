@@ -215,7 +215,13 @@ class OperatorDeathTest {
         return world -> {
             String uid = world.pods().getFirst().getMetadata().getUid();
             NodeStoreStatus status = new NodeStoreStatus(
-                    "store", "node-uid", 1L, 1, "1", List.of(new TerminationSave("vms", "web", uid, true, null)), null);
+                    "store",
+                    "node-uid",
+                    1L,
+                    1,
+                    "1",
+                    List.of(new TerminationSave("vms", "web", uid, null, true, null)),
+                    null);
             NodeStore store = new NodeStore();
             store.setMetadata(new ObjectMetaBuilder().withName("n1").build());
             store.setStatus(status);

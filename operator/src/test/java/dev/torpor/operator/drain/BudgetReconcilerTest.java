@@ -146,8 +146,7 @@ class BudgetReconcilerTest {
     }
 
     private BudgetReconciler reconciler(Predicate<String> answered) {
-        return new BudgetReconciler(
-                client, new EventRecorder(client, InstantSource.system()), answered, StepHook.NONE);
+        return new BudgetReconciler(client, new EventRecorder(client, InstantSource.system()), answered, StepHook.NONE);
     }
 
     @Test

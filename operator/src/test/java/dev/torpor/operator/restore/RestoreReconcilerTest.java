@@ -160,7 +160,8 @@ class RestoreReconcilerTest {
                                 .addNewReadinessGate("example.com/theirs")
                                 .addNewReadinessGate(Torpor.GUEST_RUNNING)
                                 .endSpec()
-                                .build());
+                                .build(),
+                        StepHook.NONE);
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
         step();
