@@ -343,7 +343,7 @@ public final class ImageStore implements AutoCloseable {
         return list(_ -> {});
     }
 
-    /** Does the same. {@code unreadable} hears of the images whose records are damaged, or of a newer release. */
+    /** Does the same. {@code unreadable} hears of the images whose records cannot be read. */
     public List<ImageRecord> list(Consumer<ImageId> unreadable) throws TorporException {
         List<ImageRecord> records = new ArrayList<>();
         for (String namespace : names()) {
@@ -353,9 +353,7 @@ public final class ImageStore implements AutoCloseable {
                         record(id).ifPresent(records::add);
                     } catch (TorporException e) {
                         LOG.warn("image left out of the list", e);
-                        if (e.reason().isOfImage()) {
-                            unreadable.accept(id);
-                        }
+                        unreadable.accept(id);
                     }
                 }
             }
@@ -372,6 +370,27 @@ public final class ImageStore implements AutoCloseable {
         List<ImageRecord> records = new ArrayList<>();
         for (ImageId id : ids(namespace, vm)) {
             record(id).ifPresent(records::add);
+        }
+        return records;
+    }
+
+    /**
+     * Returns what was begun for a VM and not ended. A record of it that is damaged, or of a newer release, is left out: what
+     * was begun has one that this release wrote.
+     */
+    public List<ImageRecord> begun(String namespace, String vm) throws TorporException {
+        List<ImageRecord> records = new ArrayList<>();
+        for (ImageId id : ids(namespace, vm)) {
+            try {
+                record(id)
+                        .filter(record -> record.state() instanceof ImageState.Partial)
+                        .ifPresent(records::add);
+            } catch (TorporException e) {
+                if (!e.reason().isOfImage()) {
+                    throw e;
+                }
+                LOG.debug("image {}", id, e);
+            }
         }
         return records;
     }

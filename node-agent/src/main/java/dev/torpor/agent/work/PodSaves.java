@@ -7,7 +7,6 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
-import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
@@ -137,7 +136,7 @@ final class PodSaves {
     boolean undone(WorkItem.Pod pod) throws TorporException {
         boolean done = true;
         for (ImageRecord record :
-                node.store().list(pod.vm().namespace(), pod.vm().name())) {
+                node.store().begun(pod.vm().namespace(), pod.vm().name())) {
             if (isBegunFor(pod, record)) {
                 Optional<PartialImage> partial = node.store().partial(record.id());
                 boolean undone = partial.isEmpty() || source.undo(pod.vm(), "VM " + pod.vm(), partial.get());
@@ -151,8 +150,7 @@ final class PodSaves {
     }
 
     private static boolean isBegunFor(WorkItem.Pod pod, ImageRecord record) {
-        return record.state() instanceof ImageState.Partial
-                && record.isOfTermination()
+        return record.isOfTermination()
                 && record.intent()
                         .source()
                         .filter(process -> process.podUID().equals(pod.podUID()))

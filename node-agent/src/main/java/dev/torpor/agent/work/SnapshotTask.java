@@ -169,7 +169,7 @@ final class SnapshotTask implements AutoCloseable {
             }
             return letGo(snapshot, false);
         }
-        if (snapshot.failed() || snapshot.imported()) {
+        if (snapshot.failed() || snapshot.imported() || ManagedImages.isOver(snapshot.object())) {
             return Next.onChange();
         }
         if (!snapshot.saved()) {

@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
@@ -13,6 +14,7 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Instant;
@@ -33,6 +35,9 @@ class PodSavesTest {
     private final FakeVms vms = new FakeVms();
     private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
     private final Told told = new Told();
+
+    @SuppressWarnings("NullAway.Init")
+    private Path temp;
 
     @SuppressWarnings("NullAway.Init")
     private ImageStore store;
@@ -58,7 +63,8 @@ class PodSavesTest {
     }
 
     @BeforeEach
-    void open(@TempDir Path temp) throws Exception {
+    void open(@TempDir Path folder) throws Exception {
+        temp = folder;
         vms.writesSample = true;
         store = ImageStore.open(temp);
         FakeCluster cluster = new FakeCluster(Serialization.unmarshal("""
@@ -118,6 +124,9 @@ class PodSavesTest {
         var _ = save();
         ImageRecord left = told.records.getFirst();
         var _ = store.create(left.id(), left.intent());
+        // An old image of the VM that nobody can read any more is in the way of nothing.
+        Files.writeString(
+                temp.resolve(new ImageId("vms", "web", "old").relativePath()).resolveSibling("old.json"), "{");
 
         assertThat(saves.undone(new WorkItem.Pod(POD.vm(), "p2"))).isTrue();
         assertThat(store.list()).hasSize(1);
