@@ -241,7 +241,7 @@ final class RestoreTask implements AutoCloseable {
                 node.readiness().changed(process.podUID());
             } catch (TorporException e) {
                 Trouble trouble = Trouble.of(e);
-                if (!trouble.isFinal() || trouble.reason() == FailureReason.QEMUGone) {
+                if (!trouble.isFinal() || trouble.reason() == FailureReason.QEMUGone || source.mayGoOn(process)) {
                     throw e; // passes, or it has ended at the next look
                 }
                 said = new String[] {"NotContinued", notContinued(restore, trouble)};

@@ -9,12 +9,14 @@ import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.util.Optional;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** The QEMU that a save is or was made of, after it is not saved any more, or that an image was given to. */
 final class Source {
     private static final Logger LOG = LoggerFactory.getLogger(Source.class);
+    private static final Set<String> NEEDS_RESET = Set.of("internal-error", "guest-panicked", "shutdown");
 
     private final Node node;
 
@@ -148,6 +150,20 @@ final class Source {
             LOG.warn("the QEMU that was given an image has ended", e);
         }
         return guest;
+    }
+
+    /**
+     * Tells whether a guest that does not run may be let run later, by its state. One that waits for its disk ({@code io-error}) may;
+     * what has crashed or shut down runs only after a reset, for which it would have to be told (RunState of qapi/run-state.json).
+     */
+    boolean mayGoOn(ProcessIdentity process) {
+        try (Vm vm = node.vms().connect(process.podUID())) {
+            return vm.process().equals(process)
+                    && !NEEDS_RESET.contains(vm.runState().status());
+        } catch (TorporException e) {
+            LOG.debug("the state of {}", process, e);
+            return false; // something else answers there
+        }
     }
 
     /** What feeding it needed. A QEMU that will not have it keeps its settings, which hold up no guest. */

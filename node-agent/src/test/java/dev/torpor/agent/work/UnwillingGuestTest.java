@@ -102,6 +102,7 @@ class UnwillingGuestTest {
             names = {"QMPCommandFailed", "NotQEMU"})
     void oneThatNeverWillIsSaidOnce(FailureReason why) {
         vms.refusesToRun = why;
+        vms.stopped = "internal-error";
 
         assertThat(look()).as("tidied up next").isEqualTo(Next.now());
         assertThat(resumed().getStatus()).isEqualTo("True");
@@ -112,9 +113,10 @@ class UnwillingGuestTest {
     @ParameterizedTest
     @EnumSource(
             value = FailureReason.class,
-            names = {"DiskLocked", "QMPTimeout", "QEMUGone"})
+            names = {"DiskLocked", "QMPTimeout", "QEMUGone", "QMPCommandFailed"})
     void oneThatMayLaterIsTriedAgainAfterAWhile(FailureReason why) {
         vms.refusesToRun = why;
+        vms.stopped = "io-error";
 
         assertThat(look()).isEqualTo(Next.backOff());
         assertThat(resumed().getStatus()).isEqualTo("False");

@@ -47,8 +47,8 @@ final class OwnRestoreStatus {
                 condition(ConditionType.RECONCILING, true, reason, message));
     }
 
-    VMRestoreStatus ready(Optional<String> podIP, String reason, String message) {
-        VMRestoreStatus own = with(RestorePhase.Running, condition(ConditionType.READY, true, reason, message));
+    VMRestoreStatus back(boolean ready, Optional<String> podIP, String reason, String message) {
+        VMRestoreStatus own = with(RestorePhase.Running, condition(ConditionType.READY, ready, reason, message));
         podIP.ifPresent(own::setPodIP);
         return own;
     }

@@ -109,11 +109,12 @@ record RestoreDecision(
                         "QEMU of pod %s loads the image. The image is safe.".formatted(pod.name()));
             case RestoreSituation.Resumed(RestoreReason how, Optional<String> podIP) -> {
                 String message = "VM %s is back on node %s. %s".formatted(vmName(seen), nodeName(seen), goesOn(how));
+                boolean ready = how != RestoreReason.NotContinued;
                 yield new RestoreDecision(
                         NOTHING,
-                        own.ready(podIP, how.name(), message),
+                        own.back(ready, podIP, how.name(), message),
                         null,
-                        new Notice(EventReason.Restored, message));
+                        new Notice(ready ? EventReason.Restored : EventReason.RestoreFailed, message));
             }
             case RestoreSituation.Damaged(String message) -> failed(own, FailureReason.ImageDamaged.name(), message);
             case RestoreSituation.Failed(String reason, String message, Optional<ObjectName> pod) ->
@@ -129,6 +130,7 @@ record RestoreDecision(
         return switch (how) {
             case Paused -> "The VM is paused, as it was asked for or as its owner had it.";
             case Ended -> "Its QEMU has ended since: see its pod.";
+            case NotContinued -> "It does not run: see condition Resumed.";
             case Running, CheckingImage, AwaitingPod, StartingPod, Loading, NodeGone -> "The VM runs.";
         };
     }

@@ -100,7 +100,7 @@ final class RestoreObserver {
 
     // Of a later agent's reasons only that the VM is back is known.
     private static RestoreReason how(String reason) {
-        return Stream.of(RestoreReason.Paused, RestoreReason.Ended)
+        return Stream.of(RestoreReason.Paused, RestoreReason.Ended, RestoreReason.NotContinued)
                 .filter(known -> known.name().equals(reason))
                 .findFirst()
                 .orElse(RestoreReason.Running);

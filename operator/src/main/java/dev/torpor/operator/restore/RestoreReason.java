@@ -20,6 +20,8 @@ enum RestoreReason {
     Paused,
     /** The VM was back, and its QEMU has ended since. */
     Ended,
+    /** The VM has its memory, and QEMU does not let it run. */
+    NotContinued,
     /** The node that has the image is gone. */
     NodeGone
 }

@@ -124,6 +124,13 @@ class RestoreDecisionTest {
                         false,
                         false),
                 Arguments.of(
+                        new RestoreSituation.Resumed(RestoreReason.NotContinued, Optional.of("192.0.2.2")),
+                        RestorePhase.Running,
+                        "False",
+                        "NotContinued",
+                        false,
+                        false),
+                Arguments.of(
                         new RestoreSituation.Failed("LoadFailed", "m", Optional.of(POD)),
                         RestorePhase.Failed,
                         "False",
