@@ -197,24 +197,31 @@ record SnapshotDecision(
                 .plusSeconds(seconds == null ? OwnSnapshotStatus.DEADLINE_SECONDS_DEFAULT : seconds);
     }
 
+    /** One that stands for an image that is there saves nothing, and its node may be down for long. */
+    private static boolean isOverdue(VMSnapshot seen, Instant now) {
+        return !Terminations.isAdopting(seen) && !now.isBefore(deadline(seen));
+    }
+
     private static SnapshotDecision refused(
             VMSnapshot seen, OwnSnapshotStatus own, FailureReason reason, String message, Instant now) {
         if (reason.kind() != FailureReason.Kind.RETRYABLE) {
             return ended(own, SnapshotPhase.Failed, reason.name(), message, EventReason.SaveFailed);
         }
-        if (!now.isBefore(deadline(seen))) {
+        if (isOverdue(seen, now)) {
             return overdue(seen, own, reason + ": " + message);
         }
         return new SnapshotDecision(
                 NOTHING,
                 own.working(SnapshotPhase.Pending, reason.name(), message),
-                earlier(STORE_INTERVAL, Duration.between(now, deadline(seen))),
+                Terminations.isAdopting(seen)
+                        ? STORE_INTERVAL
+                        : earlier(STORE_INTERVAL, Duration.between(now, deadline(seen))),
                 new Notice(EventReason.Waiting, reason + ": " + message));
     }
 
     private static SnapshotDecision admissible(
             VMSnapshot seen, OwnSnapshotStatus own, SnapshotSituation.Binding binding, Instant now) {
-        if (!now.isBefore(deadline(seen))) {
+        if (isOverdue(seen, now)) {
             String trouble = Optional.ofNullable(seen.getStatus())
                     .flatMap(status -> Conditions.find(status.getConditions(), ConditionType.READY))
                     .map(ready -> ready.getReason() + ": " + ready.getMessage())

@@ -27,6 +27,7 @@ import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.net.HttpURLConnection;
+import java.time.Duration;
 import java.util.List;
 import java.util.Objects;
 import org.junit.jupiter.api.BeforeEach;
@@ -194,6 +195,19 @@ class TerminationReconcilerTest {
                 .filteredOn(condition -> condition.getType().equals("Stalled"))
                 .singleElement()
                 .satisfies(condition -> assertThat(condition.getReason()).isEqualTo("ImageMissing"));
+    }
+
+    @Test
+    void aNodeThatIsDownForLongIsWaitedForAsTheImageIsThere() {
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
+        reconciler.step("n1");
+        cluster.later(Duration.ofHours(1).toSeconds());
+        bind();
+        assertThat(snapshot().getStatus().getPhase()).isEqualTo(SnapshotPhase.Pending);
+
+        cluster.renewLease();
+        bind();
+        assertThat(snapshot().getStatus().getPhase()).isEqualTo(SnapshotPhase.Bound);
     }
 
     private ObjectName pod() {
