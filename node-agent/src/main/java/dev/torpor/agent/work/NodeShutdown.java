@@ -154,7 +154,6 @@ final class NodeShutdown implements ShutdownListener {
     /** Begins what may begin now; ends the run when nothing is left to do. Called again until then. */
     private void step() {
         Optional<ShutdownRun> ended = Optional.empty();
-        boolean last;
         synchronized (this) {
             if (run.isEmpty()) {
                 return;
@@ -173,9 +172,8 @@ final class NodeShutdown implements ShutdownListener {
                     ticks.ifPresent(tick -> tick.cancel(false));
                 }
             }
-            last = run.isEmpty();
         }
-        ended.ifPresent(its -> end(its, last));
+        ended.ifPresent(this::end);
     }
 
     private void takeVms(ShutdownRun its, List<Pod> pods) {
@@ -189,8 +187,7 @@ final class NodeShutdown implements ShutdownListener {
         vms.unwanted().forEach(vm -> its.leaveOut(vm, ShutdownRun.NOT_WANTED, POLICY_SAYS_NEVER));
     }
 
-    /** {@code last}: no other shutdown has begun meanwhile, for which the machine is to wait longer. */
-    private void end(ShutdownRun its, boolean last) {
+    private void end(ShutdownRun its) {
         NodeShutdownStatus report = its.report();
         reports.keep(report);
         news.soon();
@@ -199,8 +196,11 @@ final class NodeShutdown implements ShutdownListener {
                 report.savedVMs(),
                 report.unsaved().size(),
                 its.cancelled() ? "; it was cancelled" : "");
-        if (last) {
-            its.done().run();
+        synchronized (this) {
+            // Another shutdown may have begun meanwhile, for which the machine is to wait longer.
+            if (run.isEmpty()) {
+                its.done().run();
+            }
         }
     }
 
