@@ -96,7 +96,8 @@ final class StorePublisher implements StoreNews {
                     .forceConflicts()
                     .serverSideApply();
             told = switch (status.transition(StatusOwner.NODE_STORE_AGENT, there, now)) {
-                case WriteResult.Written<NodeStore> _, WriteResult.Unchanged<NodeStore> _ -> now;
+                case WriteResult.Written<NodeStore>(NodeStore written) -> requireKept(now, written);
+                case WriteResult.Unchanged<NodeStore> _ -> now;
                 case WriteResult.Stale<NodeStore> _, WriteResult.Gone<NodeStore> _ ->
                     throw new TorporException(
                             FailureReason.StoreUnavailable, "NodeStore " + nodeName + " changed in the same moment");
@@ -107,6 +108,17 @@ final class StorePublisher implements StoreNews {
                     "NodeStore " + nodeName + " cannot be written: " + e.getMessage(),
                     e);
         }
+    }
+
+    /** A CustomResourceDefinition of an older release drops fields without a word: others would not find the images. */
+    private NodeStoreStatus requireKept(NodeStoreStatus now, NodeStore written) throws TorporException {
+        NodeStoreStatus kept = written.getStatus();
+        if (kept == null || !kept.saves().equals(now.saves())) {
+            throw new TorporException(
+                    FailureReason.StoreUnavailable,
+                    "the CustomResourceDefinition of NodeStores is older than this agent: apply the new ones");
+        }
+        return now;
     }
 
     @Override
