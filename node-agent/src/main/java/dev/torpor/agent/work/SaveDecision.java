@@ -92,8 +92,10 @@ sealed interface SaveDecision {
                 if (!snapshot.adopts()) {
                     return new TakeBack(facts.record().get().intent());
                 }
-                // Its pod ends, or its node does: the image is what will be left of the VM.
-                return snapshot.discard() ? new LetGo() : new Mirror(state.get());
+                // Its pod ends, or its node does: the image is what will be left of the VM. Said to be saved, it is
+                // given
+                // up like any other, pod and all.
+                return new Mirror(state.get());
             }
             if (isOverUnsaid(facts)) {
                 return isFresh(state.orElseThrow()) ? new MarkStale() : new Mirror(state.orElseThrow());

@@ -82,11 +82,12 @@ class SaveDecisionTest {
         deleting = true;
         cancel = true;
         assertThat(decide()).isEqualTo(new SaveDecision.Mirror(new ImageState.Complete()));
+        discard = true;
+        assertThat(decide()).as("its pod is known to go then").isInstanceOf(SaveDecision.Mirror.class);
+        discard = false;
         saved = true;
         assertThat(decide()).isInstanceOf(SaveDecision.StayForStart.class);
         discard = true;
-        assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
-        saved = false;
         assertThat(decide()).isInstanceOf(SaveDecision.LetGo.class);
     }
 
