@@ -167,7 +167,6 @@ final class SaveRun {
     }
 
     private void givingUp(Vm vm, String why) {
-        order.givingUp(why);
         // The turn is the object's, or that of the pod if it is saved without one.
         if (node.saves().lingers(order.image().uid())
                 || node.saves().lingers(vm.process().podUID())) {
@@ -176,6 +175,7 @@ final class SaveRun {
                     order.image(),
                     why);
         }
+        order.givingUp(why); // last, as the API server may be away
     }
 
     private ImageHeader header(VmFacts facts, SavePlan plan, PartialIntent intent, VmDisks disks) {
