@@ -9,14 +9,11 @@ import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
-import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import io.fabric8.kubernetes.client.utils.Serialization;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.concurrent.Executors;
@@ -177,20 +174,7 @@ class HandOverWithoutRestoreTest {
     }
 
     private Node node() {
-        return new Node(
-                store,
-                journal,
-                vms,
-                cluster,
-                cluster,
-                Clock.systemUTC(),
-                timer,
-                new SaveTurns(2),
-                new UnderWay(),
-                new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new AgentMetrics(new SimpleMeterRegistry()),
-                StepHook.NONE,
-                item -> {});
+        return TestNode.of(store, journal, vms, cluster, timer);
     }
 
     private VMSnapshot snapshot(boolean deleted) {

@@ -8,14 +8,11 @@ import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
-import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.utils.Serialization;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.concurrent.Executors;
@@ -63,20 +60,7 @@ class LoadDeadlineTest {
 
     private Node node(ImageStore store, VmJournal journal, ScheduledExecutorService timer) {
         FakeCluster cluster = new FakeCluster(snapshot(store.storeID()));
-        return new Node(
-                store,
-                journal,
-                vms,
-                cluster,
-                cluster,
-                Clock.systemUTC(),
-                timer,
-                new SaveTurns(2),
-                new UnderWay(),
-                new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new AgentMetrics(new SimpleMeterRegistry()),
-                StepHook.NONE,
-                item -> {});
+        return TestNode.of(store, journal, vms, cluster, timer);
     }
 
     private static VMSnapshot snapshot(String storeID) {

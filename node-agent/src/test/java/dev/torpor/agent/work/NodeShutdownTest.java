@@ -4,19 +4,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
-import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.PodVolumes;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Clock;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
@@ -57,20 +54,7 @@ class NodeShutdownTest {
     void start() throws Exception {
         store = ImageStore.open(temp.resolve("store"));
         FakeCluster cluster = new FakeCluster(new VMSnapshot());
-        Node node = new Node(
-                store,
-                new VmJournal(store.directory()),
-                vms,
-                cluster,
-                cluster,
-                Clock.systemUTC(),
-                timer,
-                new SaveTurns(2),
-                new UnderWay(),
-                new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new AgentMetrics(new SimpleMeterRegistry()),
-                StepHook.NONE,
-                item -> {});
+        Node node = TestNode.of(store, new VmJournal(store.directory()), vms, cluster, timer);
         shutdown = new NodeShutdown(
                 node,
                 new PodSaves(node, new SaveWishes(), new FakeNews()),

@@ -8,15 +8,12 @@ import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
-import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.utils.Serialization;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -74,22 +71,7 @@ class PodSavesTest {
                 spec: {vmName: other}
                 """, VMSnapshot.class));
         saves = new PodSaves(
-                new Node(
-                        store,
-                        new VmJournal(store.directory()),
-                        vms,
-                        cluster,
-                        cluster,
-                        Clock.systemUTC(),
-                        timer,
-                        new SaveTurns(2),
-                        new UnderWay(),
-                        new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                        new AgentMetrics(new SimpleMeterRegistry()),
-                        StepHook.NONE,
-                        item -> {}),
-                new SaveWishes(),
-                told);
+                TestNode.of(store, new VmJournal(store.directory()), vms, cluster, timer), new SaveWishes(), told);
     }
 
     @AfterEach

@@ -11,7 +11,6 @@ import dev.torpor.agent.image.SealedJson;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
-import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
@@ -23,14 +22,12 @@ import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.client.utils.Serialization;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.time.Clock;
 import java.time.Instant;
 import java.util.HashSet;
 import java.util.List;
@@ -231,20 +228,7 @@ class UnreadableRecordTest {
     }
 
     private Node node() {
-        return new Node(
-                store,
-                journal,
-                vms,
-                cluster,
-                cluster,
-                Clock.systemUTC(),
-                timer,
-                new SaveTurns(2),
-                new UnderWay(),
-                new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new AgentMetrics(new SimpleMeterRegistry()),
-                StepHook.NONE,
-                item -> {});
+        return TestNode.of(store, journal, vms, cluster, timer);
     }
 
     private VMSnapshot snapshot(String status, String spec, String meta) {

@@ -9,7 +9,6 @@ import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
-import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.VMRestore;
@@ -18,9 +17,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.FailureReason;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.client.utils.Serialization;
-import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
-import java.time.Clock;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.concurrent.Executors;
@@ -63,20 +60,7 @@ class UnwillingGuestTest {
         VmJournal journal = new VmJournal(store.directory());
         cluster = new FakeCluster(snapshot());
         cluster.restores().add(restore());
-        node = new Node(
-                store,
-                journal,
-                vms,
-                cluster,
-                cluster,
-                Clock.systemUTC(),
-                timer,
-                new SaveTurns(2),
-                new UnderWay(),
-                new GuestReadiness(vms, cluster, Clock.systemUTC()),
-                new AgentMetrics(new SimpleMeterRegistry()),
-                StepHook.NONE,
-                item -> {});
+        node = TestNode.of(store, journal, vms, cluster, timer);
         vms.writesSample = true;
         try (SnapshotTask task = new SnapshotTask(node, new SaveWishes(), new FakeNews())) {
             var _ = task.look(new WorkItem.Snapshot("vms", "s"));
