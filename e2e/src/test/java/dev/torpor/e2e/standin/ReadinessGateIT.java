@@ -85,6 +85,7 @@ class ReadinessGateIT {
         cluster.snapshot("db-saved", "db", "mode: ManagedSave", "resume: Manual");
         cluster.awaitReady("db-saved");
         Tick last = old.lastTick().orElseThrow();
+        cluster.giveGateToHeld("db", 192);
 
         cluster.restore("db-back", "db-saved", "runState: Paused");
         VMRestore back = cluster.awaitRunning("db-back");

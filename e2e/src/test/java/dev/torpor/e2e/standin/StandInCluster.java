@@ -465,15 +465,40 @@ final class StandInCluster implements AutoCloseable {
 
     /** Makes a VM's pod with the readiness gate, as the webhook would, and waits until its guest has ticked. */
     StandInPod startVmWithGate(String name, int memoryMiB, String... more) throws IOException {
+        client.resource(withGate(name, memoryMiB, more)).create();
+        return ticking(name);
+    }
+
+    private Pod withGate(String name, int memoryMiB, String... more) {
         Pod pod = vmPod(
                 name, List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments(memoryMiB, 0, more));
-        client.resource(new PodBuilder(pod)
+        return new PodBuilder(pod)
+                .editSpec()
+                .addNewReadinessGate(Torpor.GUEST_RUNNING)
+                .endSpec()
+                .build();
+    }
+
+    /**
+     * Puts another pod in the place of a saved VM's held one, as the webhook would have made it of that: with the readiness gate,
+     * which no manifest is recorded with. Another operator follows.
+     */
+    void giveGateToHeld(String name, int memoryMiB) {
+        await("held pod " + name).atMost(PATIENCE).until(() -> isHeld(name));
+        killOperator();
+        deletePod(name);
+        client.resource(new PodBuilder(withGate(name, memoryMiB))
                         .editSpec()
-                        .addNewReadinessGate(Torpor.GUEST_RUNNING)
+                        .addNewSchedulingGate(Torpor.SAVED_GATE)
                         .endSpec()
                         .build())
                 .create();
-        return ticking(name);
+        startAnotherOperator();
+    }
+
+    private boolean isHeld(String name) {
+        Pod pod = client.pods().inNamespace(namespace).withName(name).get();
+        return pod != null && !pod.getSpec().getSchedulingGates().isEmpty();
     }
 
     /** Returns a VM's pod with the hook that the webhook would add. */
