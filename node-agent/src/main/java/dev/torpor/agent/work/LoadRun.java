@@ -23,7 +23,6 @@ import dev.torpor.api.v1alpha1.RestoreStrategy;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
-import dev.torpor.telemetry.log.LogScope;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
@@ -32,7 +31,6 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.Executor;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -81,17 +79,11 @@ final class LoadRun {
      */
     Outcome run(String podUID) throws TorporException {
         CommittedImage image = node.store().open(restore.image());
-        Instant now = node.clock().instant();
-        Duration untilDeadline = Duration.between(now, restore.deadline());
-        Duration least = Duration.ofSeconds(image.sizeBytes() / SLOWEST_BYTES_PER_SECOND);
-        Duration most = least.compareTo(untilDeadline) > 0 ? least : untilDeadline;
-        Future<?> end = node.timer()
-                .schedule(
-                        LogScope.carry(() -> cancellation.request(
-                                FailureReason.DeadlineExceeded,
-                                Trouble.deadline(restore.deadlineSeconds()).message())),
-                        Math.max(0, most.toMillis()),
-                        TimeUnit.MILLISECONDS);
+        Instant least = node.clock().instant().plusSeconds(image.sizeBytes() / SLOWEST_BYTES_PER_SECOND);
+        Future<?> end = node.endAt(
+                least.isAfter(restore.deadline()) ? least : restore.deadline(),
+                cancellation,
+                Trouble.deadline(restore.deadlineSeconds()).message());
         try {
             return run(podUID, image);
         } finally {

@@ -1,12 +1,19 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.api.status.StatusWriter;
+import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
+import dev.torpor.telemetry.log.LogScope;
 import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.concurrent.Future;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 
 /**
@@ -43,6 +50,19 @@ record Node(
     /** Something that a step does. */
     interface Act {
         void run() throws TorporException;
+    }
+
+    /**
+     * Has work give up at a time, at once if that has passed.
+     *
+     * @param message what is said then
+     * @return to be cancelled when the work has ended
+     */
+    Future<?> endAt(Instant deadline, Cancellation cancellation, String message) {
+        return timer.schedule(
+                LogScope.carry(() -> cancellation.request(FailureReason.DeadlineExceeded, message)),
+                Math.max(0, Duration.between(clock.instant(), deadline).toMillis()),
+                TimeUnit.MILLISECONDS);
     }
 
     void step(Step step, Act act) throws TorporException {

@@ -11,10 +11,7 @@ import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.v1alpha1.Progress;
-import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
-import dev.torpor.telemetry.log.LogScope;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +19,6 @@ import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -88,14 +84,7 @@ final class PodSaves {
                 new ImageId(pod.vm().namespace(), pod.vm().name(), ImageRecord.newUidOfTermination(pod.podUID()));
         saving.put(pod.podUID(), image.uid());
         SaveWishes.Save save = wishes.begin(image.uid());
-        Future<?> deadline = node.timer()
-                .schedule(
-                        LogScope.carry(
-                                () -> save.cancellation().request(FailureReason.DeadlineExceeded, why.tooShort())),
-                        Math.max(
-                                0,
-                                Duration.between(node.clock().instant(), until).toMillis()),
-                        TimeUnit.MILLISECONDS);
+        Future<?> deadline = node.endAt(until, save.cancellation(), why.tooShort());
         SaveRun run = new SaveRun(node, new Order(image), save.cancellation(), save.pace());
         try {
             LOG.info("VM {}: {}: saving it from pod {}", pod.vm(), why.cause(), pod.podUID());

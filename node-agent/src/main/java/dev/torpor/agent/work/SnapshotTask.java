@@ -32,7 +32,6 @@ import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -324,18 +323,10 @@ final class SnapshotTask implements AutoCloseable {
         String uid = snapshot.image().uid();
         saving.add(uid);
         SaveWishes.Save save = wishes.begin(uid);
-        Future<?> deadline = node.timer()
-                .schedule(
-                        LogScope.carry(() -> save.cancellation()
-                                .request(
-                                        FailureReason.DeadlineExceeded,
-                                        Trouble.deadline(snapshot.deadlineSeconds())
-                                                .message())),
-                        Math.max(
-                                0,
-                                Duration.between(node.clock().instant(), snapshot.deadline())
-                                        .toMillis()),
-                        TimeUnit.MILLISECONDS);
+        Future<?> deadline = node.endAt(
+                snapshot.deadline(),
+                save.cancellation(),
+                Trouble.deadline(snapshot.deadlineSeconds()).message());
         SaveRun run = new SaveRun(node, new SnapshotOrder(node, snapshot), save.cancellation(), save.pace());
         try {
             LOG.info("VMSnapshot {}: saving", snapshot.name());
