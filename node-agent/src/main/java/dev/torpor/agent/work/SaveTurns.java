@@ -70,13 +70,11 @@ final class SaveTurns {
     void giveBack(String uid) {
         Optional<Waiting> next;
         synchronized (this) {
-            next = underWay.remove(uid) == null ? Optional.empty() : next();
+            next = underWay.remove(uid) == null
+                    ? Optional.empty()
+                    : waiting.values().stream().min(Comparator.comparingLong(Waiting::bytes));
         }
         next.ifPresent(its -> its.wake().run());
-    }
-
-    private Optional<Waiting> next() {
-        return waiting.values().stream().min(Comparator.comparingLong(Waiting::bytes));
     }
 
     /**
@@ -86,7 +84,6 @@ final class SaveTurns {
      * @return whether its turn was taken from it now
      */
     boolean lingers(String uid) {
-        Optional<Waiting> next;
         synchronized (this) {
             OptionalLong since = underWay.get(uid);
             if (since == null) {
@@ -100,10 +97,8 @@ final class SaveTurns {
             if (now - since.getAsLong() < LINGERING_MAX.toNanos()) {
                 return false;
             }
-            underWay.remove(uid);
-            next = next();
         }
-        next.ifPresent(its -> its.wake().run());
+        giveBack(uid);
         return true;
     }
 
