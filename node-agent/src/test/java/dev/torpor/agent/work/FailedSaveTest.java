@@ -2,6 +2,7 @@ package dev.torpor.agent.work;
 
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageState;
@@ -21,7 +22,6 @@ import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
-import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
@@ -190,11 +190,11 @@ class FailedSaveTest {
             assertThat(turns.take("another")).isFalse();
 
             wishes.cancelled("u1");
-            while (!turns.take("another")) {
+            await().until(() -> {
                 assertThat(look.isDone()).isFalse();
                 nanos.addAndGet(SaveTurns.LINGERING_MAX.toNanos());
-                Thread.sleep(Duration.ofMillis(50));
-            }
+                return turns.take("another");
+            });
             assertThat(look.isDone()).as("its VM's own worker waits on").isFalse();
 
             vms.obeys = true;
