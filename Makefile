@@ -86,6 +86,10 @@ test-node: jdk packages kubernetes images ## Torpor installed by its chart, as p
 .PHONY: e2e
 e2e: test-node ## the same as test-node
 
+.PHONY: soak
+soak: jdk packages kubernetes guest ## an hour of saves and restores, to see that nothing grows (TORPOR_SOAK_MINUTES); as root
+	@TORPOR_SOAK_MINUTES=$${TORPOR_SOAK_MINUTES:-60} $(MVN) verify -pl e2e -am -DskipUTs -Dit.test=SoakIT -Dfailsafe.failIfNoSpecifiedTests=false
+
 .PHONY: bench bench-saves
 bench: bench-saves bench-lazy bench-drain ## all that has a limit: saves and restores, lazy resumes, a drain; about 13 minutes, as root
 bench-saves: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes

@@ -263,6 +263,11 @@ final class StandInCluster implements AutoCloseable {
         return agent.process();
     }
 
+    /** Returns the process of the operator. */
+    Process operatorProcess() {
+        return operator.process();
+    }
+
     /** Waits until the agent has died by itself. */
     void awaitAgentDeath() {
         await("death of the agent").atMost(PATIENCE).until(() -> !agent.process()

@@ -7,7 +7,6 @@ import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
 import dev.torpor.e2e.tree.WorkTree;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -58,7 +57,7 @@ class StreamMemoryIT {
     void sixteenChannelsAreRecordedWithinTheAgentsMemoryAndItIsGivenBack() throws Exception {
         StandInPod pod = cluster.startVm("big", 60L, "-m", "1024M");
         long agent = cluster.agentProcess().pid();
-        long restBytes = anonymousBytes(agent);
+        long restBytes = ProcessFigures.of(agent).anonymousBytes();
         List<Long> most = new ArrayList<>();
         List<Long> after = new ArrayList<>();
         for (int n = 0; n < SAVES; n++) {
@@ -72,7 +71,7 @@ class StreamMemoryIT {
                 assertThat(cluster.awaitVerified(name).getStatus().getEngine()).isEqualTo("multifd-stream");
                 most.add(sampler.mostBytes());
             }
-            after.add(anonymousBytes(agent));
+            after.add(ProcessFigures.of(agent).anonymousBytes());
             StandInCluster.awaitGoingOn(pod, pod.lastTick().orElseThrow());
         }
         System.out.printf(
@@ -89,16 +88,6 @@ class StreamMemoryIT {
         return bytes.stream().map(each -> each / MIB).toList();
     }
 
-    private static long anonymousBytes(long pid) throws IOException {
-        try (Stream<String> lines = Files.lines(Path.of("/proc/" + pid + "/status"))) {
-            return lines.filter(line -> line.startsWith("RssAnon:"))
-                            .mapToLong(line -> Long.parseLong(line.replaceAll("[^0-9]", "")))
-                            .findFirst()
-                            .orElseThrow()
-                    << 10;
-        }
-    }
-
     /** Looks at a process's anonymous memory all the time. */
     private static final class Sampler implements AutoCloseable {
         private final AtomicBoolean ended = new AtomicBoolean();
@@ -109,7 +98,7 @@ class StreamMemoryIT {
             thread = Thread.ofPlatform().daemon().name("sampler").start(() -> {
                 try {
                     while (!ended.get()) {
-                        long now = anonymousBytes(pid);
+                        long now = ProcessFigures.of(pid).anonymousBytes();
                         most.accumulateAndGet(now, Math::max);
                         Thread.sleep(5);
                     }
