@@ -13,7 +13,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
-/** {@code docs/reliability.md} promises what tests show: each row names at least one, and all that are named exist. */
+/** Documents promise what tests show: each row names at least one, and all that are named exist. */
 class ReliabilityDocumentTest {
     private static final Path ROOT = Path.of("..").toAbsolutePath().normalize();
     private static final List<String> MODULES = List.of("crds", "e2e", "node-agent", "operator", "telemetry");
@@ -22,10 +22,19 @@ class ReliabilityDocumentTest {
 
     @Test
     void everyRowNamesTestsThatExist() throws IOException {
-        List<String> rows = Files.readAllLines(ROOT.resolve("docs/reliability.md")).stream()
-                .filter(line -> line.startsWith("| ") && !line.endsWith("| test |"))
+        assertThat(rowsOf("docs/reliability.md", "| test |")).hasSizeGreaterThanOrEqualTo(ROWS_MIN);
+    }
+
+    @Test
+    void soDoesEveryTrapOfKubernetes() throws IOException {
+        assertThat(rowsOf("docs/dev/kubernetes-traps.md", "| shown by |")).hasSize(17);
+    }
+
+    /** Returns the rows of a document's tables, whose last columns were looked at. */
+    private static List<String> rowsOf(String document, String head) throws IOException {
+        List<String> rows = Files.readAllLines(ROOT.resolve(document)).stream()
+                .filter(line -> line.startsWith("| ") && !line.endsWith(head))
                 .toList();
-        assertThat(rows).hasSizeGreaterThanOrEqualTo(ROWS_MIN);
         Map<String, List<Path>> sources = sources();
         for (String row : rows) {
             String last = row.substring(row.lastIndexOf('|', row.length() - 2));
@@ -37,6 +46,7 @@ class ReliabilityDocumentTest {
                         .isTrue();
             }
         }
+        return rows;
     }
 
     /** A method with an annotation of JUnit's, whatever stands between the two. */
