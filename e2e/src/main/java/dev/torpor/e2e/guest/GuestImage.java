@@ -34,6 +34,19 @@ public record GuestImage(Path kernel, Path initrd) {
         return arguments;
     }
 
+    /** Returns the arguments that boot it with Debian's qemu-ga on its first virtio port. */
+    public List<String> argumentsWithAgent(int memoryMiB) {
+        List<String> arguments = new ArrayList<>(machine(memoryMiB));
+        arguments.addAll(List.of(
+                "-kernel",
+                kernel.toString(),
+                "-initrd",
+                initrd.resolveSibling("initrd-agent.gz").toString(),
+                "-append",
+                "console=ttyS0 quiet torpor.agent=1"));
+        return arguments;
+    }
+
     /** Returns the arguments of the machine alone. */
     public static List<String> machine(int memoryMiB) {
         return List.of(

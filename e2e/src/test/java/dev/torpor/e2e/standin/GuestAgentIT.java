@@ -6,18 +6,22 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.torpor.api.v1alpha1.GuestStatus;
 import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.guest.GuestImage;
 import dev.torpor.e2e.guest.Tick;
 import java.io.IOException;
 import java.net.DatagramPacket;
 import java.net.DatagramSocket;
 import java.net.InetAddress;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** A VM whose QEMU has a channel to an agent, and whose guest has none: nothing waits long for it, and nothing fails. */
+/** VMs with an agent in the guest, with a channel to one that does not answer, and with none: nothing waits long, and nothing fails. */
 @Tag("standin")
 class GuestAgentIT {
     private static final String SILENT = "no agent in the guest answers guest-sync-delimited in time";
@@ -42,6 +46,47 @@ class GuestAgentIT {
     @AfterAll
     static void stop() {
         cluster.close();
+    }
+
+    @Test
+    void guestsAgentFreezesBeforeTheSaveThawsAfterItAndIsToldTheTime() throws Exception {
+        List<String> arguments = new ArrayList<>(GuestImage.get().argumentsWithAgent(224));
+        arguments.addAll(List.of("-serial", "stdio", "-monitor", "none"));
+        arguments.addAll(List.of(CHANNEL));
+        cluster.createPod("ga", List.of("/run/torpor/bin/launch", "--", "qemu-system-x86_64"), arguments);
+        StandInPod pod = cluster.pod("ga");
+        Tick tick = pod.awaitTick(next -> next.number() >= 2);
+
+        cluster.snapshot("ga-checkpoint", "ga", "mode: Checkpoint");
+        assertThat(cluster.awaitReady("ga-checkpoint").getStatus().getQuiesced())
+                .isTrue();
+        StandInCluster.awaitGoingOn(pod, tick);
+        assertThat(pod.output().lines().filter(line -> line.startsWith("hook ")))
+                .containsExactly("hook freeze", "hook thaw");
+
+        cluster.snapshot("ga-saved", "ga");
+        cluster.awaitReady("ga-saved");
+        Tick last = pod.lastTick().orElseThrow();
+        long sleptSeconds = 8;
+        TimeUnit.SECONDS.sleep(sleptSeconds);
+        cluster.restore("ga-back", "ga-saved");
+        GuestStatus guest =
+                requireNonNull(cluster.awaitRunning("ga-back").getStatus().getGuest());
+        assertThat(guest.agentVersion()).startsWith("7.2");
+        assertThat(guest.clockSet()).isTrue();
+        StandInPod again = cluster.pod("ga");
+        StandInCluster.awaitGoingOn(again, last);
+        // Left alone, its clock would go on from where it was saved.
+        assertThat(lastClock(again)).isGreaterThan(lastClock(pod) + sleptSeconds);
+    }
+
+    private static long lastClock(StandInPod pod) throws IOException {
+        return pod.output()
+                .lines()
+                .filter(line -> line.startsWith("clock "))
+                .mapToLong(line -> Long.parseLong(line.substring("clock ".length())))
+                .reduce((first, second) -> second)
+                .orElseThrow();
     }
 
     @Test
