@@ -28,7 +28,7 @@ import java.util.Set;
  * them in a cluster; deleted at the end, so that other tests' pods are not held up.
  */
 public final class WebhookUnderTest implements AutoCloseable {
-    private static final Duration TIMEOUT = Duration.ofSeconds(30);
+    private static final Duration TIMEOUT = Duration.ofSeconds(90);
     private static final String OPTS = """
               sideEffects: None
               admissionReviewVersions: [v1]
