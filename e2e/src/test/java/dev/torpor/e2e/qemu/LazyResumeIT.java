@@ -195,6 +195,23 @@ class LazyResumeIT {
     }
 
     @Test
+    void pagesOf2MiBAreMappedAsSuchWhereTheFileSystemHasThem() throws Exception {
+        Path huge = temp.resolve("huge");
+        try (MountedFolder _ = MountedFolder.hugeTmpfs(huge, 512);
+                ImageStore own = ImageStore.open(huge.resolve("store"))) {
+            CommittedImage image = Saving.save(source, own);
+            Guest.resume(source.qmp());
+            try (Vm restored = LazyVm.start(temp, huge.resolve("store"), image, Vm.guestArguments())) {
+                LazyVm.load(restored, huge.resolve("store"), image);
+                MemoryDump.of(restored.qmp(), temp, "touched").delete();
+                // What QEMU wrote to meanwhile is its own, in small pages.
+                assertThat(LazyVm.hugeBytes(restored, image.id().fileName()))
+                        .isGreaterThan(image.layout().presentPages() * 4096 / 2);
+            }
+        }
+    }
+
+    @Test
     void memoryThatIsNotTheImagesIsNoticed() throws Exception {
         CommittedImage image = Saving.save(source, store);
         Guest.resume(source.qmp());

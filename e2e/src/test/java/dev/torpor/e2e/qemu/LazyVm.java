@@ -83,15 +83,25 @@ final class LazyVm {
                 vm.qmp(), image.layout(), Saving.file(storePath, image).toString());
     }
 
-    /** Returns the bytes of a file that a process has in memory through its mappings (smaps of proc(5)). */
+    /** Returns the bytes of a file that a process has in memory through its mappings. */
     static long residentBytes(Vm vm, String fileName) throws IOException {
+        return bytes(vm, fileName, "Rss:");
+    }
+
+    /** Returns how many of them are mapped 2 MiB at a time, of a file in memory. */
+    static long hugeBytes(Vm vm, String fileName) throws IOException {
+        return bytes(vm, fileName, "ShmemPmdMapped:");
+    }
+
+    /** Sums up one line of all mappings of a file (smaps of proc(5)). */
+    private static long bytes(Vm vm, String fileName, String name) throws IOException {
         long bytes = 0;
         boolean ofFile = false;
         for (String line : Files.readAllLines(
                 Path.of("/proc", Integer.toString(vm.process().pid()), "smaps"))) {
             if (line.matches("[0-9a-f]+-[0-9a-f]+ .*")) {
                 ofFile = line.contains(fileName);
-            } else if (ofFile && line.startsWith("Rss:")) {
+            } else if (ofFile && line.startsWith(name)) {
                 bytes += Long.parseLong(line.replaceAll("\\D", "")) << 10;
             }
         }

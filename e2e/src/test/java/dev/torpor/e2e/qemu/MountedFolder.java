@@ -16,6 +16,11 @@ record MountedFolder(Path path) implements AutoCloseable {
         return mount(path, "tmpfs", "size=" + sizeMiB + "M");
     }
 
+    /** The same of pages of 2 MiB, as a disk in memory of NVDIMMs or a file system with DAX has them. */
+    static MountedFolder hugeTmpfs(Path path, int sizeMiB) throws IOException {
+        return mount(path, "tmpfs", "huge=always,size=" + sizeMiB + "M");
+    }
+
     /** Refuses O_DIRECT, and says that it has no room although it has. */
     static MountedFolder ramfs(Path path) throws IOException {
         return mount(path, "ramfs", "mode=0700");
