@@ -28,8 +28,8 @@ import java.util.List;
 import java.util.OptionalInt;
 
 /**
- * Recorded channels: saves into the store (flush, checks and commit included) beside what QEMU sends when nobody keeps it, for
- * 1 to 16 channels, and loads beside what QEMU takes of the same streams out of the page cache, not looked at; then compression beside the other engine, with size and CPU time. RAM is the Java runtime's own
+ * Recorded channels: saves into the store (flush, checks and commit included) beside what QEMU sends when nobody keeps it, and
+ * beside what fio writes of as many bytes, for 1 to 16 channels, and loads beside what QEMU takes of the same streams out of the page cache, not looked at; then compression beside the other engine, with size and CPU time. RAM is the Java runtime's own
  * files over and over, which compress as programs do. Prints tables in Markdown and asserts nothing.
  *
  * <p>Settings from the environment: TORPOR_BENCH_GIB (2), TORPOR_BENCH_ROUNDS (3), TORPOR_BENCH_DIR (a folder on the disk to
@@ -87,8 +87,8 @@ public final class StreamBench {
         try (BenchVm source = BenchVm.prefilled(directory, ram, bytes);
                 ImageStore store = ImageStore.open(directory.resolve("store"))) {
             System.out.println(
-                    "| channels | null sink MB/s | save MB/s | save / null sink | page cache MB/s | restore MB/s | restore / page cache |");
-            System.out.println("|---|---|---|---|---|---|---|");
+                    "| channels | null sink MB/s | fio MB/s | save MB/s | save / slower of both | page cache MB/s | restore MB/s | restore / page cache |");
+            System.out.println("|---|---|---|---|---|---|---|---|");
             for (int channels : CHANNELS) {
                 byChannels(source, store, channels);
             }
@@ -108,6 +108,7 @@ public final class StreamBench {
 
     private void byChannels(BenchVm source, ImageStore store, int channels) throws IOException, TorporException {
         List<Double> sinks = new ArrayList<>();
+        List<Double> disk = new ArrayList<>();
         List<Double> saves = new ArrayList<>();
         List<Double> sources = new ArrayList<>();
         List<Double> loads = new ArrayList<>();
@@ -119,22 +120,32 @@ public final class StreamBench {
                 NullSink.swallow(qmp, directory, channels);
                 sinks.add(seconds(began));
             }
+            disk.add(Fio.write(directory, channels, bytes));
+            Files.delete(directory.resolve("fio.img"));
             ImageId id = new ImageId("bench", "vm", "streams-" + channels + "-" + round);
             saves.add(save(source, store, id, options));
             loads.add(load(store, id));
             sources.add(source(store, id));
             store.delete(id);
             if (round == 0) { // whoever comes first pays for what the machine's host has taken back
-                List.of(sinks, saves, sources, loads).forEach(List::clear);
+                List.of(sinks, disk, saves, sources, loads).forEach(List::clear);
             }
         }
         double sink = Measurement.median(sinks);
+        double written = Measurement.median(disk);
         double save = Measurement.median(saves);
         double played = Measurement.median(sources);
         double load = Measurement.median(loads);
         System.out.printf(
-                "| %d | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f |%n",
-                channels, rate(sink), rate(save), sink / save, rate(played), rate(load), played / load);
+                "| %d | %.0f | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f |%n",
+                channels,
+                rate(sink),
+                rate(written),
+                rate(save),
+                Math.max(sink, written) / save,
+                rate(played),
+                rate(load),
+                played / load);
     }
 
     private void byOptions(String name, BenchVm source, ImageStore store, SaveOptions options)
