@@ -30,6 +30,7 @@ import java.util.stream.Collectors;
  * networks, probes, hooks but preStop, other volumes. Must run as root.
  */
 public final class StandInNode implements AutoCloseable {
+    private static final String READY = "a stand-in for a kubelet";
     private static final String LEASES = "kube-node-lease";
     // The node controller gives up on a node after 40 s.
     private static final int HEARTBEAT_SECONDS = 10;
@@ -137,6 +138,36 @@ public final class StandInNode implements AutoCloseable {
         informer.getStore().list().forEach(this::seen);
     }
 
+    /**
+     * Does what a kubelet with graceful shutdown does: ends the pods, which stay in the API as they are until they have ended,
+     * and says so of the node at the same time.
+     *
+     * @param graceSeconds what pods have
+     */
+    public void shutDown(long graceSeconds) {
+        pods.values().forEach(pod -> pod.endByKubelet(graceSeconds));
+        sayReady("False", "node is shutting down");
+    }
+
+    /** Takes pods again after {@link #shutDown}. */
+    public void giveUpShutdown() {
+        sayReady("True", READY);
+    }
+
+    private void sayReady(String status, String message) {
+        Conflicts.retried(() -> client.nodes().withName(name).editStatus(now -> new NodeBuilder(now)
+                .editOrNewStatus()
+                .removeMatchingFromConditions(c -> c.getType().equals("Ready"))
+                .addNewCondition()
+                .withType("Ready")
+                .withStatus(status)
+                .withReason("StandIn")
+                .withMessage(message)
+                .endCondition()
+                .endStatus()
+                .build()));
+    }
+
     @Override
     public void close() {
         informer.close();
@@ -181,14 +212,9 @@ public final class StandInNode implements AutoCloseable {
                 .addToCapacity(Map.of("pods", new Quantity("110")))
                 .addToAllocatable(Map.of("cpu", new Quantity("64"), "memory", new Quantity("256Gi")))
                 .addToAllocatable(Map.of("pods", new Quantity("110")))
-                .addNewCondition()
-                .withType("Ready")
-                .withStatus("True")
-                .withReason("StandIn")
-                .withMessage("a stand-in for a kubelet")
-                .endCondition()
                 .endStatus()
                 .build()));
+        sayReady("True", READY);
         // As the kubelet does, whose admission of a node ends with this taint's removal.
         Conflicts.retried(() -> client.nodes()
                 .withName(name)

@@ -46,6 +46,10 @@ public final class StandInPod implements AutoCloseable {
     private final Path cgroup;
     private final Object lock = new Object();
     private volatile boolean ending;
+    private boolean deleted;
+    /** The end by the kubelet of its own accord. */
+    private Optional<Thread> ownEnd = Optional.empty();
+
     private volatile boolean off;
     private Optional<Thread> runner = Optional.empty();
     private volatile Optional<Child> process = Optional.empty();
@@ -173,25 +177,21 @@ public final class StandInPod implements AutoCloseable {
 
     /** Ends the container as the kubelet does for a deleted pod, and reports the pod gone. */
     void terminate(@Nullable Long graceSeconds) {
+        Optional<Thread> before;
         synchronized (lock) {
-            if (ending) {
+            before = ownEnd;
+            if (deleted || (ending && before.isEmpty())) {
                 return;
             }
+            deleted = true;
             ending = true;
         }
         Thread.ofPlatform().daemon().start(() -> {
-            long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(graceSeconds == null ? 30 : graceSeconds);
-            process.ifPresent(child -> {
-                try {
-                    preStop(child, end);
-                    child.process().destroy();
-                    if (!child.process().waitFor(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS)) {
-                        child.kill();
-                    }
-                } catch (InterruptedException | IOException e) {
-                    child.kill();
-                }
-            });
+            if (before.isEmpty()) {
+                endContainer(graceSeconds == null ? 30 : graceSeconds);
+            } else {
+                join(before.get());
+            }
             // The pod object's own end follows from this, and with it close().
             client.pods()
                     .inNamespace(pod.getMetadata().getNamespace())
@@ -199,6 +199,63 @@ public final class StandInPod implements AutoCloseable {
                     .withGracePeriod(0)
                     .delete();
         });
+    }
+
+    private void endContainer(long graceSeconds) {
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(graceSeconds);
+        process.ifPresent(child -> {
+            try {
+                preStop(child, end);
+                child.process().destroy();
+                if (!child.process().waitFor(Math.max(0, end - System.nanoTime()), TimeUnit.NANOSECONDS)) {
+                    child.kill();
+                }
+            } catch (InterruptedException | IOException e) {
+                child.kill();
+            }
+        });
+    }
+
+    /**
+     * Ends the container as a kubelet does of its own accord: the pod is not deleted, and that it ends is said when it has.
+     */
+    void endByKubelet(long graceSeconds) {
+        synchronized (lock) {
+            if (ending) {
+                return;
+            }
+            ending = true;
+            ownEnd = Optional.of(Thread.ofPlatform().daemon().start(() -> {
+                endContainer(graceSeconds);
+                reportEnded();
+            }));
+        }
+    }
+
+    private void reportEnded() {
+        try {
+            Conflicts.retried(() -> client.pods()
+                    .inNamespace(pod.getMetadata().getNamespace())
+                    .withName(pod.getMetadata().getName())
+                    .editStatus(now -> new PodBuilder(now)
+                            .editOrNewStatus()
+                            .withPhase("Failed")
+                            .withReason("Terminated")
+                            .removeMatchingFromConditions(c -> c.getType().equals("Ready"))
+                            .addNewCondition()
+                            .withType("Ready")
+                            .withStatus("False")
+                            .endCondition()
+                            .addNewCondition()
+                            .withType("DisruptionTarget")
+                            .withStatus("True")
+                            .withReason("TerminationByKubelet")
+                            .endCondition()
+                            .endStatus()
+                            .build()));
+        } catch (KubernetesClientException e) {
+            System.err.println("stand-in pod " + this + ": its end not written: " + e.getMessage());
+        }
     }
 
     /** Runs the container's hook, for as long as the pod's grace period lasts. */
@@ -426,6 +483,14 @@ public final class StandInPod implements AutoCloseable {
                             .build()));
         } catch (KubernetesClientException e) {
             System.err.println("stand-in pod " + this + ": status not written: " + e.getMessage());
+        }
+    }
+
+    private static void join(Thread thread) {
+        try {
+            thread.join();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
         }
     }
 

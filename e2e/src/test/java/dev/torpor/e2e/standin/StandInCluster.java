@@ -229,6 +229,16 @@ final class StandInCluster implements AutoCloseable {
         node.powerOn();
     }
 
+    /** Has the node's kubelet end its pods, as at a shutdown. */
+    void shutDownByKubelet(long graceSeconds) {
+        node.shutDown(graceSeconds);
+    }
+
+    /** Has the kubelet take pods again. */
+    void giveUpShutdownByKubelet() {
+        node.giveUpShutdown();
+    }
+
     /** Returns what the agent has written so far. */
     List<String> agentLog() throws IOException {
         return Files.readAllLines(agent.log());

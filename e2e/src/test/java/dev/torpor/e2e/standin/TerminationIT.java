@@ -202,6 +202,24 @@ class TerminationIT {
     }
 
     @Test
+    void aPodThatTheKubeletEndsAtAShutdownIsSavedThoughNothingIsSaidOfThePodBefore() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.empty());
+            Tick tick = pod.lastTick().orElseThrow();
+            cluster.shutDownByKubelet(60);
+            await("the save in the NodeStore").atMost(StandInCluster.PATIENCE).until(() -> isSaved(cluster, pod.uid()));
+            awaitEnd(pod);
+
+            cluster.giveUpShutdownByKubelet();
+            StandInPod next = await("another pod")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> cluster.pod("db"), found -> !found.uid().equals(pod.uid()));
+            StandInCluster.awaitGoingOn(next, tick);
+            assertThat(next.nonces()).containsExactly(tick.nonce());
+        }
+    }
+
+    @Test
     void aPodThatOnlyPretendsToEndIsNotSaved() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
             StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));

@@ -56,10 +56,10 @@ final class Agent implements AutoCloseable {
         snapshots = new SnapshotTask(node, wishes, news);
         restores = new RestoreTask(node);
         podSaves = new PodSaves(node, wishes, news);
-        starts = new Starts(node, directories, new Terminations(node, podSaves), restores::refuse);
         workers = new Workers(this::look, node.timer());
         nodeShutdown = shutdown.map(
                 setup -> new NodeShutdown(node, podSaves, setup, news, item -> workers.submit(item.vm(), item)));
+        starts = new Starts(node, directories, new Terminations(node, podSaves, nodeShutdown), restores::refuse);
     }
 
     void snapshot(VMSnapshot object) {

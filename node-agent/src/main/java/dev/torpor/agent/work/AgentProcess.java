@@ -112,7 +112,7 @@ public final class AgentProcess {
         PodVolumes volumes = new PodVolumes(pods);
         Map<String, PauseBudget> budgets = new ConcurrentHashMap<>();
         VmJournal journal = new VmJournal(store.directory());
-        ApiCluster cluster = new ApiCluster(client);
+        ApiCluster cluster = new ApiCluster(client, config.node());
         ScheduledExecutorService timer = Executors.newScheduledThreadPool(TIMER_THREADS, r -> new Thread(r, "timer"));
         PrometheusMeterRegistry registry = Registries.create();
         AgentMetrics metrics = new AgentMetrics(registry);

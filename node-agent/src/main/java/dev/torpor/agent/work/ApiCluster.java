@@ -37,15 +37,21 @@ import org.jspecify.annotations.Nullable;
 final class ApiCluster implements Cluster {
     /** Condition of a pod that Kubernetes ends for its own reasons (Kubernetes 1.31, "Pod disruption conditions"). */
     private static final String DISRUPTION_TARGET = "DisruptionTarget";
+    /** What a kubelet that shuts down says of its node's condition Ready, among others perhaps (nodestatus.ReadyCondition). */
+    private static final String SHUTTING_DOWN = "node is shutting down";
+
     /** Default of a pod's terminationGracePeriodSeconds. */
     private static final Long GRACE_SECONDS = 30L;
 
     private final KubernetesClient client;
+    private final String nodeName;
     // By the image's UID, from the informer: only a hint where to look.
     private final Map<String, VMSnapshot> snapshots = new ConcurrentHashMap<>();
 
-    ApiCluster(KubernetesClient client) {
+    /** @param nodeName this node's name */
+    ApiCluster(KubernetesClient client, String nodeName) {
         this.client = client;
+        this.nodeName = nodeName;
     }
 
     void seen(VMSnapshot snapshot) {
@@ -148,6 +154,19 @@ final class ApiCluster implements Cluster {
                         meta.getAnnotations() == null
                                 ? null
                                 : meta.getAnnotations().get(Torpor.ON_TERMINATION_ANNOTATION)));
+    }
+
+    @Override
+    public boolean nodeGoesDown() {
+        io.fabric8.kubernetes.api.model.Node node =
+                client.nodes().withName(nodeName).get();
+        return node != null
+                && node.getStatus() != null
+                && node.getStatus().getConditions().stream()
+                        .anyMatch(condition -> "Ready".equals(condition.getType())
+                                && "False".equals(condition.getStatus())
+                                && condition.getMessage() != null
+                                && condition.getMessage().contains(SHUTTING_DOWN));
     }
 
     @Override

@@ -48,6 +48,9 @@ interface Cluster {
     /** How a pod of a VM ends, by a consistent read; empty if it is gone. */
     Optional<TerminationDecision.PodEnd> podEnd(VmName vm, String podUID);
 
+    /** Tells whether the kubelet says of its own node, which is this one, that it is being shut down; by a consistent read. */
+    boolean nodeGoesDown();
+
     /** What the agents tell of their stores, by a consistent read. */
     List<NodeStore> nodeStores();
 

@@ -10,6 +10,7 @@ import dev.torpor.telemetry.log.LogScope;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalLong;
@@ -51,6 +52,8 @@ final class NodeShutdown implements ShutdownListener {
     private Optional<ShutdownRun> following = Optional.empty();
 
     private Optional<Future<?>> ticks = Optional.empty();
+    /** What logind has begun and not given up, also when our part of it is done. */
+    private Optional<TerminationDecision.NodeDown> down = Optional.empty();
 
     /** @param submit has the worker of a VM look at it */
     NodeShutdown(Node node, PodSaves saves, Setup setup, StoreNews news, Consumer<WorkItem.NodeEnd> submit) {
@@ -121,10 +124,19 @@ final class NodeShutdown implements ShutdownListener {
                 / MILLIS_PER_SECOND;
     }
 
+    /** Tells of a shutdown of this node that logind has begun and not given up. */
+    synchronized Optional<TerminationDecision.NodeDown> goingDown() {
+        return down;
+    }
+
     @Override
     public void begins(Duration wait, Runnable done) {
         synchronized (this) {
-            ShutdownRun its = new ShutdownRun(node.clock().instant(), wait, done);
+            Instant now = node.clock().instant();
+            // Without a lock it does not wait for us, but perhaps for the kubelet.
+            down = Optional.of(
+                    new TerminationDecision.NodeDown(wait.isZero() ? Optional.empty() : Optional.of(now.plus(wait))));
+            ShutdownRun its = new ShutdownRun(now, wait, done);
             if (run.isPresent()) {
                 LOG.warn("another shutdown of this node begins before the last has ended");
                 following = Optional.of(its);
@@ -141,6 +153,7 @@ final class NodeShutdown implements ShutdownListener {
     @Override
     public void cancelled() {
         synchronized (this) {
+            down = Optional.empty();
             if (run.isEmpty()) {
                 return;
             }

@@ -29,6 +29,7 @@ final class Terminations {
 
     private final Node node;
     private final PodSaves saves;
+    private final Optional<NodeShutdown> shutdown;
     /** When a hook was first seen, by the id of its ask. */
     private final Map<String, Instant> asked = new LinkedHashMap<>() {
         @Override
@@ -37,9 +38,11 @@ final class Terminations {
         }
     };
 
-    Terminations(Node node, PodSaves saves) {
+    /** @param shutdown knows of this node's shutdowns, if anybody does but the kubelet */
+    Terminations(Node node, PodSaves saves, Optional<NodeShutdown> shutdown) {
         this.node = node;
         this.saves = saves;
+        this.shutdown = shutdown;
     }
 
     /**
@@ -65,14 +68,16 @@ final class Terminations {
             return held(asks, askID, "a save that was begun is being undone");
         }
         Optional<TerminationDecision.PodEnd> end;
+        Optional<TerminationDecision.NodeDown> down;
         try {
             end = node.cluster().podEnd(pod.vm(), pod.podUID());
+            down = end.filter(TerminationDecision.PodEnd::isUnexplained).flatMap(_ -> nodeDown());
         } catch (KubernetesClientException e) {
             LOG.warn("VM {}: the API server does not say how pod {} ends: {}", pod.vm(), pod.podUID(), e.getMessage());
             // A hook that hears nothing goes, and the VM with it: it has until the end of its grace period.
             return held(asks, askID, "the API server does not say how this pod ends");
         }
-        return switch (TerminationDecision.of(retired, end, askedAt, now)) {
+        return switch (TerminationDecision.of(retired, end, down, askedAt, now)) {
             case TerminationDecision.LookAgain _ -> held(asks, askID, LOOKING);
             case TerminationDecision.Go(String why) -> go(pod, asks, askID, why);
             case TerminationDecision.Save(TerminationDecision.PodEnd its, Instant until) -> {
@@ -100,6 +105,13 @@ final class Terminations {
                 }
             }
         };
+    }
+
+    private Optional<TerminationDecision.NodeDown> nodeDown() {
+        return shutdown.flatMap(NodeShutdown::goingDown)
+                .or(() -> node.cluster().nodeGoesDown()
+                        ? Optional.of(new TerminationDecision.NodeDown(Optional.empty()))
+                        : Optional.empty());
     }
 
     /** Tells the hook that somebody is there. */

@@ -13,7 +13,9 @@ import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import io.fabric8.kubernetes.client.CustomResource;
 import java.time.Instant;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Function;
 
@@ -26,6 +28,7 @@ import java.util.function.Function;
  * @param written parts of status that were written
  * @param gone pods that are not there, by UID
  * @param letGo names of objects whose finalizer was removed
+ * @param ends how pods end, by UID; the others are gone
  */
 record FakeCluster(
         Function<String, VMSnapshot> snapshots,
@@ -33,7 +36,8 @@ record FakeCluster(
         List<VMRestore> restores,
         List<Object> written,
         List<String> gone,
-        List<String> letGo)
+        List<String> letGo,
+        Map<String, TerminationDecision.PodEnd> ends)
         implements Cluster, StatusWriter {
     FakeCluster(VMSnapshot only) {
         this(_ -> only);
@@ -46,7 +50,8 @@ record FakeCluster(
                 new CopyOnWriteArrayList<>(),
                 new CopyOnWriteArrayList<>(),
                 new CopyOnWriteArrayList<>(),
-                new CopyOnWriteArrayList<>());
+                new CopyOnWriteArrayList<>(),
+                new ConcurrentHashMap<>());
     }
 
     @Override
@@ -93,7 +98,12 @@ record FakeCluster(
 
     @Override
     public Optional<TerminationDecision.PodEnd> podEnd(VmName vm, String podUID) {
-        return Optional.empty();
+        return Optional.ofNullable(ends.get(podUID));
+    }
+
+    @Override
+    public boolean nodeGoesDown() {
+        return false;
     }
 
     @Override

@@ -132,7 +132,7 @@ class GuestReadinessTest {
                         .withRequestRetryBackoffLimit(0)
                         .build())
                 .build()) {
-            GuestReadiness unheard = new GuestReadiness(vms, new ApiCluster(away), clock);
+            GuestReadiness unheard = new GuestReadiness(vms, new ApiCluster(away, "n1"), clock);
             unheard.seen(pod(Torpor.GUEST_RUNNING).build());
             unheard.saving(POD);
 

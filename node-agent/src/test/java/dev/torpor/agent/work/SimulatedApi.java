@@ -133,6 +133,11 @@ final class SimulatedApi implements Cluster, StatusWriter {
     }
 
     @Override
+    public boolean nodeGoesDown() {
+        return false;
+    }
+
+    @Override
     public List<NodeStore> nodeStores() {
         read();
         return List.of();

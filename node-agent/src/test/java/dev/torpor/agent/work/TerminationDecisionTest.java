@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.work.TerminationDecision.Go;
 import dev.torpor.agent.work.TerminationDecision.LookAgain;
+import dev.torpor.agent.work.TerminationDecision.NodeDown;
 import dev.torpor.agent.work.TerminationDecision.PodEnd;
 import dev.torpor.agent.work.TerminationDecision.Save;
 import dev.torpor.api.v1alpha1.OnTermination;
@@ -21,7 +22,16 @@ class TerminationDecisionTest {
     }
 
     private static TerminationDecision of(PodEnd pod) {
-        return TerminationDecision.of(false, Optional.of(pod), NOW, NOW);
+        return of(pod, Optional.empty());
+    }
+
+    private static TerminationDecision of(PodEnd pod, Optional<NodeDown> down) {
+        return TerminationDecision.of(false, Optional.of(pod), down, NOW, NOW);
+    }
+
+    /** As the API shows a pod that runs, and one that the kubelet ends by itself, until its containers have ended. */
+    private static PodEnd unexplained(OnTermination policy) {
+        return new PodEnd("db-0", Optional.empty(), 20, false, policy);
     }
 
     @ParameterizedTest
@@ -52,27 +62,53 @@ class TerminationDecisionTest {
 
     @Test
     void whatAPodPretendsDoesNotCount() {
-        PodEnd runs = new PodEnd("db-0", Optional.empty(), 30, false, OnTermination.ManagedSave);
+        PodEnd runs = unexplained(OnTermination.ManagedSave);
 
         assertThat(of(runs)).as("its end may not have reached the API").isInstanceOf(LookAgain.class);
         assertThat(TerminationDecision.of(
-                        false, Optional.of(runs), NOW.minus(TerminationDecision.UNKNOWN_PATIENCE), NOW))
+                        false,
+                        Optional.of(runs),
+                        Optional.empty(),
+                        NOW.minus(TerminationDecision.UNKNOWN_PATIENCE),
+                        NOW))
                 .isInstanceOf(Go.class);
     }
 
     @Test
     void aNodeThatShutsDownEndsPodsWithoutDeletingThem() {
-        PodEnd shutDown = new PodEnd("db-0", Optional.empty(), 20, true, OnTermination.OnDisruption);
+        assertThat(of(unexplained(OnTermination.OnDisruption), Optional.of(new NodeDown(Optional.empty()))))
+                .isInstanceOfSatisfying(Save.class, save -> assertThat(save.until())
+                        .isBefore(NOW.plusSeconds(20))
+                        .isAfter(NOW.plusSeconds(15)));
+        assertThat(of(unexplained(OnTermination.Never), Optional.of(new NodeDown(Optional.empty()))))
+                .isInstanceOf(Go.class);
+    }
 
-        assertThat(of(shutDown)).isInstanceOfSatisfying(Save.class, save -> assertThat(save.until())
-                .isBefore(NOW.plusSeconds(20)));
+    @ParameterizedTest
+    @CsvSource({"10, 10", "60, 20"})
+    void aSaveEndsBeforeTheMachineGoesDownToo(long downSeconds, long endSeconds) {
+        NodeDown down = new NodeDown(Optional.of(NOW.plusSeconds(downSeconds)));
+
+        assertThat(of(unexplained(OnTermination.ManagedSave), Optional.of(down)))
+                .isInstanceOfSatisfying(Save.class, save -> assertThat(save.until())
+                        .isBefore(NOW.plusSeconds(endSeconds))
+                        .isAfter(NOW.plusSeconds(endSeconds - 5)));
+    }
+
+    @Test
+    void aShutdownDoesNotMakeADisruptionOfADeletion() {
+        assertThat(of(deleted(30, false, OnTermination.OnDisruption), Optional.of(new NodeDown(Optional.empty()))))
+                .isInstanceOf(Go.class);
     }
 
     @Test
     void aSavedPodAndOneThatIsGoneNeedNothing() {
-        assertThat(TerminationDecision.of(true, Optional.of(deleted(30, true, OnTermination.ManagedSave)), NOW, NOW))
+        PodEnd saved = deleted(30, true, OnTermination.ManagedSave);
+
+        assertThat(TerminationDecision.of(true, Optional.of(saved), Optional.empty(), NOW, NOW))
                 .isInstanceOf(Go.class);
-        assertThat(TerminationDecision.of(false, Optional.empty(), NOW, NOW)).isInstanceOf(Go.class);
+        assertThat(TerminationDecision.of(false, Optional.empty(), Optional.empty(), NOW, NOW))
+                .isInstanceOf(Go.class);
     }
 
     @ParameterizedTest

@@ -31,6 +31,7 @@ import java.nio.file.StandardOpenOption;
 import java.time.Instant;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
@@ -173,7 +174,10 @@ class UnreadableRecordTest {
         PodDirectories pods = new PodDirectories(temp.resolve("kubelet"));
         Node node = node();
         Starts starts = new Starts(
-                node, pods, new Terminations(node, new PodSaves(node, new SaveWishes(), new FakeNews())), (_, _) -> {});
+                node,
+                pods,
+                new Terminations(node, new PodSaves(node, new SaveWishes(), new FakeNews()), Optional.empty()),
+                (_, _) -> {});
         try (FileChannel launcher = FileChannel.open(fifo, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
             assertThat(starts.look(new WorkItem.Pod(VM, "p2")))
                     .isInstanceOfSatisfying(

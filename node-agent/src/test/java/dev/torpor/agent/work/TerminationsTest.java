@@ -1,0 +1,93 @@
+package dev.torpor.agent.work;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.launch.VmName;
+import dev.torpor.agent.work.TerminationDecision.PodEnd;
+import dev.torpor.api.v1alpha1.OnTermination;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import java.util.Optional;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.Executors;
+import java.util.concurrent.ScheduledExecutorService;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What hooks of pods are told, on a real store, with real pipes. */
+@Timeout(60)
+class TerminationsTest {
+    private static final WorkItem.Pod POD = new WorkItem.Pod(new VmName("vms", "web"), "p1");
+    private static final Duration WAIT = Duration.ofMinutes(5);
+
+    private final FakeVms vms = new FakeVms();
+    private final FakeCluster cluster = new FakeCluster(new VMSnapshot());
+    private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
+    private final List<WorkItem.NodeEnd> submitted = new CopyOnWriteArrayList<>();
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path temp;
+
+    @SuppressWarnings("NullAway.Init")
+    private ImageStore store;
+
+    @SuppressWarnings("NullAway.Init")
+    private NodeShutdown shutdown;
+
+    @SuppressWarnings("NullAway.Init")
+    private Terminations terminations;
+
+    @BeforeEach
+    void open() throws Exception {
+        store = ImageStore.open(temp.resolve("store"));
+        Node node = TestNode.of(store, new VmJournal(store.directory()), vms, cluster, timer);
+        PodSaves saves = new PodSaves(node, new SaveWishes(), new FakeNews());
+        shutdown = new NodeShutdown(
+                node,
+                saves,
+                new NodeShutdown.Setup(
+                        new ShutdownReports(store.directory()), new SaveRate(store.directory(), () -> 0), 2),
+                new FakeNews(),
+                submitted::add);
+        terminations = new Terminations(node, saves, Optional.of(shutdown));
+        // What the API shows of a pod that runs, and of one that the kubelet ends by itself.
+        cluster.ends().put(POD.podUID(), new PodEnd("web", Optional.empty(), 60, false, OnTermination.OnDisruption));
+        vms.writesSample = true;
+    }
+
+    @AfterEach
+    void close() throws Exception {
+        timer.shutdownNow();
+        store.close();
+    }
+
+    private boolean answer(PodHook hook) throws Exception {
+        return hook.answered((asks, id) -> terminations.answer(POD, asks, id, false));
+    }
+
+    @Test
+    void aPodThatNothingEndsIsSavedOnceLogindTellsOfAShutdownAndUntilItGivesThatUp() throws Exception {
+        try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
+            assertThat(answer(hook)).isFalse();
+            assertThat(vms.saves).hasValue(0);
+
+            shutdown.begins(WAIT, () -> {});
+            shutdown.cancelled();
+            assertThat(answer(hook)).isFalse();
+            assertThat(vms.saves).hasValue(0);
+
+            shutdown.begins(WAIT, () -> {});
+            assertThat(answer(hook)).isTrue();
+            assertThat(vms.saves).hasValue(1);
+            assertThat(hook.heard()).contains("say the VM is being saved").endsWith("go\n\n");
+        }
+    }
+}
