@@ -8,8 +8,6 @@ import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
-import java.util.LinkedHashMap;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
@@ -22,7 +20,6 @@ import org.slf4j.LoggerFactory;
 final class Terminations {
     private static final Logger LOG = LoggerFactory.getLogger(Terminations.class);
     private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(2);
-    private static final int ASKED_MAX = 1000;
     private static final String LOOKING = "looking how this pod ends";
     private static final String TOO_SHORT =
             "not done within the pod's grace period: raise terminationGracePeriodSeconds";
@@ -30,13 +27,7 @@ final class Terminations {
     private final Node node;
     private final PodSaves saves;
     private final Optional<NodeShutdown> shutdown;
-    /** When a hook was first seen, by the id of its ask. */
-    private final Map<String, Instant> asked = new LinkedHashMap<>() {
-        @Override
-        protected boolean removeEldestEntry(Map.Entry<String, Instant> eldest) {
-            return size() > ASKED_MAX;
-        }
-    };
+    private final HookTimes times = new HookTimes();
 
     /** @param shutdown knows of this node's shutdowns, if anybody does but the kubelet */
     Terminations(Node node, PodSaves saves, Optional<NodeShutdown> shutdown) {
@@ -54,13 +45,9 @@ final class Terminations {
     boolean answer(WorkItem.Pod pod, AskDirectory asks, String askID, boolean retired)
             throws IOException, TorporException {
         Instant now = node.clock().instant();
-        Instant askedAt;
-        boolean first;
-        synchronized (asked) {
-            first = !asked.containsKey(askID);
-            askedAt = asked.computeIfAbsent(askID, _ -> now);
-        }
-        if (first) {
+        Optional<Instant> heardAt = times.heard(pod.podUID(), askID, now);
+        Instant askedAt = heardAt.orElse(now);
+        if (heardAt.isEmpty()) {
             // A hook that hears nothing goes, and an API server that hangs is not told from one that is slow.
             var _ = held(asks, askID, LOOKING);
         }

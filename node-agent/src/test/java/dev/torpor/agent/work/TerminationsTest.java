@@ -10,6 +10,7 @@ import dev.torpor.api.v1alpha1.OnTermination;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -67,6 +68,20 @@ class TerminationsTest {
     void close() throws Exception {
         timer.shutdownNow();
         store.close();
+    }
+
+    @Test
+    void asksOfOnePodDoNotMakeThoseOfAnotherForgotten() {
+        HookTimes times = new HookTimes();
+        Instant first = Instant.EPOCH;
+        assertThat(times.heard("p1", "x", first)).isEmpty();
+        for (int i = 0; i < 10_000; i++) {
+            assertThat(times.heard("p2", "x" + i, first.plusSeconds(i))).isEmpty();
+        }
+        assertThat(times.heard("p1", "x", first.plusSeconds(60))).contains(first);
+        assertThat(times.heard("p2", "x0", first))
+                .as("and their own are bounded")
+                .isEmpty();
     }
 
     private boolean answer(PodHook hook) throws Exception {
