@@ -21,6 +21,9 @@ public final class AskDirectory {
     /** Most asks that are answered: one container asks once at a time, older ones are from processes that are gone. */
     private static final int ASKS_MAX = 8;
 
+    /** A hook says its version, its id of at most 64 characters and its kind. */
+    private static final int HOOK_BYTES_MAX = 256;
+
     private static final String ASK = "ask.";
     private static final String ANSWER = "answer.";
     // pipe(7): so many bytes go into a FIFO together, or none.
@@ -66,6 +69,15 @@ public final class AskDirectory {
             return Asked.parse(id, directory.readFile(ASK + id, Ask.BYTES_MAX));
         } catch (IOException e) {
             throw new MalformedAskException("it cannot be read: " + e.getMessage(), e);
+        }
+    }
+
+    /** Tells whether an ask is a hook's, which is short; cheap, whatever is there. */
+    public boolean isOfHook(String id) {
+        try {
+            return Asked.parse(id, directory.readFile(ASK + id, HOOK_BYTES_MAX)) instanceof StopAsk;
+        } catch (IOException | MalformedAskException e) {
+            return false;
         }
     }
 

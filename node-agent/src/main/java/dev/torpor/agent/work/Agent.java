@@ -151,7 +151,10 @@ final class Agent implements AutoCloseable {
         }
         pods.forEach((uid, vm) -> {
             if (starts.isAsking(uid)) {
-                WorkItem item = new WorkItem.Pod(vm, uid);
+                WorkItem.Pod item = new WorkItem.Pod(vm, uid);
+                if (workers.isBusy(vm)) {
+                    starts.heed(item); // a hook does not wait for a save or a load unless it hears of it
+                }
                 if (asking.add(item)) {
                     workers.submit(vm, item);
                 }

@@ -80,6 +80,15 @@ final class Starts {
         }
     }
 
+    /** Tells hooks of a pod whose VM's worker is at work that they will be answered; cheap. */
+    void heed(WorkItem.Pod pod) {
+        try (Directory volume = pods.volume(pod.podUID())) {
+            terminations.heed(pod, new AskDirectory(volume));
+        } catch (IOException e) {
+            LOG.debug("pod {} of VM {}: {}", pod.podUID(), pod.vm(), e.getMessage());
+        }
+    }
+
     /** Answers every ask of a pod. */
     Next look(WorkItem.Pod pod) {
         try (Directory volume = pods.volume(pod.podUID())) {

@@ -20,6 +20,7 @@ import org.slf4j.LoggerFactory;
 final class Terminations {
     private static final Logger LOG = LoggerFactory.getLogger(Terminations.class);
     private static final Duration ANSWER_PATIENCE = Duration.ofSeconds(2);
+    private static final String BUSY = "something else is done with this VM first";
     private static final String LOOKING = "looking how this pod ends";
     private static final String TOO_SHORT =
             "not done within the pod's grace period: raise terminationGracePeriodSeconds";
@@ -37,6 +38,28 @@ final class Terminations {
     }
 
     /**
+     * Tells hooks that are new that somebody is there, while the VM's worker is at work with something else. Does not wait.
+     */
+    void heed(WorkItem.Pod pod, AskDirectory asks) throws IOException {
+        for (String id : asks.asks()) {
+            if (asks.isOfHook(id)) {
+                var _ = heard(pod, asks, id, BUSY, Duration.ZERO);
+            }
+        }
+    }
+
+    /** A hook that hears nothing goes. Returns when it was first heard. */
+    private Instant heard(WorkItem.Pod pod, AskDirectory asks, String askID, String word, Duration patience)
+            throws IOException {
+        Instant now = node.clock().instant();
+        Optional<Instant> before = times.heard(pod.podUID(), askID, now);
+        if (before.isEmpty()) {
+            var _ = asks.answer(askID, new Answer.Say(word), patience);
+        }
+        return before.orElse(now);
+    }
+
+    /**
      * Answers a hook, after having saved its VM if that is to be.
      *
      * @param retired whether the VM was saved from this pod already
@@ -44,13 +67,9 @@ final class Terminations {
      */
     boolean answer(WorkItem.Pod pod, AskDirectory asks, String askID, boolean retired)
             throws IOException, TorporException {
+        // Before the API is asked: a server that hangs is not told from one that is slow.
+        Instant askedAt = heard(pod, asks, askID, LOOKING, ANSWER_PATIENCE);
         Instant now = node.clock().instant();
-        Optional<Instant> heardAt = times.heard(pod.podUID(), askID, now);
-        Instant askedAt = heardAt.orElse(now);
-        if (heardAt.isEmpty()) {
-            // A hook that hears nothing goes, and an API server that hangs is not told from one that is slow.
-            var _ = held(asks, askID, LOOKING);
-        }
         if (!saves.undone(pod)) {
             return held(asks, askID, "a save that was begun is being undone");
         }

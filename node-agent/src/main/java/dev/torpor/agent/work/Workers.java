@@ -173,6 +173,11 @@ final class Workers implements AutoCloseable {
         }
     }
 
+    /** Tells whether a VM's worker looks at something, or is about to. */
+    synchronized boolean isBusy(VmName vm) {
+        return waiting.containsKey(vm);
+    }
+
     /** Returns how many items wait for their VM's worker. */
     synchronized int queued() {
         return waiting.values().stream().mapToInt(Set::size).sum();

@@ -7,7 +7,9 @@ import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.agent.node.PodDirectories;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.client.utils.Serialization;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
 import java.nio.file.Path;
@@ -23,7 +25,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** An agent that is told to end while its VM is being saved, on a real store. */
+/** What else comes while a VM is being saved, on a real store: the agent is told to end, or the VM's pod is. */
 class AgentEndTest {
     private final FakeVms vms = new FakeVms();
     private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(2);
@@ -124,6 +126,28 @@ class AgentEndTest {
         assertThat(agent.workQueued()).isZero();
         assertThat(vms.connects).hasValue(0);
         assertThat(agent.ending()).isTrue();
+    }
+
+    @Test
+    void aHookThatComesWhileItsVmIsBeingSavedIsToldToWait() throws Exception {
+        agent.pod(new PodBuilder()
+                .withNewMetadata()
+                .withName("web")
+                .withNamespace("vms")
+                .withUid("p1")
+                .addToLabels(Torpor.VM_LABEL, "web")
+                .endMetadata()
+                .withNewSpec()
+                .endSpec()
+                .build());
+        save();
+        try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), "p1", "x")) {
+            agent.scan();
+            assertThat(hook.heard()).contains("say something else is done with this VM first");
+            agent.scan();
+            assertThat(hook.heard()).as("once").isEqualTo("\n");
+        }
+        agent.end(Duration.ofSeconds(2));
     }
 
     private void save() throws InterruptedException {
