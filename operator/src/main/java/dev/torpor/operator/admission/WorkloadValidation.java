@@ -2,6 +2,7 @@ package dev.torpor.operator.admission;
 
 import static io.javaoperatorsdk.webhook.admission.AdmissionUtils.allowedAdmissionResponse;
 
+import dev.torpor.operator.vm.Rollout;
 import io.fabric8.kubernetes.api.model.HasMetadata;
 import io.fabric8.kubernetes.api.model.KubernetesResource;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
@@ -98,8 +99,7 @@ final class WorkloadValidation implements AdmissionRequestHandler {
                     "StatefulSet %s has replicas: %d, but its pods are one VM, and a VM has one live pod: all but the first will be refused. Make one StatefulSet for each VM, with replicas: 1."
                             .formatted(name, spec.getReplicas()));
         }
-        if (spec.getUpdateStrategy() == null
-                || !"OnDelete".equals(spec.getUpdateStrategy().getType())) {
+        if (Rollout.reachesFirst(spec)) {
             warnings.add(
                     "StatefulSet %s has updateStrategy RollingUpdate: a change of its template kills the VM, or does so seconds after it was resumed. Set updateStrategy: {type: OnDelete}."
                             .formatted(name));

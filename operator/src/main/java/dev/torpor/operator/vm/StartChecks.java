@@ -147,7 +147,7 @@ public final class StartChecks {
                 .inNamespace(pod.getMetadata().getNamespace())
                 .withName(owner.get().getName())
                 .get();
-        if (set == null || !isRolling(set)) {
+        if (set == null || !Rollout.reaches(set.getSpec(), pod.getMetadata().getName())) {
             return;
         }
         boolean seen = set.getStatus() != null
@@ -166,11 +166,6 @@ public final class StartChecks {
                                     pod.getMetadata().getName(),
                                     snapshot.getSpec().vmName()));
         }
-    }
-
-    private static boolean isRolling(StatefulSet set) {
-        var strategy = set.getSpec().getUpdateStrategy();
-        return strategy == null || !"OnDelete".equals(strategy.getType());
     }
 
     private void requireSameDefinition(VMSnapshot snapshot, Pod pod) throws TorporException {

@@ -103,6 +103,16 @@ class WarningsTest {
     @Test
     void carefulStatefulSetGivesNoWarning() {
         assertThat(workload(statefulSet(1, "OnDelete", "OrderedReady"))).isEmpty();
+        assertThat(workload(new StatefulSetBuilder(statefulSet(1, "RollingUpdate", "OrderedReady"))
+                        .editSpec()
+                        .editUpdateStrategy()
+                        .withNewRollingUpdate()
+                        .withPartition(1)
+                        .endRollingUpdate()
+                        .endUpdateStrategy()
+                        .endSpec()
+                        .build()))
+                .isEmpty();
     }
 
     @Test

@@ -45,6 +45,8 @@ import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** A managed save from its binding to the restore that starts the VM again, step by step on the client's mock server. */
 @EnableKubernetesMockClient(crud = true)
@@ -422,8 +424,9 @@ class ManagedSaveTest {
                 "Pod web-0 is not the VM that was saved: its image, args changed. Put it back, or give up the memory of VM web (annotate VMSnapshot web-1 with torpor.dev/discard=true and delete it). The image is safe.");
     }
 
-    @Test
-    void rollOutThatWouldEndTheVmAgainHoldsTheStart() {
+    @ParameterizedTest
+    @CsvSource({"OnDelete, 0", "RollingUpdate, 1"})
+    void rollOutThatWouldEndTheVmAgainHoldsTheStart(String otherType, int otherPartition) {
         saved(TestPods.ofStatefulSet("web-0", "u1"), null);
         heldPod("u2");
         client.resource(new StatefulSetBuilder()
@@ -445,7 +448,10 @@ class ManagedSaveTest {
         client.apps().statefulSets().inNamespace("vms").withName("web").edit(set -> new StatefulSetBuilder(set)
                 .editSpec()
                 .withNewUpdateStrategy()
-                .withType("OnDelete")
+                .withType(otherType)
+                .withNewRollingUpdate()
+                .withPartition(otherPartition)
+                .endRollingUpdate()
                 .endUpdateStrategy()
                 .endSpec()
                 .build());
