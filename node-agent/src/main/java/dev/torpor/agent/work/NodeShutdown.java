@@ -129,6 +129,11 @@ final class NodeShutdown implements ShutdownListener {
         return down;
     }
 
+    /** Tells whether a pod's VM has its turn in a shutdown of this node, or will have it. */
+    synchronized boolean isToSave(String podUID) {
+        return run.filter(its -> its.isToSave(podUID)).isPresent();
+    }
+
     @Override
     public void begins(Duration wait, Runnable done) {
         synchronized (this) {

@@ -100,6 +100,12 @@ final class ShutdownRun {
         return Set.copyOf(active.keySet());
     }
 
+    /** Tells whether a pod's VM is still to be saved, or is being saved. */
+    synchronized boolean isToSave(String podUID) {
+        return active.containsKey(podUID)
+                || todo.stream().anyMatch(vm -> vm.podUID().equals(podUID));
+    }
+
     /** Takes those that are to be begun now. What does not fit when nothing else is under way is left out for good. */
     synchronized List<NodeVm> choose(OptionalLong bytesPerSecond, int atOnceMax, Instant now) {
         List<NodeVm> chosen = new ArrayList<>();

@@ -87,6 +87,9 @@ final class Terminations {
             case TerminationDecision.LookAgain _ -> held(asks, askID, LOOKING);
             case TerminationDecision.Go(String why) -> go(pod, asks, askID, why);
             case TerminationDecision.Save(TerminationDecision.PodEnd its, Instant until) -> {
+                if (hasATurn(pod)) {
+                    yield held(asks, askID, "its node goes down: the VM is saved in its turn");
+                }
                 if (!node.saves().take(pod.podUID())) {
                     yield held(asks, askID, "other VMs of this node are being saved first");
                 }
@@ -111,6 +114,10 @@ final class Terminations {
                 }
             }
         };
+    }
+
+    private boolean hasATurn(WorkItem.Pod pod) {
+        return shutdown.filter(going -> going.isToSave(pod.podUID())).isPresent();
     }
 
     private Optional<TerminationDecision.NodeDown> nodeDown() {

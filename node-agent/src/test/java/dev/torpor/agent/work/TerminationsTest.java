@@ -3,11 +3,15 @@ package dev.torpor.agent.work;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.work.TerminationDecision.PodEnd;
 import dev.torpor.api.v1alpha1.OnTermination;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.PodBuilder;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -55,7 +59,7 @@ class TerminationsTest {
                 node,
                 saves,
                 new NodeShutdown.Setup(
-                        new ShutdownReports(store.directory()), new SaveRate(store.directory(), () -> 0), 2),
+                        new ShutdownReports(store.directory()), new SaveRate(store.directory(), () -> 0), 1),
                 new FakeNews(),
                 submitted::add);
         terminations = new Terminations(node, saves, Optional.of(shutdown));
@@ -71,6 +75,33 @@ class TerminationsTest {
     }
 
     @Test
+    void aVmThatWaitsForItsTurnAtAShutdownIsNotLetGoBefore() throws Exception {
+        shutdown.start(() -> Optional.of(List.of(pod("db", "p2", 10), pod("web", POD.podUID(), 0))));
+        cluster.ends().put("p2", new PodEnd("db", Optional.empty(), 60, false, OnTermination.OnDisruption));
+        shutdown.begins(WAIT, () -> {});
+        assertThat(submitted).extracting(WorkItem.NodeEnd::podUID).containsExactly("p2");
+        try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
+            assertThat(answer(hook)).isFalse();
+            assertThat(hook.heard()).contains("say its node goes down: the VM is saved in its turn");
+            assertThat(vms.saves).as("those before it go first").hasValue(0);
+
+            vms.process = new ProcessIdentity("p2", "c2", "boot", 2, 2);
+            assertThat(shutdown.look(submitted.getFirst())).isEqualTo(Next.onChange());
+            assertThat(vms.saves).hasValue(1);
+            assertThat(submitted).extracting(WorkItem.NodeEnd::podUID).containsExactly("p2", POD.podUID());
+            assertThat(answer(hook)).isFalse();
+
+            vms.running = true;
+            vms.process = new ProcessIdentity(POD.podUID(), "c1", "boot", 1, 1);
+            assertThat(shutdown.look(submitted.getLast())).isEqualTo(Next.onChange());
+            assertThat(vms.saves).hasValue(2);
+            assertThat(hook.answered((asks, id) -> terminations.answer(POD, asks, id, true)))
+                    .isTrue();
+            assertThat(hook.heard()).endsWith("go\n\n");
+        }
+    }
+
+    @Test
     void asksOfOnePodDoNotMakeThoseOfAnotherForgotten() {
         HookTimes times = new HookTimes();
         Instant first = Instant.EPOCH;
@@ -82,6 +113,20 @@ class TerminationsTest {
         assertThat(times.heard("p2", "x0", first))
                 .as("and their own are bounded")
                 .isEmpty();
+    }
+
+    private static Pod pod(String name, String uid, int priority) {
+        return new PodBuilder()
+                .withNewMetadata()
+                .withName(name)
+                .withNamespace("vms")
+                .withUid(uid)
+                .addToLabels(Torpor.VM_LABEL, name)
+                .endMetadata()
+                .withNewSpec()
+                .withPriority(priority)
+                .endSpec()
+                .build();
     }
 
     private boolean answer(PodHook hook) throws Exception {
