@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.PodVolumes;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -22,6 +23,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -38,6 +40,7 @@ class NodeShutdownTest {
     private final FakeVms vms = new FakeVms();
     private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
     private final List<WorkItem.NodeEnd> submitted = new CopyOnWriteArrayList<>();
+    private final AtomicLong measuredBytesPerSecond = new AtomicLong();
     private final AtomicInteger released = new AtomicInteger();
 
     @TempDir
@@ -59,10 +62,16 @@ class NodeShutdownTest {
                 node,
                 new PodSaves(node, new SaveWishes(), new FakeNews()),
                 new NodeShutdown.Setup(
-                        new ShutdownReports(store.directory()), new SaveRate(store.directory(), () -> 0), 2),
+                        new ShutdownReports(store.directory()),
+                        new SaveRate(store.directory(), measuredBytesPerSecond::get),
+                        2),
                 new FakeNews(),
                 submitted::add);
-        Pod pod = new PodBuilder()
+        shutdown.start(() -> Optional.of(List.of(pod())));
+    }
+
+    private static Pod pod() {
+        return new PodBuilder()
                 .withNewMetadata()
                 .withName("web")
                 .withNamespace("vms")
@@ -72,7 +81,6 @@ class NodeShutdownTest {
                 .withNewSpec()
                 .endSpec()
                 .build();
-        shutdown.start(() -> Optional.of(List.of(pod)));
     }
 
     @AfterEach
@@ -107,6 +115,21 @@ class NodeShutdownTest {
         var _ = shutdown.look(submitted.getFirst());
         assertThat(released).hasValue(1);
         assertThat(submitted).hasSize(1);
+    }
+
+    /** 1 MiB of memory, and what each save takes besides. */
+    @Test
+    void theTimeThatIsNeededIsKnownOnceTheMemoryIsAndASaveWasMeasured() {
+        assertThat(shutdown.neededSeconds()).as("no VMs").isZero();
+        shutdown.seen(new VmName("vms", "web"), pod());
+        assertThat(shutdown.neededSeconds()).isNaN();
+        shutdown.due().forEach(shutdown::measure);
+        assertThat(shutdown.neededSeconds()).as("no save was measured").isNaN();
+
+        measuredBytesPerSecond.set(512 << 10);
+        assertThat(shutdown.neededSeconds()).isEqualTo(2.4);
+        shutdown.gone("p1");
+        assertThat(shutdown.neededSeconds()).isZero();
     }
 
     @ParameterizedTest
