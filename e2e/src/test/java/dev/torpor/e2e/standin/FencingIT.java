@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 @Tag("standin")
 class FencingIT {
     @Test
-    void aContainerThatIsRestartedInTheSavedPodNeverBoots() throws Exception {
+    void containersThatAreRestartedNeverBootTheSavedVmNorDoesItsLauncher() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
             StandInPod old = cluster.startVm("web", 160, 8);
             cluster.restartAgent("after SAVE_COMMIT");
@@ -27,17 +27,23 @@ class FencingIT {
             cluster.awaitAgentDeath();
             Tick last = old.lastTick().orElseThrow();
             old.killContainer();
-            await("the same pod is started again")
-                    .atMost(StandInCluster.PATIENCE)
-                    .until(() -> old.starts() == 2 && old.asks() == 2);
-            cluster.restartAgent("never");
+            awaitStarts(old, 2);
+            old.killContainer(); // its launcher, which waits
+            awaitStarts(old, 3);
+            cluster.restartAgent("before START_ANSWER");
 
-            cluster.awaitRunning("saved-start-1");
+            cluster.awaitAgentDeath();
             StandInPod next = cluster.pod("web");
             assertThat(next.uid()).isNotEqualTo(old.uid());
-            StandInCluster.awaitGoingOn(next, last);
+            next.killContainer(); // its launcher, about to be told to become the QEMU that is fed
+            awaitStarts(next, 2);
+            cluster.restartAgent("never");
+
+            cluster.awaitSnapshot("saved", status -> status.getPhase() == SnapshotPhase.Consumed);
+            StandInPod running = cluster.pod("web");
+            StandInCluster.awaitGoingOn(running, last);
             assertThat(old.nonces()).containsExactly(last.nonce());
-            assertThat(next.nonces()).containsExactly(last.nonce());
+            assertThat(running.nonces()).containsExactly(last.nonce());
         }
     }
 
@@ -119,6 +125,12 @@ class FencingIT {
             assertThat(Conditions.isTrue(cluster.snapshot("saved").getStatus().getConditions(), ConditionType.READY))
                     .isFalse();
         }
+    }
+
+    private static void awaitStarts(StandInPod pod, int number) {
+        await(pod + " is started again")
+                .atMost(StandInCluster.PATIENCE)
+                .until(() -> pod.starts() == number && pod.asks() == number);
     }
 
     private static void awaitSaid(StandInPod pod, String line) {

@@ -155,24 +155,65 @@ class RebootIT {
     void aSaveThatTheRebootCutOffLeavesNothingAndItsVmBootsInItsPod() throws Exception {
         try (StandInCluster cluster = new StandInCluster()) {
             StandInPod pod = cluster.startVm("web", 160, 8);
+            StandInPod db = cluster.startVm("db", 160, 8);
             cluster.restartAgent("after SAVE_WRITE");
             cluster.snapshot("kept", "web", "mode: Checkpoint");
+            cluster.snapshot("moved", "db", "mode: ManagedSave");
             cluster.awaitAgentDeath();
             Tick last = pod.lastTick().orElseThrow();
+            Tick lastOfDb = db.lastTick().orElseThrow();
             assertThat(cluster.imageFiles()).anyMatch(file -> file.toString().endsWith(".img"));
 
-            cluster.powerOff();
-            cluster.powerOn();
-            await().atMost(StandInCluster.PATIENCE).until(() -> pod.asks() == 2);
+            cutPower(cluster);
+            await().atMost(StandInCluster.PATIENCE).until(() -> pod.asks() == 2 && db.asks() == 2);
             cluster.restartAgent("never");
 
             Tick fresh = pod.awaitTick(tick -> !tick.nonce().equals(last.nonce()));
+            Tick freshOfDb = db.awaitTick(tick -> !tick.nonce().equals(lastOfDb.nonce()));
             // What is wanted still, is made of the guest that runs now.
             cluster.awaitReady("kept");
             StandInCluster.awaitGoingOn(pod, fresh);
             assertThat(pod.nonces()).containsExactly(last.nonce(), fresh.nonce());
             assertThat(pod.starts()).isEqualTo(2);
+            cluster.awaitSnapshot("moved", status -> status.getPhase() == SnapshotPhase.Consumed);
+            StandInPod next = cluster.pod("db");
+            assertThat(next.uid()).isNotEqualTo(db.uid());
+            StandInCluster.awaitGoingOn(next, freshOfDb);
+            assertThat(next.nonces()).containsExactly(freshOfDb.nonce());
         }
+    }
+
+    @Test
+    void aNodeThatIsLostBeforeTheHandOverLosesNothingAndAfterItTheVmBootsOnce() throws Exception {
+        try (StandInCluster cluster = new StandInCluster()) {
+            StandInPod first = cluster.startVm("web", 160, 8);
+            cluster.restartAgent("before RESTORE_HAND_OVER");
+            cluster.snapshot("saved", "web", "mode: ManagedSave");
+            cluster.awaitAgentDeath();
+            Tick last = first.lastTick().orElseThrow();
+
+            cutPower(cluster);
+            cluster.restartAgent("never");
+            cluster.awaitSnapshot("saved", status -> status.getPhase() == SnapshotPhase.Consumed);
+            last = StandInCluster.awaitGoingOn(cluster.pod("web"), last);
+            assertThat(cluster.pod("web").nonces()).containsExactly(last.nonce());
+
+            cluster.restartAgent("after RESTORE_JOURNAL");
+            cluster.snapshot("again", "web", "mode: ManagedSave");
+            cluster.awaitAgentDeath();
+            StandInPod handedOver = cluster.pod("web");
+            cutPower(cluster);
+            cluster.restartAgent("never");
+            handedOver.awaitTick(tick -> true);
+            cluster.awaitSnapshot("again", status -> status.getPhase() == SnapshotPhase.Consumed);
+            assertThat(handedOver.nonces()).hasSize(1).doesNotContain(last.nonce());
+            assertThat(handedOver.starts()).isEqualTo(2);
+        }
+    }
+
+    private static void cutPower(StandInCluster cluster) throws IOException {
+        cluster.powerOff();
+        cluster.powerOn();
     }
 
     /** Makes a program that is the installed QEMU with the CPU that a file names. */
