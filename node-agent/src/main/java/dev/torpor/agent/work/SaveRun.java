@@ -19,6 +19,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -46,12 +47,21 @@ final class SaveRun {
     }
 
     /**
-     * How a save went.
+     * How a save went. Times are on the clock of {@link System#nanoTime}.
      *
-     * @param pausedAtNanos when the guest was paused, on the clock of {@link System#nanoTime}
+     * @param pausedAtNanos when the guest was paused
+     * @param continuedAtNanos when it went on; empty while it has not
      * @param quiesced whether its file systems were frozen before; empty if there was nobody to ask
      */
-    record Saved(long pausedAtNanos, Optional<Boolean> quiesced) {}
+    record Saved(long pausedAtNanos, OptionalLong continuedAtNanos, Optional<Boolean> quiesced) {
+        Saved continuedAt(long nanos) {
+            return new Saved(pausedAtNanos, OptionalLong.of(nanos), quiesced);
+        }
+
+        Duration paused(long nowNanos) {
+            return Duration.ofNanos(continuedAtNanos.orElse(nowNanos) - pausedAtNanos);
+        }
+    }
 
     /**
      * Saves. On return the image is committed and the guest is still paused.
@@ -109,7 +119,7 @@ final class SaveRun {
                             Duration.ofNanos(System.nanoTime() - beganAt),
                             report.duration(),
                             report.normalPages() * PAGE_BYTES);
-            return new Saved(pausedAt, quiesced);
+            return new Saved(pausedAt, OptionalLong.empty(), quiesced);
         }
     }
 
@@ -124,7 +134,7 @@ final class SaveRun {
         return begun.filter(it -> !it.image().mayBeComplete()).map(Begun::intent);
     }
 
-    /** After a run that threw: returns how the guest was before it was paused or was about to be; empty if nothing was begun. */
+    /** Returns how the guest was before it was paused or was about to be; empty if nothing was begun. */
     Optional<PartialIntent> begun() {
         return begun.map(Begun::intent);
     }

@@ -55,6 +55,9 @@ final class SnapshotTask implements AutoCloseable {
     // What only this process knows; after a restart the records on disk are enough.
     private final Map<String, Trouble> troubles = new ConcurrentHashMap<>();
     private final Map<String, SaveRun.Saved> saves = new ConcurrentHashMap<>();
+    /** What was committed here, until the API server is known to have been told. */
+    private final Map<WorkItem.Snapshot, Unsaid> unsaid = new ConcurrentHashMap<>();
+
     private final Set<String> queued = ConcurrentHashMap.newKeySet();
     /** How guests were before they were paused for a save that failed. */
     private final Map<String, PartialIntent> begun = new ConcurrentHashMap<>();
@@ -62,6 +65,9 @@ final class SnapshotTask implements AutoCloseable {
     private final SaveRests rests = new SaveRests();
     /** Whose last look began to save: what that left behind is undone at once. */
     private final Set<String> saving = ConcurrentHashMap.newKeySet();
+
+    /** A committed image, and how the guest was before. */
+    private record Unsaid(SnapshotView snapshot, PartialIntent intent) {}
 
     SnapshotTask(Node node, SaveWishes wishes, StoreNews news) {
         this.node = node;
@@ -95,6 +101,7 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     Next look(WorkItem.Snapshot item) {
+        Optional.ofNullable(unsaid.get(item)).ifPresent(this::carryOnAtOnce);
         Optional<VMSnapshot> object = node.cluster().snapshot(item.namespace(), item.name());
         if (object.isEmpty()) {
             return Next.onChange();
@@ -109,6 +116,10 @@ final class SnapshotTask implements AutoCloseable {
         String uid = snapshot.image().uid();
         queued.remove(uid);
         saving.remove(uid);
+        if (snapshot.saved()) {
+            unsaid.remove(item);
+            saves.remove(uid);
+        }
         try {
             return decide(item, snapshot);
         } catch (ChangedMeanwhileException e) {
@@ -270,7 +281,7 @@ final class SnapshotTask implements AutoCloseable {
             case SaveDecision.Rest _ -> isHere(snapshot) && snapshot.failed() ? shutDown(snapshot) : Next.onChange();
             case SaveDecision.Save _ -> save(item, snapshot);
             case SaveDecision.Undo _ -> undo(snapshot);
-            case SaveDecision.Mirror(ImageState state) -> mirror(snapshot, state);
+            case SaveDecision.Mirror(ImageState state) -> mirror(item, snapshot, state);
             case SaveDecision.MarkStale _ -> {
                 node.store().transition(snapshot.image(), new ImageState.Stale());
                 LOG.info("VMSnapshot {}: Complete -> Stale: the VM has run since", snapshot.name());
@@ -285,7 +296,7 @@ final class SnapshotTask implements AutoCloseable {
                 yield Next.now();
             }
             case SaveDecision.GiveUp(Trouble why) -> giveUp(snapshot, why);
-            case SaveDecision.TakeBack(PartialIntent intent) -> takeBack(snapshot, intent);
+            case SaveDecision.TakeBack(PartialIntent intent) -> takeBack(item, snapshot, intent);
             case SaveDecision.LetGo _ -> letGo(snapshot, true);
             case SaveDecision.StayForRestore _ -> Next.after(RESTORE_POLL);
             case SaveDecision.StayForStart _ -> available(snapshot);
@@ -331,6 +342,9 @@ final class SnapshotTask implements AutoCloseable {
         try {
             LOG.info("VMSnapshot {}: saving", snapshot.name());
             saves.put(uid, run.run(snapshot.podUID().orElseThrow()));
+            Unsaid committed = new Unsaid(snapshot, run.begun().orElseThrow());
+            unsaid.put(item, committed);
+            carryOnAtOnce(committed);
             troubles.remove(uid);
             rests.forget(uid);
             begun.remove(uid);
@@ -348,6 +362,30 @@ final class SnapshotTask implements AutoCloseable {
             node.saves().giveBack(uid);
         }
         return Next.now(); // the record says Complete now: that is said next, as after a restart
+    }
+
+    /** Has the guest of a checkpoint go on without a word of the API server's, which may be away for longer than a guest can bear. */
+    private void carryOnAtOnce(Unsaid committed) {
+        SnapshotView snapshot = committed.snapshot();
+        if (snapshot.mode() != ImageMode.CHECKPOINT || hasContinued(snapshot)) {
+            return;
+        }
+        try {
+            carryOn(snapshot, committed.intent());
+        } catch (TorporException e) {
+            LOG.warn("VMSnapshot {}: its guest is not let run yet: {}", snapshot.name(), e.getMessage());
+        }
+    }
+
+    /** Tells whether the guest of a checkpoint went on since this process saved it. */
+    private boolean hasContinued(SnapshotView snapshot) {
+        SaveRun.Saved save = saves.get(snapshot.image().uid());
+        return save != null && save.continuedAtNanos().isPresent();
+    }
+
+    private void carryOn(SnapshotView snapshot, PartialIntent intent) throws TorporException {
+        node.step(Step.SAVE_CONTINUE, () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent));
+        saves.computeIfPresent(snapshot.image().uid(), (_, save) -> save.continuedAt(System.nanoTime()));
     }
 
     /** Whatever it failed of: the guest is let run before it is paused again, and what we did to it is known. */
@@ -394,10 +432,10 @@ final class SnapshotTask implements AutoCloseable {
         return Next.backOff();
     }
 
-    private Next mirror(SnapshotView snapshot, ImageState state) throws TorporException {
+    private Next mirror(WorkItem.Snapshot item, SnapshotView snapshot, ImageState state) throws TorporException {
         return switch (state) {
             case ImageState.Complete _, ImageState.Verified _ ->
-                snapshot.saved() ? available(snapshot) : saved(snapshot);
+                snapshot.saved() ? available(snapshot) : saved(item, snapshot);
             case ImageState.HandedOver _ ->
                 switch (snapshot.mode()) {
                     case CHECKPOINT -> snapshot.saved() ? available(snapshot) : Next.onChange();
@@ -484,7 +522,7 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     /** Does what comes with a committed image, and says so. */
-    private Next saved(SnapshotView snapshot) throws TorporException {
+    private Next saved(WorkItem.Snapshot item, SnapshotView snapshot) throws TorporException {
         CommittedImage image = node.store().open(snapshot.image());
         String pod = snapshot.podUID().orElse("");
         switch (snapshot.mode()) {
@@ -493,33 +531,34 @@ final class SnapshotTask implements AutoCloseable {
                     var _ = node.journal().update(snapshot.vm(), vm -> vm.retired(pod));
                 });
             case CHECKPOINT -> {
-                PartialIntent intent =
-                        node.store().record(snapshot.image()).orElseThrow().intent();
-                node.step(
-                        Step.SAVE_CONTINUE,
-                        () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent));
+                if (!hasContinued(snapshot)) {
+                    carryOn(
+                            snapshot,
+                            node.store().record(snapshot.image()).orElseThrow().intent());
+                }
             }
         }
         Optional<SaveRun.Saved> save =
-                Optional.ofNullable(saves.remove(snapshot.image().uid()));
+                Optional.ofNullable(saves.get(snapshot.image().uid()));
         rests.forget(snapshot.image().uid());
         begun.remove(snapshot.image().uid());
-        OptionalDouble paused = save.map(
-                        how -> OptionalDouble.of((System.nanoTime() - how.pausedAtNanos()) / NANOS_PER_SECOND))
-                .orElseGet(OptionalDouble::empty);
+        Optional<Duration> paused = save.map(how -> how.paused(System.nanoTime()));
         node.hook().before(Step.SAVE_PUBLISH);
         Next next = say(
                 snapshot,
                 SnapshotStatuses.saved(
                         snapshot.object(),
                         image,
-                        paused,
+                        paused.map(time -> OptionalDouble.of(time.toNanos() / NANOS_PER_SECOND))
+                                .orElseGet(OptionalDouble::empty),
                         save.flatMap(SaveRun.Saved::quiesced),
                         node.clock().instant()));
         node.hook().after(Step.SAVE_PUBLISH);
         if (next instanceof Next.OnChange) {
             node.metrics().saveEnded(Outcome.DONE, Optional.empty());
-            paused.ifPresent(seconds -> node.metrics().paused(Duration.ofNanos((long) (seconds * NANOS_PER_SECOND))));
+            paused.ifPresent(node.metrics()::paused);
+            unsaid.remove(item);
+            saves.remove(snapshot.image().uid());
         }
         LOG.info("VMSnapshot {}: saved", snapshot.name());
         if (verifies(snapshot)) {
@@ -588,12 +627,15 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     /** The object was deleted before status said Saved: the VM goes on. */
-    private Next takeBack(SnapshotView snapshot, PartialIntent intent) throws TorporException {
-        source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent);
+    private Next takeBack(WorkItem.Snapshot item, SnapshotView snapshot, PartialIntent intent) throws TorporException {
+        if (!hasContinued(snapshot)) {
+            source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent);
+        }
         String pod = snapshot.podUID().orElse("");
         var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));
         // Last, as it ends the taking back; and even if the file is kept: a fresh image keeps its pod from starting.
         node.store().transition(snapshot.image(), new ImageState.Stale());
+        unsaid.remove(item);
         return letGo(snapshot, true);
     }
 

@@ -64,6 +64,10 @@ class FailedSaveTest {
     /** Whether it answers again after one that it failed to. */
     private boolean once;
 
+    /** Whether the API server is away. */
+    private boolean away;
+
+    private String mode = "ManagedSave";
     private @Nullable Runnable afterPause;
     private @Nullable Runnable beforeCommit;
 
@@ -95,11 +99,7 @@ class FailedSaveTest {
             throw new KubernetesClientException("away");
         };
         try (World world = new World("a")) {
-            try {
-                throw new AssertionError("it is told to its caller, not " + world.look());
-            } catch (KubernetesClientException e) {
-                assertThat(e).hasMessage("away");
-            }
+            world.requireAway();
             requireRest(world);
         }
     }
@@ -110,6 +110,41 @@ class FailedSaveTest {
         assertThat(world.look()).isInstanceOfSatisfying(Next.After.class, next -> assertThat(next.delay())
                 .isPositive());
         assertThat(vms.pauses).hasValue(1);
+    }
+
+    @Test
+    void theGuestOfACheckpointGoesOnAfterTheCommitThoughTheApiServerDoesNotAnswer() throws Exception {
+        mode = "Checkpoint";
+        beforeCommit = () -> away = true;
+        try (World world = new World("a")) {
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(vms.running).isTrue();
+            assertThat(world.state()).contains(new ImageState.Complete());
+            world.requireAway();
+
+            vms.running = false; // its owner's wish, from now on
+            away = false;
+            assertThat(world.look()).isEqualTo(Next.onChange());
+            assertThat(vms.running).isFalse();
+            assertThat(world.said()).contains("recorded");
+        }
+    }
+
+    @Test
+    void aGuestThatCouldNotBeContinuedThenIsWhileTheApiServerStillDoesNotAnswer() throws Exception {
+        mode = "Checkpoint";
+        beforeCommit = () -> {
+            away = true;
+            vms.refusesToRun = FailureReason.QMPTimeout;
+        };
+        try (World world = new World("a")) {
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(vms.running).isFalse();
+
+            vms.refusesToRun = null;
+            world.requireAway();
+            assertThat(vms.running).isTrue();
+        }
     }
 
     @ParameterizedTest
@@ -238,14 +273,20 @@ class FailedSaveTest {
             Path path = Files.createDirectory(temp.resolve(name)).toRealPath();
             var _ = SimulatedDisk.mount(path, DISK, this::fault);
             store = ImageStore.open(path);
-            cluster = new FakeCluster(
+            VMSnapshot object =
                     Serialization.unmarshal("""
-                    apiVersion: torpor.dev/v1alpha1
-                    kind: VMSnapshot
-                    metadata: {name: s, namespace: vms, uid: u1, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
-                    spec: {vmName: web, mode: ManagedSave, verify: Never}
-                    status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
-                    """.formatted(Instant.now(), store.storeID()), VMSnapshot.class));
+                        apiVersion: torpor.dev/v1alpha1
+                        kind: VMSnapshot
+                        metadata: {name: s, namespace: vms, uid: u1, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
+                        spec: {vmName: web, mode: %s, verify: Never}
+                        status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
+                        """.formatted(Instant.now(), mode, store.storeID()), VMSnapshot.class);
+            cluster = new FakeCluster(_ -> {
+                if (away) {
+                    throw new KubernetesClientException("away");
+                }
+                return object;
+            });
             StepHook hook = new StepHook() {
                 @Override
                 public void before(Step step) {
@@ -294,6 +335,14 @@ class FailedSaveTest {
 
         Next look() {
             return task.look(new WorkItem.Snapshot("vms", "s"));
+        }
+
+        void requireAway() {
+            try {
+                throw new AssertionError("it is told to its caller, not " + look());
+            } catch (KubernetesClientException e) {
+                assertThat(e).hasMessage("away");
+            }
         }
 
         Optional<ImageState> state() throws Exception {
