@@ -2,7 +2,6 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageRecord;
-import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.v1alpha1.Torpor;
@@ -30,7 +29,7 @@ final class Agent implements AutoCloseable {
     private final SnapshotTask snapshots;
     private final RestoreTask restores;
     private final Starts starts;
-    private final PodSaves podSaves;
+    private final LeftBehind leftBehind;
     private final Optional<NodeShutdown> nodeShutdown;
     private final Workers workers;
     private final Node node;
@@ -55,7 +54,8 @@ final class Agent implements AutoCloseable {
         this.wishes = wishes;
         snapshots = new SnapshotTask(node, wishes, news);
         restores = new RestoreTask(node);
-        podSaves = new PodSaves(node, wishes, news);
+        leftBehind = new LeftBehind(node, news);
+        PodSaves podSaves = new PodSaves(node, wishes, news);
         workers = new Workers(this::look, node.timer());
         nodeShutdown = shutdown.map(
                 setup -> new NodeShutdown(node, podSaves, setup, news, item -> workers.submit(item.vm(), item)));
@@ -122,15 +122,13 @@ final class Agent implements AutoCloseable {
         pods.putIfAbsent(podUID, vm);
     }
 
-    /** Has the saves of pods' VMs undone that an earlier agent left unfinished. */
+    /** Has the saves undone that an earlier agent left unfinished. */
     void undoUnfinished() throws TorporException {
         for (ImageRecord record : node.store().list()) {
-            if (record.isOfTermination() && record.state() instanceof ImageState.Partial) {
-                VmName vm = new VmName(record.id().namespace(), record.id().vm());
-                record.intent()
-                        .source()
-                        .ifPresent(process -> workers.submit(vm, new WorkItem.UnfinishedSave(vm, process.podUID())));
-            }
+            VmName vm = new VmName(record.id().namespace(), record.id().vm());
+            LeftBehind.source(record)
+                    .ifPresent(process ->
+                            workers.submit(vm, new WorkItem.UnfinishedSave(vm, process.podUID(), record.id())));
         }
     }
 
@@ -200,8 +198,8 @@ final class Agent implements AutoCloseable {
             Duration left = Duration.ofNanos(end - System.nanoTime());
             if (left.isNegative()) {
                 LOG.warn(
-                        "work is still under way after the {} s of grace: it is left to the next agent, which finishes or"
-                                + " undoes it; until then a guest that is being saved stays paused",
+                        "work is still under way after the {} s of grace: it is left to the next agent, which finishes"
+                                + " or undoes it; until then a guest that is being saved stays paused",
                         grace.toSeconds());
                 return;
             }
@@ -271,7 +269,7 @@ final class Agent implements AutoCloseable {
                     yield next;
                 }
                 case WorkItem.UnfinishedSave save ->
-                    podSaves.undone(new WorkItem.Pod(save.vm(), save.podUID())) ? Next.onChange() : Next.backOff();
+                    leftBehind.isSettled(save.vm(), save.image()) ? Next.onChange() : Next.backOff();
                 case WorkItem.Guest guest -> node.readiness().look(guest.podUID());
                 case WorkItem.NodeEnd end -> nodeShutdown.orElseThrow().look(end);
                 case WorkItem.Measure measure -> nodeShutdown.orElseThrow().measure(measure);

@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.launch.VmName;
 
 /** Something to look at. */
@@ -13,8 +14,8 @@ sealed interface WorkItem {
     /** A pod whose launcher may be asking. */
     record Pod(VmName vm, String podUID) implements WorkItem {}
 
-    /** A save at a pod's termination that an earlier agent did not end. */
-    record UnfinishedSave(VmName vm, String podUID) implements WorkItem {}
+    /** An image that an earlier agent may not have been done with, of the QEMU in a pod. */
+    record UnfinishedSave(VmName vm, String podUID, ImageId image) implements WorkItem {}
 
     /** A pod whose readiness gate asks whether its guest runs. */
     record Guest(VmName vm, String podUID) implements WorkItem {}
