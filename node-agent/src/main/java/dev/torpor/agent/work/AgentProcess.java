@@ -32,8 +32,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Consumer;
@@ -113,7 +112,8 @@ public final class AgentProcess {
         Map<String, PauseBudget> budgets = new ConcurrentHashMap<>();
         VmJournal journal = new VmJournal(store.directory());
         ApiCluster cluster = new ApiCluster(client, config.node());
-        ScheduledExecutorService timer = Executors.newScheduledThreadPool(TIMER_THREADS, r -> new Thread(r, "timer"));
+        ScheduledThreadPoolExecutor timer = new ScheduledThreadPoolExecutor(TIMER_THREADS, r -> new Thread(r, "timer"));
+        timer.setRemoveOnCancelPolicy(true); // what is cancelled is often of a time far ahead
         PrometheusMeterRegistry registry = Registries.create();
         AgentMetrics metrics = new AgentMetrics(registry);
         AtomicReference<Consumer<WorkItem>> wake = new AtomicReference<>(item -> {});

@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
@@ -20,7 +21,8 @@ import org.slf4j.LoggerFactory;
 
 /**
  * One worker for each VM: its items are looked at one at a time, in the order in which they came; an item that waits
- * already is not queued again. Platform threads, as the calls to QEMU and the disk hold their carrier; they end when idle.
+ * already is not queued again, and one that is to be looked at later is so once, however often it came before. Platform threads,
+ * as the calls to QEMU and the disk hold their carrier; they end when idle.
  */
 final class Workers implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(Workers.class);
@@ -34,8 +36,12 @@ final class Workers implements AutoCloseable {
     private final ScheduledExecutorService timer;
     private final Map<VmName, Set<WorkItem>> waiting = new HashMap<>();
     private final Map<WorkItem, Integer> attempts = new HashMap<>();
+    private final Map<WorkItem, Later> laters = new HashMap<>();
     private Optional<Predicate<WorkItem>> mustFinish = Optional.empty();
     private volatile Optional<String> broken = Optional.empty();
+
+    /** When an item is to be looked at, on the clock of {@link System#nanoTime}, and what sees to it. */
+    private record Later(long atNanos, Future<?> timer) {}
 
     /** What is done with an item. */
     interface Work {
@@ -56,6 +62,11 @@ final class Workers implements AutoCloseable {
     synchronized void submit(VmName vm, WorkItem item) {
         if (mustFinish.isPresent()) {
             return; // for the next agent
+        }
+        // What it wants after that look counts.
+        Later later = laters.remove(item);
+        if (later != null) {
+            later.timer().cancel(false);
         }
         Set<WorkItem> queue = waiting.get(vm);
         if (queue != null) {
@@ -166,8 +177,20 @@ final class Workers implements AutoCloseable {
             submit(vm, item);
             return;
         }
+        if (waiting.getOrDefault(vm, Set.of()).contains(item)) {
+            return; // it came again meanwhile
+        }
+        long at = System.nanoTime() + delay.toNanos();
+        Later before = laters.get(item);
+        if (before != null && before.atNanos() - at <= 0) {
+            return;
+        }
         try {
-            var _ = timer.schedule(() -> submit(vm, item), delay.toMillis(), TimeUnit.MILLISECONDS);
+            Future<?> mine = timer.schedule(() -> submit(vm, item), delay.toMillis(), TimeUnit.MILLISECONDS);
+            laters.put(item, new Later(at, mine));
+            if (before != null) {
+                before.timer().cancel(false);
+            }
         } catch (RejectedExecutionException e) {
             LOG.debug("{}: not looked at again, the agent is stopping", item);
         }
@@ -181,6 +204,11 @@ final class Workers implements AutoCloseable {
     /** Returns how many items wait for their VM's worker. */
     synchronized int queued() {
         return waiting.values().stream().mapToInt(Set::size).sum();
+    }
+
+    /** Tells whether no item waits for its worker, or is being looked at. */
+    synchronized boolean isIdle() {
+        return waiting.isEmpty();
     }
 
     /** Returns what a worker died of, whose VM nobody looks after any more; empty if none did. */
@@ -200,7 +228,7 @@ final class Workers implements AutoCloseable {
     /** After {@link #end}: waits for the items that are being looked at; false if some still are after that time. */
     synchronized boolean awaitIdle(Duration atMost) throws InterruptedException {
         long end = System.nanoTime() + atMost.toNanos();
-        while (!waiting.isEmpty()) {
+        while (!isIdle()) {
             long leftMillis = TimeUnit.NANOSECONDS.toMillis(end - System.nanoTime());
             if (leftMillis <= 0) {
                 return false;

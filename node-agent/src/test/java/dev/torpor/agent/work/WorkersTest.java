@@ -10,6 +10,7 @@ import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.ScheduledThreadPoolExecutor;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -118,6 +119,52 @@ class WorkersTest {
                 assertThat(attempts).endsWith(1);
             });
             assertThat(attempts.subList(0, 3)).containsExactly(1, 2, 3);
+        }
+    }
+
+    @Test
+    void whatPollsIsLookedAtOnceAtATimeHoweverOftenItCame() throws Exception {
+        AtomicInteger looks = new AtomicInteger();
+        List<Next> answers = List.of(Next.after(Duration.ofDays(1)), Next.backOff());
+        ScheduledThreadPoolExecutor pending = new ScheduledThreadPoolExecutor(1);
+        pending.setRemoveOnCancelPolicy(true);
+        try (Workers workers =
+                new Workers((vm, item, attempt) -> answers.get(looks.getAndIncrement() % answers.size()), pending)) {
+            for (int i = 1; i <= 20; i++) {
+                int before = looks.get();
+                workers.submit(A, FIRST);
+                await().until(() -> looks.get() > before && workers.isIdle());
+                assertThat(pending.getQueue()).as("timers after event %s", i).hasSize(1);
+            }
+        } finally {
+            pending.shutdownNow();
+        }
+    }
+
+    @Test
+    void whatCameAgainWhileItWasLookedAtWaitsForNoTimer() throws Exception {
+        CountDownLatch begun = new CountDownLatch(1);
+        CountDownLatch release = new CountDownLatch(1);
+        AtomicInteger looks = new AtomicInteger();
+        ScheduledThreadPoolExecutor pending = new ScheduledThreadPoolExecutor(1);
+        try (Workers workers = new Workers(
+                (vm, item, attempt) -> {
+                    if (looks.incrementAndGet() == 1) {
+                        begun.countDown();
+                        release.await();
+                        return Next.after(Duration.ofDays(1));
+                    }
+                    return Next.onChange();
+                },
+                pending)) {
+            workers.submit(A, FIRST);
+            begun.await();
+            workers.submit(A, FIRST);
+            release.countDown();
+            await().until(() -> looks.get() == 2 && workers.isIdle());
+            assertThat(pending.getQueue()).isEmpty();
+        } finally {
+            pending.shutdownNow();
         }
     }
 
