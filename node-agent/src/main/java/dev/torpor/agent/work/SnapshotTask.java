@@ -50,6 +50,7 @@ final class SnapshotTask implements AutoCloseable {
     private final SaveWishes wishes;
     private final StoreNews news;
     private final Source source;
+    private final LeftBehind leftBehind;
     private final Shutdowns shutdowns;
     private final PageScans scans;
     // What only this process knows; after a restart the records on disk are enough.
@@ -74,6 +75,7 @@ final class SnapshotTask implements AutoCloseable {
         this.wishes = wishes;
         this.news = news;
         this.source = new Source(node);
+        this.leftBehind = new LeftBehind(node, news);
         this.shutdowns = new Shutdowns(node);
         this.scans = new PageScans(node.store(), node.metrics(), node.underWay()::any, this::wake);
     }
@@ -101,15 +103,39 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     Next look(WorkItem.Snapshot item) {
-        Optional.ofNullable(unsaid.get(item)).ifPresent(this::carryOnAtOnce);
-        Optional<VMSnapshot> object = node.cluster().snapshot(item.namespace(), item.name());
-        if (object.isEmpty()) {
+        Optional<Unsaid> committed = Optional.ofNullable(unsaid.get(item));
+        committed.ifPresent(this::carryOnAtOnce);
+        Optional<SnapshotView> snapshot =
+                node.cluster().snapshot(item.namespace(), item.name()).map(SnapshotView::of);
+        boolean nobodys = committed
+                .filter(it -> snapshot.filter(
+                                now -> now.image().equals(it.snapshot().image()))
+                        .isEmpty())
+                .isPresent();
+        if (nobodys && !isDisowned(item, committed.get())) {
+            return Next.backOff();
+        }
+        if (snapshot.isEmpty()) {
             return Next.onChange();
         }
-        SnapshotView snapshot = SnapshotView.of(object.get());
-        try (LogScope _ = LogScope.uid(snapshot.image().uid())) {
-            return look(item, snapshot);
+        try (LogScope _ = LogScope.uid(snapshot.get().image().uid())) {
+            return look(item, snapshot.get());
         }
+    }
+
+    /** The object that was to be told of an image is gone, or has another in its place: somebody took its finalizer off. */
+    private boolean isDisowned(WorkItem.Snapshot item, Unsaid committed) {
+        SnapshotView snapshot = committed.snapshot();
+        String uid = snapshot.image().uid();
+        try (LogScope _ = LogScope.uid(uid)) {
+            leftBehind.disown(snapshot.image(), hasContinued(snapshot));
+        } catch (TorporException e) {
+            LOG.warn("VMSnapshot {} is gone, and its VM does not go on yet: {}", snapshot.name(), e.getMessage());
+            return false;
+        }
+        unsaid.remove(item);
+        saves.remove(uid);
+        return true;
     }
 
     private Next look(WorkItem.Snapshot item, SnapshotView snapshot) {
@@ -544,16 +570,20 @@ final class SnapshotTask implements AutoCloseable {
         begun.remove(snapshot.image().uid());
         Optional<Duration> paused = save.map(how -> how.paused(System.nanoTime()));
         node.hook().before(Step.SAVE_PUBLISH);
-        Next next = say(
-                snapshot,
-                SnapshotStatuses.saved(
-                        snapshot.object(),
-                        image,
-                        paused.map(time -> OptionalDouble.of(time.toNanos() / NANOS_PER_SECOND))
-                                .orElseGet(OptionalDouble::empty),
-                        save.flatMap(SaveRun.Saved::quiesced),
-                        node.clock().instant()));
+        VMSnapshotStatus own = SnapshotStatuses.saved(
+                snapshot.object(),
+                image,
+                paused.map(time -> OptionalDouble.of(time.toNanos() / NANOS_PER_SECOND))
+                        .orElseGet(OptionalDouble::empty),
+                save.flatMap(SaveRun.Saved::quiesced),
+                node.clock().instant());
+        WriteResult<VMSnapshot> told = node.status().transition(StatusOwner.SNAPSHOT_AGENT, snapshot.object(), own);
         node.hook().after(Step.SAVE_PUBLISH);
+        if (told instanceof WriteResult.Gone<VMSnapshot>) {
+            unsaid.put(item, new Unsaid(snapshot, image.record().orElseThrow().intent()));
+            return Next.now(); // there is nobody to tell it: the VM goes on
+        }
+        Next next = after(snapshot, told);
         if (next instanceof Next.OnChange) {
             node.metrics().saveEnded(Outcome.DONE, Optional.empty());
             paused.ifPresent(node.metrics()::paused);
@@ -757,7 +787,11 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     private Next say(SnapshotView snapshot, VMSnapshotStatus own) {
-        return switch (node.status().transition(StatusOwner.SNAPSHOT_AGENT, snapshot.object(), own)) {
+        return after(snapshot, node.status().transition(StatusOwner.SNAPSHOT_AGENT, snapshot.object(), own));
+    }
+
+    private static Next after(SnapshotView snapshot, WriteResult<VMSnapshot> told) {
+        return switch (told) {
             case WriteResult.Unchanged<VMSnapshot> _,
                     WriteResult.Written<VMSnapshot> _,
                     WriteResult.Gone<VMSnapshot> _ -> Next.onChange();

@@ -8,6 +8,7 @@ import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
+import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.linux.SimulatedDisk;
 import dev.torpor.agent.metrics.AgentMetrics;
 import dev.torpor.api.status.Conditions;
@@ -23,6 +24,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Clock;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -70,6 +72,7 @@ class FailedSaveTest {
     private String mode = "ManagedSave";
     private @Nullable Runnable afterPause;
     private @Nullable Runnable beforeCommit;
+    private @Nullable Runnable beforePublish;
 
     @BeforeEach
     void write() {
@@ -145,6 +148,60 @@ class FailedSaveTest {
             world.requireAway();
             assertThat(vms.running).isTrue();
         }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"Save", "ManagedSave", "Checkpoint"})
+    void theVmGoesOnWhoseObjectWentAwayDuringItsSave(String mode) throws Exception {
+        this.mode = mode;
+        try (World world = new World("a")) {
+            beforeCommit = () -> world.object = null;
+            assertThat(world.look()).isEqualTo(Next.now());
+            requireDisowned(world, Next.onChange());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"Save", "ManagedSave", "Checkpoint"})
+    void theVmGoesOnWhoseObjectWentAwayJustBeforeItWasTold(String mode) throws Exception {
+        this.mode = mode;
+        try (World world = new World("a")) {
+            beforePublish = () -> world.object = null;
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(world.look()).isEqualTo(Next.now());
+            requireDisowned(world, Next.onChange());
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"Save", "ManagedSave", "Checkpoint"})
+    void theVmGoesOnBeforeItIsSavedForAnObjectThatHasTheNameOfTheOneThatWentAway(String mode) throws Exception {
+        this.mode = mode;
+        try (World world = new World("a")) {
+            beforeCommit = () -> world.object = world.object("u2");
+            assertThat(world.look()).isEqualTo(Next.now());
+            requireDisowned(world, Next.now());
+            assertThat(vms.saves).hasValue(2);
+            var another = world.store.record(new ImageId("vms", "web", "u2")).orElseThrow();
+            assertThat(another.state()).isEqualTo(new ImageState.Complete());
+            assertThat(another.intent().wasRunning()).isTrue();
+        }
+    }
+
+    private void requireDisowned(World world, Next next) throws Exception {
+        beforeCommit = null;
+        vms.refusesToSettle = mode.equals("Checkpoint") ? null : FailureReason.QMPTimeout;
+        if (vms.refusesToSettle != null) {
+            assertThat(world.look()).isEqualTo(Next.backOff());
+            assertThat(world.state()).contains(new ImageState.Complete());
+            vms.refusesToSettle = null;
+        }
+        assertThat(world.look()).isEqualTo(next);
+        if (next.equals(Next.onChange())) {
+            assertThat(vms.running).isTrue();
+        }
+        assertThat(world.state()).contains(new ImageState.Stale());
+        assertThat(world.retired()).isEmpty();
     }
 
     @ParameterizedTest
@@ -268,19 +325,16 @@ class FailedSaveTest {
         private final ImageStore store;
         private final SnapshotTask task;
         private final FakeCluster cluster;
+        private final VmJournal journal;
+        /** What the API server has; null: nothing. */
+        private @Nullable VMSnapshot object;
 
         World(String name) throws Exception {
             Path path = Files.createDirectory(temp.resolve(name)).toRealPath();
             var _ = SimulatedDisk.mount(path, DISK, this::fault);
             store = ImageStore.open(path);
-            VMSnapshot object =
-                    Serialization.unmarshal("""
-                        apiVersion: torpor.dev/v1alpha1
-                        kind: VMSnapshot
-                        metadata: {name: s, namespace: vms, uid: u1, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
-                        spec: {vmName: web, mode: %s, verify: Never}
-                        status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
-                        """.formatted(Instant.now(), mode, store.storeID()), VMSnapshot.class);
+            journal = new VmJournal(store.directory());
+            object = object("u1");
             cluster = new FakeCluster(_ -> {
                 if (away) {
                     throw new KubernetesClientException("away");
@@ -291,6 +345,7 @@ class FailedSaveTest {
                 @Override
                 public void before(Step step) {
                     run(step == Step.SAVE_COMMIT ? beforeCommit : null);
+                    run(step == Step.SAVE_PUBLISH ? beforePublish : null);
                 }
 
                 @Override
@@ -301,7 +356,7 @@ class FailedSaveTest {
             task = new SnapshotTask(
                     new Node(
                             store,
-                            new VmJournal(store.directory()),
+                            journal,
                             vms,
                             cluster,
                             cluster,
@@ -315,6 +370,20 @@ class FailedSaveTest {
                             item -> {}),
                     wishes,
                     new FakeNews());
+        }
+
+        VMSnapshot object(String uid) {
+            return Serialization.unmarshal("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshot
+                metadata: {name: s, namespace: vms, uid: %s, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
+                spec: {vmName: web, mode: %s, verify: Never}
+                status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
+                """.formatted(uid, Instant.now(), mode, store.storeID()), VMSnapshot.class);
+        }
+
+        List<String> retired() throws Exception {
+            return journal.read(new VmName("vms", "web")).retiredPods();
         }
 
         private static void run(@Nullable Runnable what) {
@@ -354,7 +423,7 @@ class FailedSaveTest {
         }
 
         void cancel() {
-            requireNonNull(cluster.snapshots().apply("s").getStatus()).setCancelRequested(true);
+            requireNonNull(requireNonNull(object).getStatus()).setCancelRequested(true);
         }
 
         boolean isEnded() {

@@ -18,11 +18,13 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Function;
+import java.util.stream.Stream;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A cluster with some VMSnapshots, of which nobody reads the status that is written here.
  *
- * @param snapshots finds one by its name, which is its UID too where there are several
+ * @param snapshots finds one by its name, which is its UID too where there are several; null if there is none
  * @param told what it was told of guests: pod, state, and since when
  * @param restores that there are
  * @param written parts of status that were written
@@ -31,7 +33,7 @@ import java.util.function.Function;
  * @param ends how pods end, by UID; the others are gone
  */
 record FakeCluster(
-        Function<String, VMSnapshot> snapshots,
+        Function<String, @Nullable VMSnapshot> snapshots,
         List<String> told,
         List<VMRestore> restores,
         List<Object> written,
@@ -43,7 +45,7 @@ record FakeCluster(
         this(_ -> only);
     }
 
-    FakeCluster(Function<String, VMSnapshot> snapshots) {
+    FakeCluster(Function<String, @Nullable VMSnapshot> snapshots) {
         this(
                 snapshots,
                 new CopyOnWriteArrayList<>(),
@@ -56,12 +58,12 @@ record FakeCluster(
 
     @Override
     public Optional<VMSnapshot> snapshot(String namespace, String name) {
-        return Optional.of(snapshots.apply(name));
+        return Optional.ofNullable(snapshots.apply(name));
     }
 
     @Override
     public Optional<VMSnapshot> snapshotOf(ImageId image) {
-        return Optional.of(snapshots.apply(image.uid()));
+        return Optional.ofNullable(snapshots.apply(image.uid()));
     }
 
     @Override
@@ -88,7 +90,10 @@ record FakeCluster(
 
     @Override
     public List<VMSnapshot> snapshotsOf(VmName vm) {
-        return List.of();
+        return Stream.ofNullable(snapshots.apply(""))
+                .filter(snapshot -> snapshot.getSpec() != null
+                        && vm.name().equals(snapshot.getSpec().vmName()))
+                .toList();
     }
 
     @Override
@@ -135,6 +140,10 @@ record FakeCluster(
 
     @Override
     public <R extends CustomResource<?, S>, S> WriteResult<R> transition(StatusOwner<R, S> owner, R seen, S own) {
+        if (seen instanceof VMSnapshot
+                && snapshot("", seen.getMetadata().getName()).isEmpty()) {
+            return new WriteResult.Gone<>();
+        }
         written.add(own);
         return new WriteResult.Written<>(seen);
     }
