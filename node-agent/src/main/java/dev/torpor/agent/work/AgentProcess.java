@@ -148,7 +148,7 @@ public final class AgentProcess {
                         metrics,
                         clock,
                         config.scrub(),
-                        node.underWay()::any,
+                        node.underWay()::transferring,
                         agent::wantsScrub,
                         agent::scanned);
                 HttpEndpoint _ =

@@ -146,7 +146,6 @@ final class LoadRun {
         // What it has mapped is asked of QEMU itself: what it was told may have been another agent's word.
         ResumeTarget found = vm.target(image.layout(), LazyStart.pathInPod(image.id()));
         VmFacts target = found.facts();
-        Set<String> mapped = found.mapped();
         // One try for each process: what was fed before, to whatever end, is not fed again.
         if (!target.isFresh()) {
             LOG.info("VMRestore {}: its QEMU was fed by an agent that is gone: starting another", restore.name());
@@ -156,6 +155,16 @@ final class LoadRun {
         }
         RestoreChecks.compare(image.header(), image.layout(), target);
         requireSameDisks(vm, image);
+        try (UnderWay.Transfer _ = node.underWay().transfer()) {
+            return loaded(vm, image, parts, ahead, found);
+        }
+    }
+
+    private Outcome loaded(
+            Vm vm, CommittedImage image, Optional<LazyParts> parts, CompletableFuture<Void> ahead, ResumeTarget found)
+            throws TorporException {
+        VmFacts target = found.facts();
+        Set<String> mapped = found.mapped();
         long began = System.nanoTime();
         if (mapped.isEmpty()) {
             loadAll(vm, target, image);

@@ -103,23 +103,31 @@ final class SaveRun {
             node.readiness().saving(podUID);
             Optional<Boolean> quiesced = freezable.map(can -> can && GuestCare.freeze(vm));
             long pausedAt = System.nanoTime();
-            node.step(Step.SAVE_PAUSE, vm::pause);
-            QemuDirectEngine.requireMigratable(vm.blockedReasons());
-            order.paused(node.clock().instant());
-            SaveReport report = write(vm, plan, partial);
-            order.awaitDisks(cancellation);
-            VmDisks disks = new VmDisks(order.claims(), vm.disks(order.claims()));
-            cancellation.check();
-            requireSound(vm); // it may have been found out meanwhile
-            node.step(Step.SAVE_COMMIT, () -> {
-                var _ = report.commit(partial, header(facts, plan, intent, disks));
-            });
+            SaveReport report = pausedAndSaved(vm, plan, partial, facts);
             node.metrics()
                     .saved(
                             Duration.ofNanos(System.nanoTime() - beganAt),
                             report.duration(),
                             report.normalPages() * PAGE_BYTES);
             return new Saved(pausedAt, OptionalLong.empty(), quiesced);
+        }
+    }
+
+    private SaveReport pausedAndSaved(Vm vm, SavePlan plan, PartialImage partial, VmFacts facts)
+            throws TorporException {
+        try (UnderWay.Transfer transfer = node.underWay().transfer()) {
+            node.step(Step.SAVE_PAUSE, vm::pause);
+            QemuDirectEngine.requireMigratable(vm.blockedReasons());
+            order.paused(node.clock().instant());
+            SaveReport report = write(vm, plan, partial, transfer);
+            order.awaitDisks(cancellation);
+            VmDisks disks = new VmDisks(order.claims(), vm.disks(order.claims()));
+            cancellation.check();
+            requireSound(vm); // it may have been found out meanwhile
+            node.step(Step.SAVE_COMMIT, () -> {
+                var _ = report.commit(partial, header(facts, plan, partial.intent(), disks));
+            });
+            return report;
         }
     }
 
@@ -160,10 +168,12 @@ final class SaveRun {
         return new VmName(order.image().namespace(), order.image().vm());
     }
 
-    private SaveReport write(Vm vm, SavePlan plan, PartialImage partial) throws TorporException {
+    private SaveReport write(Vm vm, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
+            throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
-                ProgressPublisher progress = new ProgressPublisher(
-                        node.timer(), order::progress, () -> cancellation.why().ifPresent(why -> givingUp(vm, why)))) {
+                ProgressPublisher progress = new ProgressPublisher(node.timer(), order::progress, () -> cancellation
+                        .why()
+                        .ifPresent(why -> givingUp(vm, why, transfer)))) {
             node.hook().before(Step.SAVE_WRITE);
             SaveReport report = vm.save(plan, files, cancellation, (done, total) -> {
                 progress.progress(done, total);
@@ -176,10 +186,11 @@ final class SaveRun {
         }
     }
 
-    private void givingUp(Vm vm, String why) {
+    private void givingUp(Vm vm, String why, UnderWay.Transfer transfer) {
         // The turn is the object's, or that of the pod if it is saved without one.
         if (node.saves().lingers(order.image().uid())
                 || node.saves().lingers(vm.process().podUID())) {
+            transfer.lingers();
             LOG.warn(
                     "image {}: {}; its QEMU, or the disk, does not come to an end, and other VMs are saved meanwhile",
                     order.image(),

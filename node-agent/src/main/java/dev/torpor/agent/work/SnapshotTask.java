@@ -77,7 +77,7 @@ final class SnapshotTask implements AutoCloseable {
         this.source = new Source(node);
         this.leftBehind = new LeftBehind(node, news);
         this.shutdowns = new Shutdowns(node);
-        this.scans = new PageScans(node.store(), node.metrics(), node.underWay()::any, this::wake);
+        this.scans = new PageScans(node.store(), node.metrics(), node.underWay()::transferring, this::wake);
     }
 
     /** Has the object of an image looked at. */

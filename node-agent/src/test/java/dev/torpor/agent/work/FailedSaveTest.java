@@ -49,6 +49,7 @@ class FailedSaveTest {
     private final AtomicLong nanos = new AtomicLong();
     private final SaveTurns turns = new SaveTurns(1, nanos::get);
     private final SaveWishes wishes = new SaveWishes();
+    private final UnderWay underWay = new UnderWay();
     private final FakeVms vms = new FakeVms();
     private final ScheduledExecutorService timer = Executors.newScheduledThreadPool(1);
 
@@ -109,6 +110,7 @@ class FailedSaveTest {
 
     private void requireRest(World world) throws Exception {
         assertThat(vms.running).isTrue();
+        assertThat(underWay.transferring()).isFalse();
         assertThat(world.look()).as("undone").isEqualTo(Next.now());
         assertThat(world.look()).isInstanceOfSatisfying(Next.After.class, next -> assertThat(next.delay())
                 .isPositive());
@@ -280,6 +282,7 @@ class FailedSaveTest {
             Future<Next> look = worker.submit(world::look);
             vms.writing.await();
             assertThat(turns.take("another")).isFalse();
+            assertThat(underWay.transferring()).isTrue();
 
             wishes.cancelled("u1");
             await().until(() -> {
@@ -288,6 +291,9 @@ class FailedSaveTest {
                 return turns.take("another");
             });
             assertThat(look.isDone()).as("its VM's own worker waits on").isFalse();
+            await().untilAsserted(() -> assertThat(underWay.transferring())
+                    .as("looks at images have the disk")
+                    .isFalse());
 
             vms.obeys = true;
             var _ = look.get();
@@ -363,7 +369,7 @@ class FailedSaveTest {
                             Clock.systemUTC(),
                             timer,
                             turns,
-                            new UnderWay(),
+                            underWay,
                             new GuestReadiness(vms, cluster, Clock.systemUTC()),
                             new AgentMetrics(new SimpleMeterRegistry()),
                             hook,
@@ -374,12 +380,12 @@ class FailedSaveTest {
 
         VMSnapshot object(String uid) {
             return Serialization.unmarshal("""
-                apiVersion: torpor.dev/v1alpha1
-                kind: VMSnapshot
-                metadata: {name: s, namespace: vms, uid: %s, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
-                spec: {vmName: web, mode: %s, verify: Never}
-                status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
-                """.formatted(uid, Instant.now(), mode, store.storeID()), VMSnapshot.class);
+                    apiVersion: torpor.dev/v1alpha1
+                    kind: VMSnapshot
+                    metadata: {name: s, namespace: vms, uid: %s, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
+                    spec: {vmName: web, mode: %s, verify: Never}
+                    status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
+                    """.formatted(uid, Instant.now(), mode, store.storeID()), VMSnapshot.class);
         }
 
         List<String> retired() throws Exception {

@@ -88,6 +88,9 @@ final class FakeVms implements Vm.Vms {
     /** Whether it loads for ever. */
     volatile boolean loadsForEver;
 
+    /** Done as it begins to. */
+    volatile Runnable whenItLoads = () -> {};
+
     final AtomicInteger quits = new AtomicInteger();
 
     /** QEMU's word for the guest's state, if it does not run. */
@@ -266,6 +269,7 @@ final class FakeVms implements Vm.Vms {
             if (!loadsForEver) {
                 throw new AssertionError("nothing is to be loaded");
             }
+            whenItLoads.run();
             while (!cancellation.requested()) {
                 Thread.onSpinWait();
             }

@@ -17,6 +17,7 @@ import java.time.Instant;
 import java.util.Optional;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -44,11 +45,15 @@ class LoadDeadlineTest {
             }
             vms.stopped = "inmigrate";
             vms.loadsForEver = true;
+            AtomicBoolean disk = new AtomicBoolean();
+            vms.whenItLoads = () -> disk.set(node.underWay().transferring());
 
             // Made in 1970: its deadline has passed once QEMU is at work.
             RestoreView restore = RestoreViews.of("r1", IMAGE, Optional.empty(), true, false, false);
             TorporException e = catchThrowableOfType(TorporException.class, () -> new LoadRun(node, restore).run("p1"));
 
+            assertThat(disk).as("looks at images leave it to this").isTrue();
+            assertThat(node.underWay().transferring()).isFalse();
             assertThat(e.reason()).isEqualTo(FailureReason.DeadlineExceeded);
             assertThat(e).hasMessage("not done within 300 s: raise deadlineSeconds, or see what keeps the node busy");
             assertThat(vms.quits).hasValue(1);
