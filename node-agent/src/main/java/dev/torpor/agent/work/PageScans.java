@@ -12,9 +12,9 @@ import java.util.Map;
 import java.util.OptionalLong;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
@@ -29,6 +29,8 @@ import org.slf4j.LoggerFactory;
 final class PageScans implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(PageScans.class);
     private static final Duration END = Duration.ofSeconds(5);
+    /** A disk that cannot be read is seldom well again at once, and an image is read from its beginning. */
+    private static final Duration RETRY = Duration.ofMinutes(1);
 
     private final ImageStore store;
     private final BooleanSupplier busy;
@@ -38,26 +40,40 @@ final class PageScans implements AutoCloseable {
     /** The last request for each image, and whether it was carried out. */
     private final Map<ImageId, Request> requests = new ConcurrentHashMap<>();
 
-    private final ExecutorService thread = Executors.newSingleThreadExecutor(task -> new Thread(task, "page-scan"));
+    private final Duration retry;
+    private final ScheduledExecutorService thread =
+            Executors.newSingleThreadScheduledExecutor(task -> new Thread(task, "page-scan"));
+
+    PageScans(ImageStore store, AgentMetrics metrics, BooleanSupplier busy, Consumer<ImageId> ended) {
+        this(store, metrics, busy, ended, RETRY);
+    }
 
     /**
      * Sets up.
      *
      * @param busy tells whether it is to pause
      * @param ended hears of each image whose scan has ended, on the scan's thread
+     * @param retry after which it hears of one that could not be read
      */
-    PageScans(ImageStore store, AgentMetrics metrics, BooleanSupplier busy, Consumer<ImageId> ended) {
+    PageScans(ImageStore store, AgentMetrics metrics, BooleanSupplier busy, Consumer<ImageId> ended, Duration retry) {
+        this.retry = retry;
         this.store = store;
         this.metrics = metrics;
         this.busy = busy;
         this.ended = ended;
     }
 
-    /** Has an image scanned that is Complete; once, whatever comes of it. */
+    /** Has an image scanned that is Complete; once, unless that comes to nothing. */
     void submit(ImageId image) {
         if (begun.add(image)) {
             try {
-                thread.execute(() -> scan(image, Scan.AFTER_SAVE));
+                thread.execute(() -> {
+                    End end = scan(image, Scan.AFTER_SAVE);
+                    if (end != End.KNOWN) {
+                        begun.remove(image);
+                    }
+                    tell(image, end);
+                });
             } catch (RejectedExecutionException e) {
                 begun.remove(image); // the agent is stopping
             }
@@ -72,13 +88,17 @@ final class PageScans implements AutoCloseable {
         if (last != null && last.value().equals(value)) {
             return last.done();
         }
-        requests.put(image, new Request(value, false));
+        Request asked = new Request(value, false);
+        requests.put(image, asked);
         try {
             thread.execute(() -> {
-                scan(image, Scan.REQUEST);
-                requests.computeIfPresent(
-                        image, (_, now) -> now.value().equals(value) ? new Request(value, true) : now);
-                ended.accept(image);
+                End end = scan(image, Scan.REQUEST);
+                if (end == End.KNOWN) {
+                    var _ = requests.replace(image, asked, new Request(value, true));
+                } else {
+                    var _ = requests.remove(image, asked);
+                }
+                tell(image, end);
             });
         } catch (RejectedExecutionException e) {
             requests.remove(image); // the agent is stopping
@@ -92,7 +112,32 @@ final class PageScans implements AutoCloseable {
         requests.remove(image);
     }
 
-    private void scan(ImageId image, Scan why) {
+    /** What came of a scan. */
+    private enum End {
+        /** The image was looked at, or is none any more that could be. */
+        KNOWN,
+        /** It could not be read, for now. */
+        UNREADABLE,
+        /** The agent ends, or the image was consumed. */
+        BROKEN_OFF
+    }
+
+    /** Whoever hears of it asks for what is missing again: of what cannot be read, not at once. */
+    private void tell(ImageId image, End end) {
+        switch (end) {
+            case KNOWN -> ended.accept(image);
+            case UNREADABLE -> {
+                try {
+                    var _ = thread.schedule(() -> ended.accept(image), retry.toMillis(), TimeUnit.MILLISECONDS);
+                } catch (RejectedExecutionException e) {
+                    LOG.debug("image {}: for the next agent", image);
+                }
+            }
+            case BROKEN_OFF -> {}
+        }
+    }
+
+    private End scan(ImageId image, Scan why) {
         long began = System.nanoTime();
         ScanPace pace = new ScanPace(store, image, busy, OptionalLong.empty());
         try {
@@ -107,15 +152,13 @@ final class PageScans implements AutoCloseable {
                     image,
                     verified ? "all pages were read back" : "not scanned to the end, as it was needed",
                     TimeUnit.NANOSECONDS.toMillis(System.nanoTime() - began));
+            return End.KNOWN;
         } catch (TorporException e) {
-            if (!damaged(store, metrics, image, why, e)) {
-                begun.remove(image); // it is gone, or the next look tries again
-            }
+            return damaged(store, metrics, image, why, e) ? End.KNOWN : End.UNREADABLE;
         } catch (EndedException e) {
             LOG.debug("image {}: its scan was broken off", image);
-            return;
+            return End.BROKEN_OFF;
         }
-        ended.accept(image);
     }
 
     /** Records what a scan threw if that is damage of the image, and tells whether it is. */

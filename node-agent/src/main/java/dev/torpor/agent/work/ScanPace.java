@@ -69,7 +69,7 @@ final class ScanPace implements ImageProgress {
             Optional<ImageRecord> record = store.record(image);
             return record.filter(r -> r.state().restorable(r.intent().mode())).isPresent();
         } catch (TorporException e) {
-            return false;
+            return true; // not known: what it is will be asked again, at the latest when all is read
         }
     }
 }
