@@ -40,11 +40,19 @@ final class MemoryChecks implements AutoCloseable {
 
     private final Node node;
     private final Map<String, Verdict> verdicts = new ConcurrentHashMap<>();
-    private final ExecutorService threads = Executors.newFixedThreadPool(
-            THREADS, task -> Thread.ofPlatform().name("memory-check").daemon().unstarted(task));
+    private final ExecutorService threads;
 
     MemoryChecks(Node node) {
+        this(node, Executors.newFixedThreadPool(THREADS, task -> Thread.ofPlatform()
+                .name("memory-check")
+                .daemon()
+                .unstarted(task)));
+    }
+
+    /** @param threads which compare; ended with this */
+    MemoryChecks(Node node, ExecutorService threads) {
         this.node = node;
+        this.threads = threads;
     }
 
     /** What is known of a guest's memory. */
@@ -76,11 +84,13 @@ final class MemoryChecks implements AutoCloseable {
     /** Returns the verdict on a restore's guest; begins to find it out if nobody has. */
     Verdict look(Guest guest) {
         Verdict known = verdicts.get(guest.restoreUID());
-        if (known == null) {
-            known = begin(guest);
-            verdicts.put(guest.restoreUID(), known);
+        if (known != null) {
+            return known;
         }
-        return known;
+        Verdict begun = begin(guest);
+        // What it began may have ended by now.
+        Verdict found = verdicts.putIfAbsent(guest.restoreUID(), begun);
+        return found == null ? begun : found;
     }
 
     /** An agent before us has recorded this; that it stopped the guest too is not known. */
