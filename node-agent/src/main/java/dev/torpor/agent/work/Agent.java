@@ -97,6 +97,7 @@ final class Agent implements AutoCloseable {
     void gone(VMRestore object) {
         vms.remove(new WorkItem.Restore(
                 object.getMetadata().getNamespace(), object.getMetadata().getName()));
+        restores.gone(object.getMetadata().getUid());
         wake(new WorkItem.Snapshot(
                 object.getMetadata().getNamespace(), object.getSpec().snapshotName()));
     }
@@ -198,8 +199,8 @@ final class Agent implements AutoCloseable {
             Duration left = Duration.ofNanos(end - System.nanoTime());
             if (left.isNegative()) {
                 LOG.warn(
-                        "work is still under way after the {} s of grace: it is left to the next agent, which finishes"
-                                + " or undoes it; until then a guest that is being saved stays paused",
+                        "work is still under way after the {} s of grace: it is left to the next agent, which finishes or"
+                                + " undoes it; until then a guest that is being saved stays paused",
                         grace.toSeconds());
                 return;
             }

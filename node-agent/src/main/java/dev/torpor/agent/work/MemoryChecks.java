@@ -206,7 +206,12 @@ final class MemoryChecks implements AutoCloseable {
         }
     }
 
-    /** Forgets a restore that is gone. */
+    /** Returns how many restores it knows of. */
+    int remembered() {
+        return verdicts.size();
+    }
+
+    /** Forgets a restore that is gone, or that has its verdict in its status. */
     void forget(String restoreUID) {
         verdicts.remove(restoreUID);
     }

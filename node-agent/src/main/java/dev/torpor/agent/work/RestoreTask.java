@@ -57,6 +57,23 @@ final class RestoreTask implements AutoCloseable {
         memory.close();
     }
 
+    /** Forgets a restore that is gone. */
+    void gone(String restoreUID) {
+        forget(restoreUID);
+        memory.forget(restoreUID);
+    }
+
+    private void forget(String restoreUID) {
+        troubles.remove(restoreUID);
+        loads.remove(restoreUID);
+        guests.remove(restoreUID);
+    }
+
+    /** Returns how much of restores is kept in memory. */
+    int remembered() {
+        return troubles.size() + loads.size() + guests.size() + memory.remembered();
+    }
+
     /** A launcher that asks how to start for this restore cannot be answered; the restore is to be looked at next. */
     void refuse(String restoreUID, Trouble trouble) {
         troubles.put(restoreUID, trouble);
@@ -143,8 +160,12 @@ final class RestoreTask implements AutoCloseable {
         LOG.debug("VMRestore {}: {}", restore.name(), decision.getClass().getSimpleName());
         return switch (decision) {
             case RestoreDecision.Rest _ when restore.resumed() -> lookAtMemory(item, restore);
-            case RestoreDecision.Rest _ ->
-                restore.failed() || restore.givenUp() ? Next.onChange() : untilDeadline(restore);
+            case RestoreDecision.Rest _
+            when restore.failed() || restore.givenUp() -> {
+                forget(restore.uid());
+                yield Next.onChange();
+            }
+            case RestoreDecision.Rest _ -> untilDeadline(restore);
             case RestoreDecision.Check _ -> check(restore);
             case RestoreDecision.Load(String podUID) -> load(item, restore, podUID);
             case RestoreDecision.Finish(ProcessIdentity process) -> finish(restore, process);
@@ -297,9 +318,7 @@ final class RestoreTask implements AutoCloseable {
         if (consume) {
             node.step(Step.RESTORE_CONSUME, () -> node.store().transition(restore.image(), new ImageState.Consumed()));
         }
-        troubles.remove(restore.uid());
-        loads.remove(restore.uid());
-        guests.remove(restore.uid());
+        forget(restore.uid());
         lookAtImage(restore);
         return restore.resumed() ? lookAtMemory(item, restore) : Next.onChange();
     }
@@ -328,6 +347,7 @@ final class RestoreTask implements AutoCloseable {
     private Next lookAtMemory(WorkItem.Restore item, RestoreView restore) throws TorporException {
         VMRestoreStatus status = restore.object().getStatus();
         if (Conditions.find(status.getConditions(), ConditionType.VERIFIED).isPresent()) {
+            memory.forget(restore.uid());
             return lookForAllMemory(restore);
         }
         Optional<MemoryChecks.Verdict> verdict = verdict(item, restore);
@@ -421,6 +441,7 @@ final class RestoreTask implements AutoCloseable {
         if (next instanceof Next.OnChange) {
             boolean cancelled = why.reason().kind() == FailureReason.Kind.CANCELLED;
             node.metrics().restoreEnded(cancelled ? Outcome.CANCELLED : Outcome.FAILED, Optional.of(why.reason()));
+            forget(restore.uid());
         }
         return next;
     }
