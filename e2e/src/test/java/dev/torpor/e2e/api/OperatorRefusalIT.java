@@ -3,10 +3,13 @@ package dev.torpor.e2e.api;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.SourceSpec;
+import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreSpec;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
@@ -450,7 +453,7 @@ class OperatorRefusalIT {
     }
 
     @Test
-    void secondRestoreOfTheVmWaits() {
+    void secondRestoreOfTheVmWaitsAndIsRefusedOnceTheFirstHasTheImage() {
         scene.readySnapshot(node, agent, "web-1", "web", SaveMode.Save);
         scene.restore("back-1", "web-1");
         scene.awaitRestore("back-1", RestorePhase.Starting);
@@ -460,6 +463,25 @@ class OperatorRefusalIT {
                 scene.awaitRestoreReason("back-2", "VMBusy"),
                 "VMBusy",
                 "VMRestore back-1 is at work on VM web. This one waits for its end.");
+
+        // Once the first has the image there is none for any other, whether it waited or comes later.
+        agent.imageChecked(scene.awaitRestore("back-1", RestorePhase.Starting));
+        agent.resumed(
+                scene.awaitRestore("back-1", "pod", seen -> seen.getStatus().getPod() != null));
+        VMRestore second = scene.awaitRestore(
+                "back-2",
+                "refusal",
+                seen -> Conditions.isTrue(seen.getStatus().getConditions(), ConditionType.STALLED));
+        assertThat(Conditions.reason(second.getStatus().getConditions(), ConditionType.STALLED))
+                .isIn("SnapshotUnusable", "VMRunning");
+        assertThat(second.getStatus().getNodeName()).as("bound to nothing").isNull();
+        scene.awaitSnapshot("web-1", SnapshotPhase.Consumed);
+        scene.restore("back-3", "web-1");
+        OperatorScene.assertStalled(
+                scene.awaitRestoreReason("back-3", "SnapshotUnusable"),
+                "SnapshotUnusable",
+                "VMSnapshot web-1 cannot be restored: Consumed: VMRestore back-1 brought VM web back in pod web-pod; the image was consumed.");
+        assertThat(scene.pods()).hasSize(1);
     }
 
     @Test
