@@ -29,6 +29,9 @@ class CrashSimulationTest {
     private static final int STEPS = 300;
     private static final int SEEDS_MAX = 400;
     private static final int NODES = 2;
+    private static final int CONFLICT_RUNS = 30;
+    /** At least: what a snapshot and a restore say from their beginnings to their ends. */
+    private static final int WRITES_OF_A_RESUME = 4;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -76,6 +79,27 @@ class CrashSimulationTest {
                 RUNS, first, sums[0], sums[1], sums[2], sums[3], troubles);
         assertThat(sums[2]).as("resumes").isGreaterThan(RUNS / 2);
         assertThat(troubles).as("all kinds of trouble").hasSize(SimulatedTrouble.Kind.values().length);
+    }
+
+    @Test
+    @SuppressWarnings("SystemOut") // How much was tried belongs to the result.
+    void noRunBreaksAnInvariantIfEachWriteConflictsAtFirst() {
+        int resumes = 0;
+        int conflicts = 0;
+        for (long seed = 0; seed < CONFLICT_RUNS; seed++) {
+            try {
+                SimulatedWorld world = new SimulatedWorld(seed, paths).withConflicts();
+                resumes += world.run(STEPS).resumes();
+                conflicts += world.conflicts();
+            } catch (Error | RuntimeException e) {
+                fail("seed " + seed, e);
+            }
+        }
+        System.out.printf(
+                "figure: agents whose writes conflict: %d runs, %d conflicts, %d resumes%n",
+                CONFLICT_RUNS, conflicts, resumes);
+        assertThat(resumes).isGreaterThan(CONFLICT_RUNS / 2);
+        assertThat(conflicts).isGreaterThan(resumes * WRITES_OF_A_RESUME);
     }
 
     // Of the others nothing is missed within as many seeds: docs/dev/state.md.

@@ -159,7 +159,8 @@ final class SimulatedApi implements Cluster, StatusWriter {
         boolean lost = answerIsLost();
         String name = seen.getMetadata().getName();
         VMSnapshot now = world.snapshots.get(name);
-        if (now != null && !isSame(now, seen)) {
+        if (now != null
+                && (!isSame(now, seen) || world.conflicts(seen.getMetadata().getUid() + " finalizer"))) {
             return false;
         }
         world.snapshots.remove(name);
@@ -179,7 +180,7 @@ final class SimulatedApi implements Cluster, StatusWriter {
         if (now == null) {
             return new WriteResult.Gone<>();
         }
-        if (!isSame(now, seen)) {
+        if (!isSame(now, seen) || world.conflicts(seen.getMetadata().getUid() + whatItSays(own))) {
             return new WriteResult.Stale<>("the object has been modified");
         }
         R written = world.put(now, merged(owner, now.getStatus(), own));
@@ -187,6 +188,17 @@ final class SimulatedApi implements Cluster, StatusWriter {
             throw new KubernetesClientException("the answer is lost");
         }
         return new WriteResult.Written<>(written);
+    }
+
+    private static String whatItSays(Object status) {
+        StringBuilder says = new StringBuilder();
+        JSON.valueToTree(status).path("conditions").forEach(condition -> says.append(' ')
+                .append(condition.path("type").asText())
+                .append(' ')
+                .append(condition.path("status").asText())
+                .append(' ')
+                .append(condition.path("reason").asText()));
+        return says.toString();
     }
 
     private boolean isSame(CustomResource<?, ?> now, CustomResource<?, ?> seen) {

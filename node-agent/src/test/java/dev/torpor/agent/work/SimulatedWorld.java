@@ -130,6 +130,8 @@ final class SimulatedWorld {
     private long versions;
     private int names;
     private int memories;
+    private boolean conflicting;
+    private final Set<String> conflicts = new HashSet<>();
     private boolean outside;
     private boolean calm;
     private int steps;
@@ -219,6 +221,22 @@ final class SimulatedWorld {
     SimulatedWorld without(Guard guard) {
         guards.remove(guard);
         return this;
+    }
+
+    /** Has each write of an agent conflict the first time: of each object for each thing that it says. */
+    SimulatedWorld withConflicts() {
+        conflicting = true;
+        return this;
+    }
+
+    /** Tells whether a write conflicts. */
+    boolean conflicts(String write) {
+        return conflicting && conflicts.add(write);
+    }
+
+    /** Returns how many writes did. */
+    int conflicts() {
+        return conflicts.size();
     }
 
     /** Leaves out the flushes of one place in the code; see {@link SimulatedDisk#without}. */
