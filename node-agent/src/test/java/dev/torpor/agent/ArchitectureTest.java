@@ -5,13 +5,19 @@ import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideOutsid
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.assertj.core.api.Assertions.assertThat;
 
 import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.domain.JavaClasses;
 import com.tngtech.archunit.core.importer.ImportOption;
 import com.tngtech.archunit.junit.AnalyzeClasses;
 import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
+import dev.torpor.agent.launch.FlushesTest;
 import java.util.Arrays;
+import java.util.Set;
+import java.util.stream.Collectors;
 
 /**
  * The order of the agent's packages, which lets the part that touches VMs be used and tested without a cluster: {@code
@@ -114,6 +120,24 @@ class ArchitectureTest {
             .dependOnClassesThat()
             .haveFullyQualifiedName("java.nio.MappedByteBuffer")
             .because("a file of a VM's may be cut off while it is read, which must be an error and no SIGBUS");
+
+    private static final Set<String> FLUSHES = Set.of("Directory.sync", "Descriptor.flush", "Descriptor.flushData");
+
+    /** What would be lost without a flush is shown for each of them. */
+    @ArchTest
+    static void eachFlushIsLeftOutBySomeTest(JavaClasses classes) {
+        Set<String> flushing = classes.stream()
+                .flatMap(each -> each.getMethodCallsFromSelf().stream())
+                .filter(call -> FLUSHES.contains(name(call.getTargetOwner(), call.getName())))
+                .map(call -> name(call.getOriginOwner(), call.getOrigin().getName()))
+                .filter(name -> !FLUSHES.contains(name) && !name.contains("Test."))
+                .collect(Collectors.toSet());
+        assertThat(flushing).isEqualTo(FlushesTest.places());
+    }
+
+    private static String name(JavaClass owner, String method) {
+        return owner.getSimpleName() + "." + method;
+    }
 
     @ArchTest
     static final ArchRule noCycles =

@@ -34,6 +34,11 @@ public final class SimulatedDisk {
     /** Asked before each call that reads or changes something; may throw an {@link Error}, which ends the process. */
     public interface Trap {
         Optional<Fault> before();
+
+        /** For who wants to know which call it is. */
+        default Optional<Fault> before(String call) {
+            return before();
+        }
     }
 
     private static final int PAGE = 4096;
@@ -279,7 +284,7 @@ public final class SimulatedDisk {
             open.remove(descriptor);
             return 0;
         }
-        Fault fault = TRAPPED.contains(call) ? trap.before().orElse(null) : null;
+        Fault fault = TRAPPED.contains(call) ? trap.before(call).orElse(null) : null;
         if (fault == Fault.EIO || (fault == Fault.ENOSPC && !call.equals("pread"))) {
             throw new ErrnoException(call, "simulated", fault == Fault.EIO ? EIO : ErrnoException.ENOSPC);
         }
@@ -343,7 +348,7 @@ public final class SimulatedDisk {
         Inode parent = directory.inode();
         Inode inode = descriptor < 0 || name.equals(".") ? parent : parent.entries.get(name);
         if ((flags & Libc.O_CREAT) != 0) {
-            Optional<Fault> fault = trap.before();
+            Optional<Fault> fault = trap.before("open");
             if (fault.isPresent()) {
                 throw new ErrnoException("open", name, fault.get() == Fault.ENOSPC ? ErrnoException.ENOSPC : EIO);
             }
