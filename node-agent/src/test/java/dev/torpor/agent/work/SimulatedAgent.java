@@ -33,7 +33,7 @@ final class SimulatedAgent {
         StepHook hook = new StepHook() {
             @Override
             public void before(Step step) {
-                var _ = host.trouble.at(SimulatedTrouble.Place.STEP);
+                host.trouble.step(step);
             }
 
             @Override

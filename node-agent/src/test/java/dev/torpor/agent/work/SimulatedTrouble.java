@@ -52,6 +52,8 @@ final class SimulatedTrouble {
     private int left;
     private boolean dead;
     private boolean powerLost;
+    private @Nullable Step awaited;
+    private @Nullable Runnable script;
 
     SimulatedTrouble(Random random) {
         this.random = random;
@@ -68,6 +70,30 @@ final class SimulatedTrouble {
 
     void disarm() {
         armed = null;
+    }
+
+    /** Has something happen just before a step, once. */
+    void before(Step step, Runnable what) {
+        awaited = step;
+        script = what;
+    }
+
+    /** The process ends now. */
+    KilledError kill() {
+        dead = true;
+        powerLost = false;
+        return new KilledError();
+    }
+
+    /** A step is about to be taken. */
+    void step(Step step) {
+        Runnable what = script;
+        if (step == awaited && what != null) {
+            awaited = null;
+            script = null;
+            what.run();
+        }
+        var _ = at(Place.STEP);
     }
 
     /** A new process: the one before is gone for good. */

@@ -1,6 +1,7 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
@@ -106,11 +107,14 @@ final class SimulatedWorld {
     static final VmName VM = new VmName(NAMESPACE, "web");
     private static final String POD = "web-0";
     private static final int ROUNDS_TO_REST = 40;
+    /** Looks at all images cost more than a step. */
+    private static final int STEPS_BETWEEN_LOOKS = 10;
+
     private static final double TROUBLE = 0.12;
 
     private final Random random;
     private final Set<Guard> guards = EnumSet.allOf(Guard.class);
-    private final List<Host> hosts = new ArrayList<>();
+    final List<Host> hosts = new ArrayList<>();
     final Map<String, VMSnapshot> snapshots = new TreeMap<>();
     final Map<String, VMRestore> restores = new TreeMap<>();
     /** What informers know: any older version of each object. */
@@ -262,6 +266,12 @@ final class SimulatedWorld {
         return error;
     }
 
+    /** Nothing happens by chance from now on. */
+    SimulatedWorld calm() {
+        calm = true;
+        return this;
+    }
+
     /** Lets things happen, and then come to rest. */
     Counts run(int howMany) {
         for (int i = 0; i < howMany; i++) {
@@ -288,9 +298,12 @@ final class SimulatedWorld {
         }
         now = now.plusSeconds(random.nextInt(2));
         check();
+        if (steps % STEPS_BETWEEN_LOOKS == 0) {
+            hosts.forEach(host -> requireImages(host, false));
+        }
     }
 
-    private void check() {
+    void check() {
         if (broken != null) {
             throw broken;
         }
@@ -321,7 +334,7 @@ final class SimulatedWorld {
 
     // Agents.
 
-    private void agent(Host host) {
+    void agent(Host host) {
         if (!calm && random.nextDouble() < TROUBLE) {
             SimulatedTrouble.Kind[] kinds = SimulatedTrouble.Kind.values();
             host.trouble.arm(kinds[random.nextInt(kinds.length)]);
@@ -355,7 +368,7 @@ final class SimulatedWorld {
         }
     }
 
-    private void end(Host host) {
+    void end(Host host) {
         SimulatedAgent agent = host.agent;
         host.agent = null;
         if (agent != null) {
@@ -369,7 +382,7 @@ final class SimulatedWorld {
         if (pod != null && pod.node == host) {
             endGuest();
         }
-        requireImages(host);
+        requireImages(host, true);
     }
 
     private void act(Host host, SimulatedAgent agent) throws TorporException {
@@ -462,7 +475,7 @@ final class SimulatedWorld {
                 && image.disks == disks
                 && image.resumed == 0
                 && hosts.stream().anyMatch(host -> recordOf(host, uid)
-                        .filter(record -> record.intent().mode() != dev.torpor.agent.image.ImageMode.CHECKPOINT)
+                        .filter(record -> record.intent().mode() == ImageMode.MANAGED_SAVE)
                         .filter(record -> record.state() instanceof ImageState.Complete)
                         .isPresent());
     }
@@ -559,7 +572,7 @@ final class SimulatedWorld {
         }
     }
 
-    private void controllerMakesPod() {
+    void controllerMakesPod() {
         if (pod == null) {
             Pod made = new Pod(name("p"));
             boolean webhookAsked = calm || random.nextInt(5) != 0;
@@ -584,7 +597,7 @@ final class SimulatedWorld {
                 .findFirst();
     }
 
-    private static boolean saved(VMSnapshot object) {
+    static boolean saved(VMSnapshot object) {
         return object.getStatus() != null
                 && Conditions.isTrue(object.getStatus().getConditions(), ConditionType.SAVED);
     }
@@ -595,13 +608,13 @@ final class SimulatedWorld {
                 && object.getMetadata().getAnnotations().containsKey(Torpor.DISCARD_ANNOTATION);
     }
 
-    private void scheduler() {
+    void scheduler() {
         if (pod != null && pod.node == null && !pod.gated && !pod.terminating) {
             pod.node = pod.bound != null ? pod.bound : hosts.get(random.nextInt(hosts.size()));
         }
     }
 
-    private void kubelet() {
+    void kubelet() {
         if (pod == null) {
             return;
         }
@@ -624,6 +637,10 @@ final class SimulatedWorld {
         if (pod == null || busy || snapshots.containsKey(name)) {
             return;
         }
+        userSaves(name, random.nextInt(5) == 0 ? SaveMode.Checkpoint : SaveMode.ManagedSave);
+    }
+
+    void userSaves(String name, SaveMode mode) {
         VMSnapshot object = new VMSnapshot();
         object.setMetadata(new ObjectMetaBuilder()
                 .withNamespace(NAMESPACE)
@@ -634,7 +651,7 @@ final class SimulatedWorld {
                 .withCreationTimestamp(now.toString())
                 .addToFinalizers(Torpor.IMAGE_FINALIZER)
                 .build());
-        object.setSpec(spec(random.nextInt(5) == 0 ? SaveMode.Checkpoint : SaveMode.ManagedSave, false));
+        object.setSpec(spec(mode, false));
         snapshots.put(name, object);
     }
 
@@ -691,7 +708,7 @@ final class SimulatedWorld {
 
     // The operator, which acts on what its informers know.
 
-    private void inform() {
+    void inform() {
         informed.keySet().retainAll(snapshots.keySet());
         informedRestores.keySet().retainAll(restores.keySet());
         informedPod = pod == null ? null : pod.uid;
@@ -704,7 +721,7 @@ final class SimulatedWorld {
         return has(Guard.LIVE_READ) ? live : informers;
     }
 
-    private void operatorBinds() {
+    void operatorBinds() {
         Pod source = pod;
         for (VMSnapshot seen : informed.values()) {
             VMSnapshot object = snapshots.get(seen.getMetadata().getName());
@@ -738,7 +755,7 @@ final class SimulatedWorld {
                         .equals(seen.getMetadata().getResourceVersion());
     }
 
-    private void operatorStopsSource() {
+    void operatorStopsSource() {
         for (VMSnapshot seen : informed.values()) {
             VMSnapshotStatus status = seen.getStatus();
             boolean due = status != null
@@ -767,7 +784,7 @@ final class SimulatedWorld {
         }
     }
 
-    private void operatorStarts() {
+    void operatorStarts() {
         Optional<VMSnapshot> image = waiting();
         Pod target = pod;
         if (image.isEmpty()
@@ -783,6 +800,10 @@ final class SimulatedWorld {
             target.terminating = true; // a person does, as the snapshot says
             return;
         }
+        restoreFrom(image.get());
+    }
+
+    void restoreFrom(VMSnapshot image) {
         VMRestore restore = new VMRestore();
         String uid = name("r");
         restore.setMetadata(new ObjectMetaBuilder()
@@ -793,16 +814,16 @@ final class SimulatedWorld {
                 .withGeneration(1L)
                 .withCreationTimestamp(now.toString())
                 .build());
-        restore.setSpec(new VMRestoreSpec(image.get().getMetadata().getName(), null, null, null, null));
+        restore.setSpec(new VMRestoreSpec(image.getMetadata().getName(), null, null, null, null));
         VMRestoreStatus own = new VMRestoreStatus();
-        own.setNodeName(node.name);
+        own.setNodeName(image.getStatus().getNodeName());
         own.setVmName(VM.name());
-        own.setSnapshotUID(image.get().getMetadata().getUid());
+        own.setSnapshotUID(image.getMetadata().getUid());
         restore.setStatus(own);
         restores.put(uid, restore);
     }
 
-    private void operatorGivesPod() {
+    void operatorGivesPod() {
         for (VMRestore restore : List.copyOf(restores.values())) {
             Pod target = pod;
             VMRestoreStatus status = restore.getStatus();
@@ -945,17 +966,23 @@ final class SimulatedWorld {
         return asideMaybe(host, look).flatMap(found -> found);
     }
 
-    /** What status says is saved and waits must be in the store, whole, and be what was saved. */
-    private void requireImages(Host host) {
+    /**
+     * What status says is saved and waits must be in the store, whole, and be what was saved.
+     *
+     * @param read whether memory is read, too: nothing but a loss of power changes it
+     */
+    void requireImages(Host host, boolean read) {
         for (VMSnapshot object : snapshots.values()) {
             String uid = object.getMetadata().getUid();
             Truth image = images.get(uid);
-            if (image == null
-                    || !saved(object)
+            if (!saved(object)
                     || ManagedImages.isOver(object)
                     || isGivenUp(object)
                     || !host.name.equals(object.getStatus().getNodeName())) {
                 continue;
+            }
+            if (image == null) {
+                throw broken("I4: image " + uid + " is said to be saved, and nothing was");
             }
             Optional<ImageRecord> record = recordOf(host, uid);
             if (record.isEmpty() || record.get().state() instanceof ImageState.Partial) {
@@ -963,7 +990,8 @@ final class SimulatedWorld {
                         + record.map(r -> r.state().word()).orElse("gone"));
             }
             boolean fresh = record.get().state() instanceof ImageState.Complete;
-            if (fresh
+            if (read
+                    && fresh
                     && !aside(host, store -> Optional.of(memoryOf(store, uid))).equals(Optional.of(image.memory))) {
                 throw broken("I4: image " + uid + " is Complete, and is not what was saved");
             }
