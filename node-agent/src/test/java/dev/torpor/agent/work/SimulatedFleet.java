@@ -637,9 +637,21 @@ final class SimulatedFleet {
     private void operatorStopsSource() {
         waiting().ifPresent(snapshot -> {
             if (pod != null && pod.uid.equals(snapshot.pod) && random.nextDouble() >= OPERATOR_AWAY) {
+                requireCommitted(snapshot);
                 pod.terminating = true;
             }
         });
+    }
+
+    private static void requireCommitted(Snapshot snapshot) {
+        boolean committed = snapshot.node
+                .image(snapshot.uid)
+                .filter(record -> !(record.state() instanceof ImageState.Partial))
+                .isPresent();
+        if (!committed) {
+            throw new BrokenException(
+                    "I1: pod " + snapshot.pod + " is stopped for image " + snapshot.uid + ", which is not committed");
+        }
     }
 
     private void operatorStarts() {
@@ -753,8 +765,19 @@ final class SimulatedFleet {
         return new ImageRecord(record.id(), record.intent(), record.seal(), state);
     }
 
-    /** Checks that memory which was saved, and neither resumed nor given up, is still in an image. */
+    /**
+     * Checks that memory which was saved, and neither resumed nor given up, is still in an image; and that a guest which is
+     * paused is so for an image, whose record leads the next agent to it.
+     */
     private void check() {
+        Pod paused = pod;
+        if (paused != null
+                && paused.guest == Guest.PAUSED
+                && snapshots.stream()
+                        .noneMatch(snapshot -> snapshot.pod.equals(paused.uid)
+                                && snapshot.node.image(snapshot.uid).isPresent())) {
+            throw new BrokenException("I1: the guest of pod " + paused.uid + " is paused for no image");
+        }
         for (Snapshot snapshot : snapshots) {
             if (snapshot.saved && !snapshot.discarded && !snapshot.stale && snapshot.resumed == 0) {
                 ImageState state = snapshot.node
