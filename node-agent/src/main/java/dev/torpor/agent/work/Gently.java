@@ -1,16 +1,22 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.image.ImageProgress;
-import java.util.concurrent.locks.LockSupport;
 
 /** Leaves the disk to others for as long as a chunk took, unless it was read by somebody else anyway. */
 final class Gently implements ImageProgress {
     private final boolean others;
-    private long last = System.nanoTime();
+    private final ScanClock clock;
+    private long last;
 
     /** {@code others}: somebody else reads, and it is only followed. */
     Gently(boolean others) {
+        this(others, ScanClock.SYSTEM);
+    }
+
+    Gently(boolean others, ScanClock clock) {
         this.others = others;
+        this.clock = clock;
+        this.last = clock.nanoTime();
     }
 
     @Override
@@ -19,8 +25,8 @@ final class Gently implements ImageProgress {
             throw new EndedException();
         }
         if (!others) {
-            LockSupport.parkNanos(System.nanoTime() - last);
-            last = System.nanoTime();
+            clock.pause(clock.nanoTime() - last);
+            last = clock.nanoTime();
         }
     }
 }

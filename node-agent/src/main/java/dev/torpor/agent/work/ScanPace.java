@@ -9,7 +9,6 @@ import java.time.Duration;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 
 /**
@@ -27,27 +26,34 @@ final class ScanPace implements ImageProgress {
     private final ImageId image;
     private final BooleanSupplier busy;
     private final OptionalLong bytesPerSecond;
-    private long last = System.nanoTime();
+    private final ScanClock clock;
+    private long last;
     private int calls;
 
     /** Sets up; {@code bytesPerSecond} empty: half of what the disk gives. */
     ScanPace(ImageStore store, ImageId image, BooleanSupplier busy, OptionalLong bytesPerSecond) {
+        this(store, image, busy, bytesPerSecond, ScanClock.SYSTEM);
+    }
+
+    ScanPace(ImageStore store, ImageId image, BooleanSupplier busy, OptionalLong bytesPerSecond, ScanClock clock) {
         this.store = store;
         this.image = image;
         this.busy = busy;
         this.bytesPerSecond = bytesPerSecond;
+        this.clock = clock;
+        this.last = clock.nanoTime();
     }
 
     @Override
     public void progress(long doneBytes, long totalBytes) {
-        long took = System.nanoTime() - last;
-        LockSupport.parkNanos(pauseNanos(took));
+        long took = clock.nanoTime() - last;
+        clock.pause(pauseNanos(took));
         do {
             if (Thread.currentThread().isInterrupted()) {
                 throw new EndedException();
             }
             if (busy.getAsBoolean()) {
-                LockSupport.parkNanos(BUSY_POLL.toNanos());
+                clock.pause(BUSY_POLL.toNanos());
             }
         } while (busy.getAsBoolean());
         calls++;
@@ -55,7 +61,7 @@ final class ScanPace implements ImageProgress {
         if (calls % STATE_LOOK == 0 && !isRestorable()) {
             throw new EndedException();
         }
-        last = System.nanoTime();
+        last = clock.nanoTime();
     }
 
     private long pauseNanos(long tookNanos) {

@@ -39,6 +39,7 @@ final class Scrub implements AutoCloseable {
     private final BooleanSupplier busy;
     private final Predicate<ImageId> wanted;
     private final Consumer<ImageId> ended;
+    private final ScanClock pauses;
     private final ScheduledExecutorService thread =
             Executors.newSingleThreadScheduledExecutor(task -> new Thread(task, "scrub"));
 
@@ -57,6 +58,18 @@ final class Scrub implements AutoCloseable {
             BooleanSupplier busy,
             Predicate<ImageId> wanted,
             Consumer<ImageId> ended) {
+        this(store, metrics, clock, settings, busy, wanted, ended, ScanClock.SYSTEM);
+    }
+
+    Scrub(
+            ImageStore store,
+            AgentMetrics metrics,
+            Clock clock,
+            ScrubSettings settings,
+            BooleanSupplier busy,
+            Predicate<ImageId> wanted,
+            Consumer<ImageId> ended,
+            ScanClock pauses) {
         this.store = store;
         this.metrics = metrics;
         this.clock = clock;
@@ -64,6 +77,7 @@ final class Scrub implements AutoCloseable {
         this.busy = busy;
         this.wanted = wanted;
         this.ended = ended;
+        this.pauses = pauses;
     }
 
     /** Begins, unless it is turned off. */
@@ -113,7 +127,8 @@ final class Scrub implements AutoCloseable {
 
     private void scan(ImageId image) throws TorporException {
         try {
-            var _ = store.rescan(image, new ScanPace(store, image, busy, OptionalLong.of(settings.bytesPerSecond())));
+            OptionalLong budget = OptionalLong.of(settings.bytesPerSecond());
+            var _ = store.rescan(image, new ScanPace(store, image, busy, budget, pauses));
             metrics.scanned(Scan.SCRUB, ScanEnd.SOUND);
             LOG.info("image {}: all pages were compared again", image);
         } catch (TorporException e) {
