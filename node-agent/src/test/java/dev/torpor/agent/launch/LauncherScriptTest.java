@@ -216,6 +216,49 @@ class LauncherScriptTest {
     }
 
     @Test
+    void oneThatIsKilledWithHalfAnAnswerReadLeavesNothingToTheNext() throws Exception {
+        Process first = launch(show(), "first");
+        Ask ask = onlyAsk();
+        Path fifo = volume.resolve("answer." + ask.id());
+        Files.write(fifo, "\nbegin\narg /bin/false\narg x\nsay half\n".getBytes(StandardCharsets.US_ASCII));
+        var heard = first.inputReader();
+        String line = heard.readLine();
+        while (!line.equals("torpor: half")) {
+            line = heard.readLine();
+        }
+        first.destroyForcibly().waitFor();
+        startsAsItIsAnswered(ask);
+    }
+
+    @Test
+    void oneThatIsKilledWithTheWholeAnswerUnreadLeavesNothingToTheNext() throws Exception {
+        Process first = launch(show(), "first");
+        Ask ask = onlyAsk();
+        signal("STOP", first);
+        assertThat(asks.answer(ask.id(), Answer.boot(ask), PATIENCE)).isEqualTo(AskDirectory.Delivery.DELIVERED);
+        signal("KILL", first); // destroyForcibly() would close what it has printed
+        first.waitFor();
+        assertThat(output(first)).doesNotContain("torpor: starting");
+        startsAsItIsAnswered(ask);
+    }
+
+    /** The next process of the container asks anew, and becomes what it is answered then. */
+    private void startsAsItIsAnswered(Ask before) throws Exception {
+        Process second = launch(show(), "second");
+        String id = await().until(asks::asks, ids -> ids.size() == 1 && !ids.contains(before.id()))
+                .getFirst();
+        assertThat(volume.resolve("answer." + before.id())).doesNotExist();
+        asks.answer(id, Answer.resume((Ask) asks.read(id)), PATIENCE);
+        assertThat(output(second))
+                .endsWith("torpor: starting " + show() + "\n[second][-qmp][" + Answer.MONITOR + "][-incoming][defer]");
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    private void signal(String name, Process process) throws Exception {
+        run("/bin/kill", "-" + name, Long.toString(process.pid()));
+    }
+
+    @Test
     void anAskWhoseProcessIsGoneIsRemoved() throws Exception {
         Process launcher = launch(show(), "a");
         Ask ask = onlyAsk();

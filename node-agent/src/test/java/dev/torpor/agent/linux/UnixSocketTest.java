@@ -46,4 +46,26 @@ class UnixSocketTest {
             }
         }
     }
+
+    @Test
+    void whatWasLookedAtIsConnectedToWhateverItsNameIsByThen() throws IOException {
+        try (ServerSocketChannel looked = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+                ServerSocketChannel other = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+            looked.bind(UnixDomainSocketAddress.of(temp.resolve("s")));
+            other.bind(UnixDomainSocketAddress.of(temp.resolve("other")));
+            other.configureBlocking(false);
+            try (Directory directory = Directory.open(temp);
+                    Descriptor inode = directory.openFile("s", Access.NAME_ONLY)) {
+                directory.rename("other", "s");
+                try (UnixSocket socket = UnixSocket.connect(inode);
+                        SocketChannel accepted = looked.accept()) {
+                    socket.send("hello".getBytes(UTF_8), List.of(), SOON);
+                    ByteBuffer got = ByteBuffer.allocate(5);
+                    accepted.read(got);
+                    assertThat(new String(got.array(), UTF_8)).isEqualTo("hello");
+                    assertThat(other.accept()).isNull();
+                }
+            }
+        }
+    }
 }

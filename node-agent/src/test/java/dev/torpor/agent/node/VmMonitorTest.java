@@ -2,6 +2,7 @@ package dev.torpor.agent.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.linux.Proc;
@@ -9,6 +10,7 @@ import dev.torpor.agent.qmp.QmpLimits;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
@@ -17,7 +19,12 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.time.Duration;
+import java.util.EnumSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -32,6 +39,8 @@ class VmMonitorTest {
             {"QMP":{"version":{"qemu":{"major":10,"minor":0,"micro":2}},"capabilities":[]}}
             {"return":{},"id":1}
             """;
+
+    private static final int TRIES = 500;
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -60,6 +69,79 @@ class VmMonitorTest {
     void aFileIsNotASocket() throws IOException {
         Files.createFile(volume.resolve("qmp.sock"));
         refused(POD, FailureReason.NotQEMU, "is not a socket");
+    }
+
+    @Test
+    void aDirectoryIsNotASocket() throws IOException {
+        Files.createDirectory(volume.resolve("qmp.sock"));
+        refused(POD, FailureReason.NotQEMU, "is not a socket");
+    }
+
+    /** Whoever opens one that nobody writes to waits. */
+    @Test
+    void aFifoIsNotASocketAndNotOpened() throws Exception {
+        fifo(volume.resolve("qmp.sock"));
+        refused(POD, FailureReason.NotQEMU, "is not a socket");
+    }
+
+    private static void fifo(Path path) throws Exception {
+        assertThat(new ProcessBuilder("mkfifo", path.toString()).start().waitFor())
+                .isZero();
+    }
+
+    /** Between the look and the connection the name becomes a link to a socket of somebody else's, a FIFO, a directory. */
+    @Test
+    void aNameThatIsSwappedAllTheTimeLeadsNowhereElse() throws Exception {
+        Path elsewhere = kubelet.resolve("elsewhere");
+        Path name = volume.resolve("qmp.sock");
+        Files.createSymbolicLink(kubelet.resolve("link"), elsewhere);
+        fifo(kubelet.resolve("fifo"));
+        try (var victim = listen(elsewhere);
+                var own = listen(kubelet.resolve("own"))) {
+            victim.configureBlocking(false);
+            AtomicBoolean ended = new AtomicBoolean();
+            Thread server = Thread.ofPlatform().start(() -> refuseAll(own));
+            Thread swapper = Thread.ofPlatform().start(() -> {
+                try {
+                    while (!ended.get()) {
+                        for (String what : List.of("own", "link", "fifo")) {
+                            Path source = kubelet.resolve(what);
+                            Files.move(source, name, StandardCopyOption.REPLACE_EXISTING);
+                            Files.move(name, source, StandardCopyOption.REPLACE_EXISTING);
+                        }
+                    }
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            });
+            try {
+                Set<FailureReason> reasons = EnumSet.noneOf(FailureReason.class);
+                for (int n = 0; n < TRIES || (reasons.size() < 2 && n < 20 * TRIES); n++) {
+                    TorporException e = catchThrowableOfType(
+                            TorporException.class, () -> VmMonitor.connect(new PodDirectories(kubelet), POD, LIMITS));
+                    reasons.add(e.reason());
+                }
+                assertThat(reasons)
+                        .isSubsetOf(FailureReason.NotQEMU, FailureReason.SocketMissing, FailureReason.QEMUGone)
+                        .hasSizeGreaterThan(1);
+                assertThat(victim.accept()).as("a connection to somebody else").isNull();
+            } finally {
+                ended.set(true);
+                swapper.join();
+                own.close();
+                server.join();
+            }
+        }
+    }
+
+    private static void refuseAll(ServerSocketChannel server) {
+        try {
+            while (true) {
+                server.accept().close();
+            }
+        } catch (IOException e) {
+            return; // the test is over
+        }
     }
 
     @Test
