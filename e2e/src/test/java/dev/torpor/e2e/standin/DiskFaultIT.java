@@ -130,9 +130,39 @@ class DiskFaultIT {
         assertThat(pauses() - pauses).as("pauses of the guest").isBetween(2L, 4L);
     }
 
-    /** Last, as the file system is of no use then until it is mounted again. */
+    /** The disk has room for either of two VMs, and not for all that both may need. */
     @Test
     @Order(3)
+    void twoSavesDoNotCountOnTheSameRoom() throws Exception {
+        Tick before = pod.lastTick().orElseThrow();
+        StandInPod mate = cluster.startVm("mate", 256, 8);
+        Tick mateBefore = mate.lastTick().orElseThrow();
+        cluster.snapshot("first", "web", "className: slow", "mode: Checkpoint");
+        awaitWriting("first");
+        long pauses = pauses();
+        cluster.snapshot("second", "mate", "mode: Checkpoint");
+        awaitSaved("second", message -> message.contains("saves under way may need"));
+        assertThat(pauses()).as("pauses of guests").isEqualTo(pauses);
+        StandInCluster.awaitGoingOn(mate, mateBefore);
+        assertThat(cluster.snapshot("first").getStatus().getFailure()).isNull();
+
+        cluster.controlPlane.kubectl(
+                "patch",
+                "vmsnap",
+                "first",
+                "-n",
+                cluster.namespace,
+                "--type=merge",
+                "-p",
+                "{\"spec\":{\"cancel\":true}}");
+        cluster.awaitReady("second");
+        StandInCluster.awaitGoingOn(mate, mateBefore);
+        StandInCluster.awaitGoingOn(pod, before);
+    }
+
+    /** Last, as the file system is of no use then until it is mounted again. */
+    @Test
+    @Order(4)
     void aStoreThatIsGoneInTheMiddleDoesNotKeepTheVm() throws Exception {
         Tick before = pod.lastTick().orElseThrow();
         cluster.snapshot("gone", "web", "className: recorded", "mode: Checkpoint");

@@ -11,8 +11,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -45,6 +47,8 @@ public final class ImageStore implements AutoCloseable {
     private final StoreRoot root;
     private final Step.Observer observer;
     private Optional<Boolean> directIO = Optional.empty();
+    /** What images that are being written may need, all in all. */
+    private final Map<ImageId, Long> reserved = new HashMap<>();
     /** What is on the disk beside the record in force; the last one only. */
     private Optional<ImageRecord> prepared = Optional.empty();
     /** Whether a change failed that may be seen here, and not be on the disk. */
@@ -112,6 +116,48 @@ public final class ImageStore implements AutoCloseable {
                     "the image may need " + neededBytes + " bytes and the store has " + freeBytes
                             + " free: delete images that are no longer needed, or enlarge the store");
         }
+    }
+
+    /** Room that an image has for itself until this is closed. */
+    public interface Room extends AutoCloseable {
+        @Override
+        void close();
+    }
+
+    /**
+     * Sets room aside for an image that is about to be written, so that another one does not count on the same.
+     *
+     * @param imageBytes of it, as far as they are known
+     * @throws TorporException NotEnoughSpace if so much, and {@link #SPACE_BESIDE_BYTES}, is not free, or is set aside for
+     *     images that are being written
+     */
+    public synchronized Room reserve(ImageId id, long imageBytes) throws TorporException {
+        long freeBytes = freeBytes();
+        requireRoom(imageBytes, freeBytes);
+        long neededBytes = imageBytes + SPACE_BESIDE_BYTES;
+        long promisedBytes = promisedBytes();
+        if (freeBytes - promisedBytes < neededBytes) {
+            throw new TorporException(
+                    FailureReason.NotEnoughSpace,
+                    "the image may need " + neededBytes + " bytes, and of the " + freeBytes
+                            + " that the store has free, saves under way may need " + promisedBytes
+                            + ": it is tried again when they are done");
+        }
+        reserved.put(id, neededBytes);
+        return () -> release(id);
+    }
+
+    private synchronized void release(ImageId id) {
+        reserved.remove(id);
+    }
+
+    /** What images that are being written may still need. */
+    private long promisedBytes() throws TorporException {
+        long bytes = 0;
+        for (Map.Entry<ImageId, Long> other : reserved.entrySet()) {
+            bytes += Math.max(0, other.getValue() - allocatedBytes(other.getKey()));
+        }
+        return bytes;
     }
 
     /** Returns the bytes of the store's file system, those in use too. */

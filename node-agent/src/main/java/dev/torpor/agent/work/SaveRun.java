@@ -9,6 +9,7 @@ import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.VmDisks;
@@ -82,35 +83,41 @@ final class SaveRun {
                 requireTime(vm, plan);
             }
             cancellation.check();
-            Instant startedAt = node.clock().instant();
-            order.planned(plan, startedAt);
-            Optional<Boolean> freezable =
-                    order.mode() == ImageMode.CHECKPOINT && facts.runState().running()
-                            ? GuestCare.canFreeze(vm)
-                            : Optional.empty();
-            PartialIntent intent = new PartialIntent(
-                    order.mode(),
-                    node.journal().read(vmName()).runs(),
-                    facts.runState().running(),
-                    Optional.of(vm.process()),
-                    startedAt,
-                    freezable.orElse(false));
-            node.hook().before(Step.SAVE_RECORD);
-            PartialImage partial = node.store().create(order.image(), intent);
-            node.hook().after(Step.SAVE_RECORD);
-            order.recorded();
-            begun = Optional.of(new Begun(partial, intent));
-            node.readiness().saving(podUID);
-            Optional<Boolean> quiesced = freezable.map(can -> can && GuestCare.freeze(vm));
-            long pausedAt = System.nanoTime();
-            SaveReport report = pausedAndSaved(vm, plan, partial, facts);
-            node.metrics()
-                    .saved(
-                            Duration.ofNanos(System.nanoTime() - beganAt),
-                            report.duration(),
-                            report.normalPages() * PAGE_BYTES);
-            return new Saved(pausedAt, OptionalLong.empty(), quiesced);
+            try (ImageStore.Room _ = node.store().reserve(order.image(), plan.memoryBytes())) {
+                return run(vm, facts, plan, beganAt);
+            }
         }
+    }
+
+    private Saved run(Vm vm, VmFacts facts, SavePlan plan, long beganAt) throws TorporException {
+        Instant startedAt = node.clock().instant();
+        order.planned(plan, startedAt);
+        Optional<Boolean> freezable =
+                order.mode() == ImageMode.CHECKPOINT && facts.runState().running()
+                        ? GuestCare.canFreeze(vm)
+                        : Optional.empty();
+        PartialIntent intent = new PartialIntent(
+                order.mode(),
+                node.journal().read(vmName()).runs(),
+                facts.runState().running(),
+                Optional.of(vm.process()),
+                startedAt,
+                freezable.orElse(false));
+        node.hook().before(Step.SAVE_RECORD);
+        PartialImage partial = node.store().create(order.image(), intent);
+        node.hook().after(Step.SAVE_RECORD);
+        order.recorded();
+        begun = Optional.of(new Begun(partial, intent));
+        node.readiness().saving(vm.process().podUID());
+        Optional<Boolean> quiesced = freezable.map(can -> can && GuestCare.freeze(vm));
+        long pausedAt = System.nanoTime();
+        SaveReport report = pausedAndSaved(vm, plan, partial, facts);
+        node.metrics()
+                .saved(
+                        Duration.ofNanos(System.nanoTime() - beganAt),
+                        report.duration(),
+                        report.normalPages() * PAGE_BYTES);
+        return new Saved(pausedAt, OptionalLong.empty(), quiesced);
     }
 
     private SaveReport pausedAndSaved(Vm vm, SavePlan plan, PartialImage partial, VmFacts facts)

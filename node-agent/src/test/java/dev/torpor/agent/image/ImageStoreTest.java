@@ -205,6 +205,36 @@ class ImageStoreTest {
     }
 
     @Test
+    void roomIsNotPromisedTwice() throws TorporException {
+        long freeBytes = store.freeBytes();
+        ImageId other = new ImageId("vms", "db", "u2");
+        // Others use this disk, too: far from where it would matter.
+        try (ImageStore.Room _ = store.reserve(ID, freeBytes / 2)) {
+            assertThatThrownBy(() -> store.reserve(other, freeBytes * 3 / 4))
+                    .isInstanceOfSatisfying(
+                            TorporException.class, e -> assertThat(e.reason()).isEqualTo(FailureReason.NotEnoughSpace))
+                    .hasMessageContaining(
+                            "saves under way may need " + (freeBytes / 2 + ImageStore.SPACE_BESIDE_BYTES));
+            store.reserve(other, freeBytes / 4).close();
+        }
+        store.reserve(other, freeBytes * 3 / 4).close();
+    }
+
+    /** What is written is free no more by itself. */
+    @Test
+    void whatIsWrittenIsNotSetAsideAnyMore() throws TorporException {
+        ImageId other = new ImageId("vms", "db", "u2");
+        written();
+        long allocatedBytes = store.allocatedBytes(ID);
+        assertThat(allocatedBytes).isPositive();
+        try (ImageStore.Room _ = store.reserve(ID, 0)) {
+            long leftBytes = ImageStore.SPACE_BESIDE_BYTES - allocatedBytes;
+            assertThatThrownBy(() -> store.reserve(other, store.freeBytes() - ImageStore.SPACE_BESIDE_BYTES))
+                    .hasMessageContaining("saves under way may need " + leftBytes + ":");
+        }
+    }
+
+    @Test
     void writerThatIsLeftIsNoticed() throws TorporException, IOException {
         PartialImage partial = written();
         try (ImageFiles _ = partial.openForQemu(false)) {
