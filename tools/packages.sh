@@ -7,7 +7,7 @@ set -euo pipefail
 say() { printf 'torpor: %s\n' "$*" >&2; }
 
 backported=(qemu-system-x86 qemu-utils)
-plain=(busybox-static bzip2 containerd containernetworking-plugins cpio dbus-daemon fio iptables iproute2 libcurl3-gnutls make runc strace systemd
+plain=(btrfs-progs busybox-static bzip2 containerd containernetworking-plugins cpio dbus-daemon fio iptables iproute2 libcurl3-gnutls make runc strace systemd
   xz-utils zstd gcc libc6-dev)
 
 missing=()

@@ -149,9 +149,7 @@ class DiskFaultIT {
         assertThat(e.reason()).as(e.getMessage()).isEqualTo(FailureReason.ImageDamaged);
         assertThat(e).hasMessageStartingWith("the disk cannot read ");
         assertThat(store.state(image.id())).contains(new ImageState.Complete());
-        if (engine == Engine.MULTIFD_STREAM) {
-            aLoadThatCannotReadSaysSo(image);
-        }
+        aLoadThatCannotReadSaysSo(image);
         disk.recover();
         assertThat(store.verify(image.id(), (_, _) -> {})).isTrue();
         try (Vm restored = Vm.incomingGuest(temp)) {
