@@ -5,14 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
 import dev.torpor.e2e.tree.WorkTree;
-import java.io.IOException;
 import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -62,7 +59,7 @@ class StreamMemoryIT {
         List<Long> after = new ArrayList<>();
         for (int n = 0; n < SAVES; n++) {
             String name = "big-" + n;
-            try (Sampler sampler = new Sampler(agent)) {
+            try (MemorySampler sampler = new MemorySampler(agent)) {
                 cluster.snapshot(
                         name,
                         "big",
@@ -75,7 +72,7 @@ class StreamMemoryIT {
             StandInCluster.awaitGoingOn(pod, pod.lastTick().orElseThrow());
         }
         System.out.printf(
-                "agent: %d channels, anonymous memory at rest %d MiB, at most in each save %s MiB, after it %s MiB%n",
+                "figure: agent: %d channels, anonymous memory at rest %d MiB, at most in each save %s MiB, after it %s MiB%n",
                 CHANNELS, restBytes / MIB, inMiB(most), inMiB(after));
         assertThat(Collections.max(most)).isLessThanOrEqualTo(WANTED_ANONYMOUS_BYTES);
         // All classes are loaded after the first one: a later one costs its buffers, and what was kept of them would
@@ -86,40 +83,5 @@ class StreamMemoryIT {
 
     private static List<Long> inMiB(List<Long> bytes) {
         return bytes.stream().map(each -> each / MIB).toList();
-    }
-
-    /** Looks at a process's anonymous memory all the time. */
-    private static final class Sampler implements AutoCloseable {
-        private final AtomicBoolean ended = new AtomicBoolean();
-        private final AtomicLong most = new AtomicLong();
-        private final Thread thread;
-
-        Sampler(long pid) {
-            thread = Thread.ofPlatform().daemon().name("sampler").start(() -> {
-                try {
-                    while (!ended.get()) {
-                        long now = ProcessFigures.of(pid).anonymousBytes();
-                        most.accumulateAndGet(now, Math::max);
-                        Thread.sleep(5);
-                    }
-                } catch (IOException | InterruptedException e) {
-                    throw new IllegalStateException(e);
-                }
-            });
-        }
-
-        long mostBytes() {
-            return most.get();
-        }
-
-        @Override
-        public void close() {
-            ended.set(true);
-            try {
-                thread.join();
-            } catch (InterruptedException e) {
-                Thread.currentThread().interrupt();
-            }
-        }
     }
 }
