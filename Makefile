@@ -58,10 +58,17 @@ test-chart: lint-chart ## unit tests of the chart; the api tier runs them too, a
 test: jdk packages kubernetes helm images ## all tests, and how many ran on each tier
 	@tools/test.sh
 
+# Not in the quick run that comes before.
+test-full: private export TORPOR_CANCELS = 500
+test-full: test-simulations
 .PHONY: test-full
 test-full: test ## the same, the tests of the API on the oldest and the newest Kubernetes that is supported, and those of QEMU on other versions
 	@for v in oldest newest; do TORPOR_K8S=$$v tools/kubernetes.sh >/dev/null && TORPOR_K8S=$$v tools/test.sh api || exit 1; done
 	@TORPOR_QEMU=all tools/test.sh qemu
+
+.PHONY: test-simulations
+test-simulations: jdk ## random lives of VMs, agents and operators at length; about 15 minutes
+	@$(MVN) -q test -pl node-agent -am -Dtest='CrashSimulationTest,ManagedSaveSimulationTest' -Dtorpor.simulation.runs=5000 -Dsurefire.failIfNoSpecifiedTests=false
 
 .PHONY: test-unit
 test-unit: jdk ## unit tests: no environment needed, under 2 minutes

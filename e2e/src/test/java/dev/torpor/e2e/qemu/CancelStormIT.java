@@ -185,7 +185,7 @@ class CancelStormIT {
         }
         assertThat(late).isLessThan(CANCELS);
         System.out.printf(
-                "%s, seed %d: %d cancels, %d of them in the middle, %d after the end, and %d saves that were left%n",
+                "figure: %s, seed %d: %d cancels, %d of them in the middle, %d after the end, and %d saves that were left%n",
                 way, SEED, CANCELS - left, began, late, left);
     }
 
