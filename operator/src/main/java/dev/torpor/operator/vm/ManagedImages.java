@@ -49,15 +49,27 @@ public final class ManagedImages {
                 .map(snapshot -> new Holding(
                         snapshot.getMetadata().getName(),
                         Objects.requireNonNull(snapshot.getStatus().getNodeName(), "a saved VM has a node")))
-                .or(() -> stores.stream()
-                        .flatMap(store -> Terminations.savesOf(store).stream()
-                                .filter(save -> save.isOf(vm.namespace(), vm.name()))
-                                .filter(save -> snapshots.stream()
-                                        .noneMatch(snapshot ->
-                                                Terminations.standsFor(snapshot, save) && isDecided(snapshot)))
-                                .map(save -> new Holding(
-                                        save.snapshotName(), store.getMetadata().getName())))
+                .or(() -> undecided(stores, snapshots).stream()
+                        .filter(found -> found.save().isOf(vm.namespace(), vm.name()))
+                        .map(found -> new Holding(found.save().snapshotName(), found.nodeName()))
                         .findFirst());
+    }
+
+    /**
+     * Returns what agents saved by themselves, or are saving, and no snapshot tells what became of it: that has none yet, or
+     * one that its agent has not written to.
+     *
+     * @param snapshots those of the VMs in question; read after the stores, or an image that gets its snapshot in between is
+     *     missed
+     */
+    public static List<Terminations.Found> undecided(List<NodeStore> stores, List<VMSnapshot> snapshots) {
+        return stores.stream()
+                .flatMap(store -> Terminations.savesOf(store).stream()
+                        .filter(save -> snapshots.stream()
+                                .noneMatch(snapshot -> Terminations.standsFor(snapshot, save) && isDecided(snapshot)))
+                        .map(save ->
+                                new Terminations.Found(save, store.getMetadata().getName())))
+                .toList();
     }
 
     /** Returns whether the agent has said what became of the save: from then on the snapshot tells, not the NodeStore. */
