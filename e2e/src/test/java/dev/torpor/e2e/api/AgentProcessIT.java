@@ -14,14 +14,22 @@ import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.e2e.cluster.Child;
+import dev.torpor.e2e.cluster.Command;
 import dev.torpor.e2e.cluster.ControlPlane;
+import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.Workspace;
 import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
 import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -43,7 +51,7 @@ class AgentProcessIT {
             Files.createDirectories(workspace.file("kubelet/pods"));
             Child process = start(chart, workspace);
             OperatorScene scene = new OperatorScene(cluster, namespace);
-            String storeID = await("lease").atMost(TIMEOUT).until(() -> storeID(cluster), id -> !id.isEmpty());
+            String storeID = awaitLease(cluster, workspace.file("store"));
 
             VMSnapshot created = scene.create("web-1", OperatorScene.spec("web", SaveMode.Checkpoint, null, 300));
             created.getMetadata().setFinalizers(List.of(Torpor.IMAGE_FINALIZER));
@@ -59,12 +67,55 @@ class AgentProcessIT {
         }
     }
 
+    /** The directory is there, as it is below every mount point, and in it what the kubelet makes for a VM's pod. */
+    @Test
+    void waitsForTheDiskOfItsStoreAndTakesItWhenItIsMounted(InstalledChart chart) throws Exception {
+        int port = FreePorts.take();
+        try (Workspace workspace = Workspace.create("agent")) {
+            Files.createDirectories(workspace.file("kubelet/pods"));
+            Path store = workspace.file("store");
+            Files.createDirectories(store.resolve("images/vms/web"));
+            Child process = start(chart, workspace, "--existing-store", "--http-port=" + port);
+            await("readiness").atMost(TIMEOUT).ignoreExceptions().untilAsserted(() -> {
+                HttpResponse<String> ready = get(port, "/readyz");
+                assertThat(ready.statusCode()).isEqualTo(503);
+                assertThat(ready.body())
+                        .isEqualTo(
+                                "store: StoreFailed: there is no image store in %1$s: its disk is not mounted, or new; in that case make an empty file %1$s/create-store\n",
+                                store);
+            });
+            assertThat(get(port, "/livez").statusCode()).isEqualTo(200);
+            assertThat(store.toFile().list()).containsExactly("images");
+
+            Command.run("mount", "-t", "tmpfs", "torpor-test", store.toString());
+            try {
+                Files.createFile(store.resolve("create-store"));
+                awaitLease(chart.cluster(), store);
+                assertThat(store.resolve("create-store")).doesNotExist();
+                await("readiness").atMost(TIMEOUT).ignoreExceptions().untilAsserted(() -> assertThat(
+                                get(port, "/readyz").body())
+                        .contains("store: ok", "lease: ok"));
+                process.requireAlive();
+                process.close();
+            } finally {
+                Command.run("umount", "--lazy", store.toString());
+            }
+            assertThat(store.toFile().list()).as("below the mount").containsExactly("images");
+        }
+    }
+
+    private static HttpResponse<String> get(int port, String path) throws IOException, InterruptedException {
+        try (HttpClient client = HttpClient.newHttpClient()) {
+            return client.send(
+                    HttpRequest.newBuilder(URI.create("http://127.0.0.1:" + port + path))
+                            .build(),
+                    HttpResponse.BodyHandlers.ofString());
+        }
+    }
+
     // It has no place to write to but its store, as in a container with a read-only root file system.
-    private static Child start(InstalledChart chart, Workspace workspace) {
-        return workspace.start(
-                "agent",
-                Map.of("KUBECONFIG", chart.agentOf(InstalledChart.NODE_1).toString()),
-                Path.of(System.getProperty("java.home"), "bin", "java"),
+    private static Child start(InstalledChart chart, Workspace workspace, String... more) {
+        List<String> arguments = new ArrayList<>(List.of(
                 "-Xmx128m",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Djava.io.tmpdir=/nonexistent",
@@ -75,7 +126,31 @@ class AgentProcessIT {
                 "--node=" + InstalledChart.NODE_1,
                 "--store=" + workspace.file("store"),
                 "--kubelet-root=" + workspace.file("kubelet"),
-                "--lease-namespace=" + InstalledChart.NAMESPACE);
+                "--lease-namespace=" + InstalledChart.NAMESPACE));
+        arguments.addAll(List.of(more));
+        return workspace.start(
+                "agent",
+                Map.of("KUBECONFIG", chart.agentOf(InstalledChart.NODE_1).toString()),
+                Path.of(System.getProperty("java.home"), "bin", "java"),
+                arguments.toArray(String[]::new));
+    }
+
+    /** Waits until the Lease names the store in a directory, and returns its identity. */
+    private static String awaitLease(ControlPlane cluster, Path store) {
+        return await("lease")
+                .atMost(TIMEOUT)
+                .until(
+                        () -> storeID(cluster),
+                        id -> !id.isEmpty() && identity(store).contains(id));
+    }
+
+    private static String identity(Path store) {
+        Path file = store.resolve("store.json");
+        try {
+            return Files.exists(file) ? Files.readString(file) : "";
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static String storeID(ControlPlane cluster) {

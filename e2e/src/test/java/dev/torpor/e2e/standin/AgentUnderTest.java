@@ -31,6 +31,7 @@ final class AgentUnderTest {
                 args[0],
                 "under test",
                 Path.of(args[1]),
+                false,
                 Path.of(args[2]),
                 "torpor-system",
                 Integer.parseInt(System.getenv().getOrDefault("TORPOR_TEST_SAVES_AT_ONCE", "2")),

@@ -48,6 +48,13 @@ final class RunCommand implements Callable<Integer> {
     private Path store;
 
     @Option(
+            names = "--existing-store",
+            description =
+                    "make no store: wait for one to be there, as its disk may not be mounted yet; a new disk's store is"
+                            + " made if it has an empty file create-store")
+    private boolean existingStore;
+
+    @Option(
             names = "--kubelet-root",
             paramLabel = "DIR",
             defaultValue = "/var/lib/kubelet",
@@ -119,6 +126,7 @@ final class RunCommand implements Callable<Integer> {
                     node,
                     Version.release(),
                     store,
+                    existingStore,
                     kubeletRoot,
                     leaseNamespace,
                     savesAtOnce,

@@ -38,6 +38,12 @@ public final class ImageStore implements AutoCloseable {
     static final String PLAN_SUFFIX = ".ahead";
     private static final String IMPORT_SUFFIX = ".import";
 
+    /**
+     * Name of an empty file that asks for a store in its directory ({@link #openExisting}); whoever has a new disk for the
+     * store makes it there.
+     */
+    public static final String REQUEST = "create-store";
+
     /** Room for what is written beside the pages: header area, bitmaps, device state, padding to 1 MiB for each block. */
     public static final long SPACE_BESIDE_BYTES = 64L << 20;
 
@@ -68,6 +74,16 @@ public final class ImageStore implements AutoCloseable {
      */
     public static ImageStore open(Path path) throws TorporException {
         return open(path, _ -> {});
+    }
+
+    /**
+     * Does the same if there is a store, or if the file {@link #REQUEST} in its directory asks for one; makes nothing else,
+     * and is empty. For stores on disks of their own: below a disk that is not mounted there is a directory, too.
+     *
+     * @throws TorporException StoreFailed if another process owns it
+     */
+    public static Optional<ImageStore> openExisting(Path path) throws TorporException {
+        return StoreRoot.ownExisting(path).map(root -> new ImageStore(root, _ -> {}));
     }
 
     static ImageStore open(Path path, Step.Observer observer) throws TorporException {

@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
+import java.util.Optional;
 import java.util.UUID;
 import org.jspecify.annotations.Nullable;
 
@@ -26,6 +27,7 @@ import org.jspecify.annotations.Nullable;
  */
 record StoreRoot(
         Directory directory, String storeID, @Nullable Descriptor lock) implements AutoCloseable {
+    private static final String CANNOT_BE_OPENED = "the image store cannot be opened";
     private static final String IDENTITY = "store.json";
     private static final String LOCK = "store.lock";
     private static final String PROBE = ".direct-io.probe";
@@ -40,15 +42,40 @@ record StoreRoot(
         try {
             Files.createDirectories(
                     path, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
-            Directory directory = Directory.open(path);
-            try {
-                return own(directory);
-            } catch (IOException | TorporException e) {
-                directory.close();
-                throw e;
-            }
+            return owned(Directory.open(path));
         } catch (IOException e) {
-            throw StoreTrouble.of("the image store cannot be opened", e);
+            throw StoreTrouble.of(CANNOT_BE_OPENED, e);
+        }
+    }
+
+    /** Opens a store and locks it; makes one only where {@link ImageStore#REQUEST} asks for it, and is empty else. */
+    static Optional<StoreRoot> ownExisting(Path path) throws TorporException {
+        if (!Files.isDirectory(path)) {
+            return Optional.empty();
+        }
+        try {
+            Directory directory = Directory.open(path);
+            boolean there = false;
+            try {
+                there = directory.facts(IDENTITY).isPresent()
+                        || directory.facts(ImageStore.REQUEST).isPresent();
+            } finally {
+                if (!there) {
+                    directory.close();
+                }
+            }
+            return there ? Optional.of(owned(directory)) : Optional.empty();
+        } catch (IOException e) {
+            throw StoreTrouble.of(CANNOT_BE_OPENED, e);
+        }
+    }
+
+    private static StoreRoot owned(Directory directory) throws IOException, TorporException {
+        try {
+            return own(directory);
+        } catch (IOException | TorporException e) {
+            directory.close();
+            throw e;
         }
     }
 
@@ -73,6 +100,8 @@ record StoreRoot(
                                                 .toString())));
             }
             StoreRoot root = new StoreRoot(directory, identity(directory), lock);
+            // Done: a store that loses its identity later is not to become another one.
+            var _ = directory.unlink(ImageStore.REQUEST);
             root.syncDirectories();
             return root;
         } catch (IOException | TorporException e) {

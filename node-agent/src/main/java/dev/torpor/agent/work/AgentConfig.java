@@ -11,6 +11,7 @@ import java.util.Optional;
  * @param node name of its Node object
  * @param version of the agent, for people
  * @param store directory of its image store
+ * @param existingStore whether to wait for a store that is there, rather than to make one
  * @param kubeletRoot directory of the kubelet, usually {@code /var/lib/kubelet}
  * @param leaseNamespace namespace of its Lease
  * @param savesAtOnceMax how many VMs are saved at the same time; more only share the disk
@@ -25,6 +26,7 @@ public record AgentConfig(
         String node,
         String version,
         Path store,
+        boolean existingStore,
         Path kubeletRoot,
         String leaseNamespace,
         int savesAtOnceMax,

@@ -86,11 +86,33 @@ public final class AgentProcess {
                             }
                         },
                         "shutdown"));
-        try (ImageStore store = ImageStore.open(config.store());
-                KubernetesClient client = client()) {
-            serve(config, hook, store, client, told);
+        try {
+            Optional<ImageStore> opened = store(config, told);
+            if (opened.isPresent()) {
+                try (ImageStore store = opened.get();
+                        KubernetesClient client = client()) {
+                    serve(config, hook, store, client, told);
+                }
+            }
         } finally {
             ended.countDown();
+        }
+    }
+
+    /** Opens the store; empty if the process is told to end while it is waited for. */
+    private static Optional<ImageStore> store(AgentConfig config, CountDownLatch told)
+            throws TorporException, InterruptedException {
+        if (!config.existingStore()) {
+            return Optional.of(ImageStore.open(config.store()));
+        }
+        Optional<ImageStore> there = ImageStore.openExisting(config.store());
+        if (there.isPresent()) {
+            return there;
+        }
+        StoreWait wait = new StoreWait(config.store());
+        try (HttpEndpoint _ = endpoint(
+                config, new Health(), new Health().with("store", wait::problem), Registries.create()::scrape)) {
+            return wait.await(told);
         }
     }
 

@@ -112,6 +112,40 @@ class ImageStoreTest {
     }
 
     @Test
+    void whoWaitsForAStoreMakesNoneWhereTheDiskIsNotMounted() throws TorporException, IOException {
+        Path disk = temp.resolve("disk");
+        assertThat(ImageStore.openExisting(disk)).as("no mount point").isEmpty();
+        assertThat(disk).doesNotExist();
+        // As the kubelet makes it for a pod that mounts its VM's folder.
+        Files.createDirectories(disk.resolve("images/vms/web"));
+        assertThat(ImageStore.openExisting(disk)).isEmpty();
+        assertThat(disk.toFile().list()).containsExactly("images");
+    }
+
+    @Test
+    void anEmptyDiskGetsItsStoreOnRequestAndOnce() throws TorporException, IOException {
+        Path disk = Files.createDirectory(temp.resolve("disk"));
+        Files.createFile(disk.resolve("create-store"));
+        String made;
+        try (ImageStore opened = ImageStore.openExisting(disk).orElseThrow()) {
+            made = opened.storeID();
+        }
+        try (ImageStore opened = ImageStore.openExisting(disk).orElseThrow()) {
+            assertThat(opened.storeID()).isEqualTo(made);
+        }
+        Files.delete(disk.resolve("store.json"));
+        assertThat(ImageStore.openExisting(disk)).as("the request was answered").isEmpty();
+    }
+
+    @Test
+    void aStoreOfAnotherOwnerIsNotWaitedFor() {
+        refuses(
+                FailureReason.StoreFailed,
+                "the image store belongs to another process, an agent for example: stop it, or use another store",
+                () -> ImageStore.openExisting(temp.resolve("store")));
+    }
+
+    @Test
     void stepsComeInTheirOrder() throws TorporException {
         committed();
         assertThat(steps).containsExactly(Step.values());

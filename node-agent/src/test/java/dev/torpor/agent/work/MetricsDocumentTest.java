@@ -48,6 +48,7 @@ class MetricsDocumentTest {
                 "n",
                 "1",
                 temp,
+                false,
                 temp,
                 "torpor-system",
                 2,
