@@ -7,6 +7,7 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.SaveMode;
@@ -227,6 +228,7 @@ class AgentRightsIT {
                 "{\"spec\":{\"deletionPolicy\":\"Retain\"}}|an agent may not change spec",
                 "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}|an agent may not change labels, annotations and owners",
                 "{\"metadata\":{\"annotations\":{\"a\":\"b\"}}}|an agent may not change labels, annotations and owners",
+                "{\"metadata\":{\"ownerReferences\":[{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"a\",\"uid\":\"b\"}]}}|an agent may not change labels, annotations and owners",
                 "{\"metadata\":{\"finalizers\":[\"example.com/mine\"]}}|of finalizers an agent may only remove torpor.dev/image",
             })
     void mayNotChangeASnapshotItself(String change, String expected) {
@@ -273,6 +275,7 @@ class AgentRightsIT {
         "create vmrestores",
         "delete vmrestores",
         "patch vmsnapshotclasses",
+        "delete nodestores",
         "create pods",
         "delete pods",
         "patch pods",
@@ -326,6 +329,9 @@ class AgentRightsIT {
                     .satisfies(refusedWith("an agent may neither create nor delete a VMSnapshot"));
             assertThat(mighty.tryRun("delete", "-n", namespace, RESTORE, "back"))
                     .satisfies(refusedWith("an agent may neither create nor delete a VMRestore"));
+            assertThat(applyStore(mighty, "n1")).satisfies(AgentRightsIT::accepted);
+            assertThat(mighty.tryRun("delete", "nodestore", "n1"))
+                    .satisfies(refusedWith("an agent may not delete a NodeStore"));
             assertThat(mighty.tryWithInput("""
                             apiVersion: torpor.dev/v1alpha1
                             kind: VMSnapshot
@@ -390,6 +396,42 @@ class AgentRightsIT {
                 "--force-conflicts",
                 "-f",
                 "-");
+    }
+
+    // NodeStores.
+
+    @Test
+    void tellsOfItsOwnStoreAndOfNoOther() {
+        Kubectl kubectl = agentOf(InstalledChart.NODE_1);
+        String own = "the agent of node n1 may write no NodeStore but its own, not n2";
+        assertThat(applyStore(kubectl, "n1")).satisfies(AgentRightsIT::accepted);
+        assertThat(applyStore(kubectl, "n1")).as("again").satisfies(AgentRightsIT::accepted);
+        assertThat(patchStoreStatus(agent, "n1")).satisfies(AgentRightsIT::accepted);
+
+        assertThat(applyStore(kubectl, "n2")).satisfies(refusedWith(own));
+        assertThat(applyStore(agentOf(InstalledChart.NODE_2), "n2")).satisfies(AgentRightsIT::accepted);
+        assertThat(applyStore(kubectl, "n2")).as("one that is there").satisfies(refusedWith(own));
+        assertThat(patchStoreStatus(agent, "n2")).satisfies(refusedWith(own));
+
+        assertThat(applyStore(chart.kubectlOf(chart.unboundAgent()), "n1"))
+                .satisfies(refusedWith("this token of torpor-agent names no node"));
+        assertThat(patchStoreStatus(unboundAgent, "n1"))
+                .satisfies(refusedWith("this token of torpor-agent names no node"));
+    }
+
+    private static Kubectl.Result applyStore(Kubectl kubectl, String name) {
+        return kubectl.tryWithInput("""
+                        apiVersion: torpor.dev/v1alpha1
+                        kind: NodeStore
+                        metadata: {name: %s, labels: {tried: "yes"}}
+                        """.formatted(name), "apply", "--server-side", "--force-conflicts", "-f", "-");
+    }
+
+    private static Kubectl.Result patchStoreStatus(KubernetesClient client, String name) {
+        return tried(() -> client.resources(NodeStore.class)
+                .withName(name)
+                .subresource("status")
+                .patch(PatchContext.of(PatchType.JSON_MERGE), "{\"status\":{\"images\":3}}"));
     }
 
     // What the tests are made of.
@@ -467,13 +509,17 @@ class AgentRightsIT {
     // Not by kubectl, which reads the subresource first: agents may not, and need not.
     private Kubectl.Result patchStatus(KubernetesClient client, String resource, String name, String status) {
         Class<? extends HasMetadata> kind = resource.equals(SNAPSHOT) ? VMSnapshot.class : VMRestore.class;
+        return tried(() -> client.resources(kind)
+                .inNamespace(namespace)
+                .withName(name)
+                .subresource("status")
+                .patch(PatchContext.of(PatchType.JSON_MERGE), "{\"status\":" + status + "}"));
+    }
+
+    private static Kubectl.Result tried(Runnable write) {
         try {
-            client.resources(kind)
-                    .inNamespace(namespace)
-                    .withName(name)
-                    .subresource("status")
-                    .patch(PatchContext.of(PatchType.JSON_MERGE), "{\"status\":" + status + "}");
-            return new Kubectl.Result(0, "patched");
+            write.run();
+            return new Kubectl.Result(0, "written");
         } catch (KubernetesClientException e) {
             return new Kubectl.Result(1, e.getStatus().getReason() + ": " + e.getMessage());
         }
