@@ -63,8 +63,11 @@ test-full: private export TORPOR_CANCELS = 500
 test-full: test-simulations
 .PHONY: test-full
 test-full: test ## the same, the tests of the API on the oldest and the newest Kubernetes that is supported, and those of QEMU on other versions
-	@for v in oldest newest; do TORPOR_K8S=$$v tools/kubernetes.sh >/dev/null && TORPOR_K8S=$$v tools/test.sh api || exit 1; done
-	@TORPOR_QEMU=all tools/test.sh qemu
+	@failed=; for v in oldest newest; do \
+	  { TORPOR_K8S=$$v tools/kubernetes.sh >/dev/null && TORPOR_K8S=$$v tools/test.sh api; } || failed="$$failed api-on-$$v"; \
+	done; \
+	TORPOR_QEMU=all tools/test.sh qemu || failed="$$failed qemu"; \
+	[ -z "$$failed" ] || { echo "torpor: failed:$$failed"; exit 1; }
 
 .PHONY: test-simulations
 test-simulations: jdk ## random lives of VMs, agents and operators at length; about 15 minutes
@@ -98,7 +101,7 @@ soak: jdk packages kubernetes guest ## an hour of saves and restores, to see tha
 	@TORPOR_SOAK_MINUTES=$${TORPOR_SOAK_MINUTES:-60} $(MVN) verify -pl e2e -am -DskipUTs -Dit.test=SoakIT -Dfailsafe.failIfNoSpecifiedTests=false
 
 .PHONY: bench bench-saves
-bench: bench-saves bench-lazy bench-drain ## all that has a limit: saves and restores, lazy resumes, a drain; about 13 minutes, as root
+bench: bench-saves bench-lazy bench-drain bench-images bench-memory ## all that has a limit: saves and restores, lazy resumes, a drain, start-up and memory of the parts; about 22 minutes, as root
 bench-saves: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.Bench
