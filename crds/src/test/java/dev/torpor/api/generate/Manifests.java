@@ -23,7 +23,8 @@ final class Manifests {
 
     private static final List<String> KIND_NAMES =
             KINDS.stream().map(Class::getSimpleName).toList();
-    private static final String HEADER = "# Made by `make generate` from the Java types in crds/; do not edit.\n";
+    // Each is a document of its own: "helm show crds" puts the files together as they are.
+    private static final String HEADER = "---\n# Made by `make generate` from the Java types in crds/; do not edit.\n";
 
     private Manifests() {}
 

@@ -87,17 +87,51 @@ class ChartUpgradeIT {
     @Test
     void definitionsAreUpgradedByTheCommandThatTheChartTells() {
         String crds = cluster.helm().run("show", "crds", Helm.chart());
-        String newer = crds.replace("What to save, and how.", "What to save, and how, told anew.");
-        assertThat(newer).isNotEqualTo(crds);
+        String newer = crds.replace("What to save, and how.", "What to save, and how, told anew.")
+                .replace("What the node's agent tells of its store.", "What it tells anew.");
 
         cluster.kubectl().runWithInput(newer, "apply", "--server-side", "--force-conflicts", "-f", "-");
 
         assertThat(cluster.kubectl("get", "crd", "vmsnapshots.torpor.dev", "-o=yaml"))
                 .contains("told anew");
+        assertThat(cluster.kubectl("get", "crd", "nodestores.torpor.dev", "-o=yaml"))
+                .as("the first of them, as the last")
+                .contains("tells anew");
         helm("upgrade", "torpor", Helm.chart());
         assertThat(cluster.kubectl("get", "crd", "vmsnapshots.torpor.dev", "-o=yaml"))
                 .as("Helm leaves CRDs alone")
                 .contains("told anew");
+    }
+
+    @Test
+    void definitionsAreManagedApartFromTheStart() {
+        helm("uninstall", "torpor", "--no-hooks");
+        cluster.kubectl(
+                "delete",
+                "crd",
+                "--timeout=60s",
+                "nodestores.torpor.dev",
+                "vmrestores.torpor.dev",
+                "vmsnapshotclasses.torpor.dev",
+                "vmsnapshots.torpor.dev");
+        assertThat(definitions()).isEmpty();
+
+        helm("install", "torpor", Helm.chart(), "--create-namespace", "--skip-crds");
+        assertThat(definitions()).as("Helm was told to skip them").isEmpty();
+
+        String crds = cluster.helm().run("show", "crds", Helm.chart());
+        cluster.kubectl().runWithInput(crds, "apply", "--server-side", "-f", "-");
+        assertThat(definitions()).contains("nodestores", "vmrestores", "vmsnapshotclasses", "vmsnapshots");
+        // They are not Helm's, so that nothing has to be forced later.
+        String newer = crds.replace("What to save, and how.", "What to save, and how, told anew.");
+        cluster.kubectl().runWithInput(newer, "apply", "--server-side", "-f", "-");
+        helm("upgrade", "torpor", Helm.chart(), "--skip-crds");
+        assertThat(cluster.kubectl("get", "crd", "vmsnapshots.torpor.dev", "-o=yaml"))
+                .contains("told anew");
+    }
+
+    private String definitions() {
+        return cluster.kubectl("get", "crds", "-o=jsonpath={.items[?(@.spec.group=='torpor.dev')].spec.names.plural}");
     }
 
     @Test
