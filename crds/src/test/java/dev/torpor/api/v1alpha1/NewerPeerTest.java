@@ -56,6 +56,27 @@ class NewerPeerTest {
     }
 
     @Test
+    void aNewerNodeStoreIsRead() {
+        NodeStore read = Serialization.unmarshal("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: NodeStore
+                metadata: {name: n1}
+                status:
+                  storeID: s
+                  novelty: 1
+                  terminationSaves: [{namespace: vms, vmName: web, podUID: a, saved: true, novelty: 1}]
+                  lastShutdown: {novelty: 1}
+                """, NodeStore.class);
+
+        NodeStoreStatus status = requireNonNull(read.getStatus());
+        assertThat(status.storeID()).isEqualTo("s");
+        assertThat(status.saves()).singleElement().satisfies(save -> {
+            assertThat(save.isOf("vms", "web")).isTrue();
+            assertThat(save.saved()).isTrue();
+        });
+    }
+
+    @Test
     void aNewerClassIsRead() {
         VMSnapshotClass read = Serialization.unmarshal("""
                 apiVersion: torpor.dev/v1alpha1

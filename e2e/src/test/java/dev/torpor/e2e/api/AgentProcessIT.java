@@ -17,6 +17,7 @@ import dev.torpor.e2e.cluster.Child;
 import dev.torpor.e2e.cluster.Command;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.FreePorts;
+import dev.torpor.e2e.cluster.Helm;
 import dev.torpor.e2e.cluster.Workspace;
 import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
 import java.io.IOException;
@@ -64,6 +65,39 @@ class AgentProcessIT {
 
             process.requireAlive();
             assertThat(process.logTail(500)).doesNotContainIgnoringCase("forbidden");
+        }
+    }
+
+    @Test
+    void worksBesideObjectsOfANewerOperator(InstalledChart chart) throws IOException {
+        ControlPlane cluster = chart.cluster();
+        String namespace = cluster.createNamespace("vms");
+        VersionSkewIT.applyNewerDefinition(cluster);
+        try (Workspace workspace = Workspace.create("agent")) {
+            VersionSkewIT.inANewPhase(cluster, namespace, "listed", InstalledChart.NODE_1);
+            Files.createDirectories(workspace.file("kubelet/pods"));
+            Child process = start(chart, workspace);
+            OperatorScene scene = new OperatorScene(cluster, namespace);
+            String storeID = awaitLease(cluster, workspace.file("store"));
+            for (String name : List.of("first", "second")) {
+                VMSnapshot created = scene.create(name, OperatorScene.spec("web", SaveMode.Checkpoint, null, 300));
+                bind(cluster, created, storeID);
+                scene.awaitSnapshot(name, "word of the agent", seen -> Conditions.find(
+                                seen.getStatus().getConditions(), ConditionType.SAVED)
+                        .isPresent());
+                VersionSkewIT.inANewPhase(cluster, namespace, "watched-after-" + name, InstalledChart.NODE_1);
+            }
+            process.requireAlive();
+        } finally {
+            cluster.kubectl("delete", "vmsnapshots", "--all", "-n", namespace, "--timeout=30s");
+            cluster.kubectl()
+                    .runWithInput(
+                            cluster.helm().run("show", "crds", Helm.chart()),
+                            "apply",
+                            "--server-side",
+                            "--force-conflicts",
+                            "-f",
+                            "-");
         }
     }
 

@@ -4,9 +4,11 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import com.fasterxml.jackson.databind.node.TextNode;
 import dev.torpor.api.status.ApplyStatusWriter;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
+import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
@@ -21,6 +23,7 @@ import io.fabric8.kubernetes.client.utils.Serialization;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.time.Duration;
+import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -77,6 +80,39 @@ class VersionSkewIT {
         assertThat(read.getStatus().getChannels()).isEqualTo(3);
     }
 
+    /** A phase that an operator does not know is on an object that it lists at its start, and is told of later. */
+    @Test
+    void anOlderOperatorWorksBesideObjectsOfANewerOne(ControlPlane cluster, @TestNamespace String namespace)
+            throws IOException {
+        applyNewerDefinition(cluster);
+        inANewPhase(cluster, namespace, "listed", "n-of-a-newer-one");
+        String system = cluster.createNamespace("skew-system");
+        SimulatedAgent agent = new SimulatedAgent(cluster.client());
+        OperatorScene scene = new OperatorScene(cluster, namespace);
+        try (SimulatedNode node = SimulatedNode.create(cluster, system, "skew-1");
+                OperatorUnderTest _ = OperatorUnderTest.start(cluster, system)) {
+            scene.readySnapshot(node, agent, "first", "web", SaveMode.Checkpoint);
+            inANewPhase(cluster, namespace, "watched", "n-of-a-newer-one");
+            scene.readySnapshot(node, agent, "second", "db", SaveMode.Checkpoint);
+        }
+        for (String name : List.of("listed", "watched")) {
+            assertThat(cluster.kubectl("get", "vmsnap", name, "-n", namespace, "-o", "jsonpath={.status.novelty}"))
+                    .isEqualTo("unheard of");
+        }
+    }
+
+    /** Makes an object that a newer operator has brought to a phase of its own. */
+    static void inANewPhase(ControlPlane cluster, String namespace, String name, String node) {
+        String object = SNAPSHOT.replace("name: snap", "name: " + name).replace("vmName: web", "vmName: of-" + name);
+        cluster.kubectl().runWithInput(object, "create", "-n", namespace, "-f", "-");
+        applyStatus(
+                cluster,
+                namespace,
+                "newer-operator",
+                object.replaceAll(
+                        "spec:.*\n", "status: {phase: Novel, nodeName: " + node + ", novelty: unheard of}\n"));
+    }
+
     private static VMSnapshot create(ControlPlane cluster, String namespace) {
         return cluster.client()
                 .resource(Serialization.unmarshal(SNAPSHOT, VMSnapshot.class))
@@ -85,7 +121,14 @@ class VersionSkewIT {
     }
 
     private static void newerAgentWrites(ControlPlane cluster, String namespace) {
-        String status = SNAPSHOT.replaceAll("spec:.*\n", "status: {channels: 3, novelty: unheard of}\n");
+        applyStatus(
+                cluster,
+                namespace,
+                Torpor.AGENT_MANAGER,
+                SNAPSHOT.replaceAll("spec:.*\n", "status: {channels: 3, novelty: unheard of}\n"));
+    }
+
+    private static void applyStatus(ControlPlane cluster, String namespace, String manager, String status) {
         // The API server knows the new field a moment after it has the definition.
         await("a write of the new field")
                 .atMost(PATIENCE)
@@ -96,16 +139,17 @@ class VersionSkewIT {
                                         "-n",
                                         namespace,
                                         "--server-side",
+                                        "--force-conflicts",
                                         "--subresource=status",
-                                        "--field-manager=" + Torpor.AGENT_MANAGER,
+                                        "--field-manager=" + manager,
                                         "-f",
                                         "-")
                                 .code()
                         == 0);
     }
 
-    /** The definition of a version to come: one more field in the status. */
-    private static void applyNewerDefinition(ControlPlane cluster) throws IOException {
+    /** The definition of a version to come: one more field in the status, and one more phase. */
+    static void applyNewerDefinition(ControlPlane cluster) throws IOException {
         String yaml = Files.readString(WorkTree.root().resolve("crds/manifests/vmsnapshots.torpor.dev.yaml"));
         CustomResourceDefinition newer = Serialization.unmarshal(yaml, CustomResourceDefinition.class);
         JSONSchemaProps text = new JSONSchemaProps();
@@ -116,8 +160,11 @@ class VersionSkewIT {
                 .getSchema()
                 .getOpenAPIV3Schema()
                 .getProperties();
-        requireNonNull(properties.get("status")).getProperties().put("novelty", text);
-        cluster.kubectl().runWithInput(Serialization.asYaml(newer), "apply", "--server-side", "-f", "-");
+        var status = requireNonNull(properties.get("status")).getProperties();
+        status.put("novelty", text);
+        requireNonNull(status.get("phase")).getEnum().add(TextNode.valueOf("Novel"));
+        cluster.kubectl()
+                .runWithInput(Serialization.asYaml(newer), "apply", "--server-side", "--force-conflicts", "-f", "-");
     }
 
     private static String field(ControlPlane cluster, String namespace, String path) {
