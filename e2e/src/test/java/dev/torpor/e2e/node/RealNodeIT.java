@@ -9,16 +9,12 @@ import dev.torpor.e2e.cluster.Mounts;
 import dev.torpor.e2e.cluster.RealCluster;
 import dev.torpor.e2e.guest.Tick;
 import java.io.IOException;
-import java.net.NetworkInterface;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import java.util.Set;
-import java.util.TreeSet;
-import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -57,10 +53,25 @@ class RealNodeIT {
               ports: [{port: 80, targetPort: 8080}]
             """;
 
+    /** As on a machine whose container engine forwards nothing for others: Docker sets that policy at its start. */
     @Test
     void vmTicksServicesAnswerAndNothingIsLeft() throws IOException {
-        Set<String> before = machine();
-        String filterBefore = Command.run("iptables-save");
+        String policy = Command.run("iptables", "-S", "FORWARD")
+                .lines()
+                .findFirst()
+                .orElseThrow()
+                .split(" ")[2];
+        Command.run("iptables", "-P", "FORWARD", "DROP");
+        try {
+            vmTicksServicesAnswerAndNothingIsLeftAsTheMachineIs();
+        } finally {
+            Command.run("iptables", "-P", "FORWARD", policy);
+        }
+    }
+
+    private static void vmTicksServicesAnswerAndNothingIsLeftAsTheMachineIs() throws IOException {
+        MachineTraces before = MachineTraces.look();
+        assertThat(before.filter()).contains(":FORWARD DROP");
         Path directory;
         try (RealCluster cluster = RealCluster.start("real")) {
             directory = cluster.node().directory();
@@ -78,12 +89,12 @@ class RealNodeIT {
                     .as("as long as in the field: longer than a socket's address may be")
                     .hasSizeGreaterThan(108);
             podsReachTheApiAndTheApiReachesServices(cluster);
-            assertThat(machine()).isNotEqualTo(before);
-            assertThat(Command.run("iptables-save")).isEqualTo(filterBefore);
+            MachineTraces meanwhile = MachineTraces.look();
+            assertThat(meanwhile).isNotEqualTo(before);
+            assertThat(meanwhile.filter()).isEqualTo(before.filter());
         }
 
-        assertThat(machine()).isEqualTo(before);
-        assertThat(Command.run("iptables-save")).isEqualTo(filterBefore);
+        assertThat(MachineTraces.look()).isEqualTo(before);
         assertThat(Mounts.below(directory)).isEmpty();
         assertThat(processesOf(directory)).isEmpty();
         assertThat(logLinksInto(directory)).isEmpty();
@@ -119,21 +130,6 @@ class RealNodeIT {
 
     private static List<Tick> ticks(String log) {
         return log.lines().map(Tick::parse).flatMap(Optional::stream).toList();
-    }
-
-    /** Returns what a node adds to the machine: network interfaces, cgroups. */
-    private static Set<String> machine() throws IOException {
-        Set<String> found = NetworkInterface.networkInterfaces()
-                .map(NetworkInterface::getName)
-                .collect(Collectors.toCollection(TreeSet::new));
-        for (String folder : List.of("/sys/fs/cgroup", "/sys/fs/cgroup/memory")) {
-            if (Files.isDirectory(Path.of(folder))) {
-                try (Stream<Path> entries = Files.list(Path.of(folder))) {
-                    entries.map(Path::toString).forEach(found::add);
-                }
-            }
-        }
-        return found;
     }
 
     /** Those of other nodes on the machine come and go. */
