@@ -6,6 +6,8 @@ import dev.torpor.e2e.install.InstalledTorpor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What `helm install` leaves is whole: processes, leader, webhook, rights, metrics. */
 @Tag("node")
@@ -15,8 +17,8 @@ class InstallationIT {
     void twoOperatorsServeAndOneLeads(Scene scene) {
         InstalledTorpor torpor = scene.torpor;
         assertThat(torpor.pods("operator")).hasSize(2).allSatisfy(pod -> {
-            assertThat(torpor.http(pod, "readyz")).isNotBlank();
-            assertThat(torpor.http(pod, "livez")).isNotBlank();
+            assertThat(torpor.http(pod, "readyz")).contains("informers: ok", "webhook: ok");
+            assertThat(torpor.http(pod, "livez")).contains("steps: ok");
         });
         assertThat(torpor.pods("operator")).contains(torpor.leader());
     }
@@ -58,16 +60,18 @@ class InstallationIT {
                         "-o",
                         "jsonpath={.items[*].webhooks[*].clientConfig.caBundle}");
         assertThat(bundles.split(" ", -1)).hasSizeGreaterThanOrEqualTo(2).doesNotContain("");
-        String pod = scene.kubectl.runWithInput(
-                VmManifest.of("dry").pod(),
-                "create",
-                "-n",
-                scene.namespace,
-                "--dry-run=server",
-                "-o",
-                "yaml",
-                "-f",
-                "-");
-        assertThat(pod).contains("torpor-launcher", "/run/torpor/bin/launch");
+        assertThat(dryRun(scene, scene.namespace)).contains("torpor-launcher", "/run/torpor/bin/launch");
+    }
+
+    /** Or it could lock itself out, and what it needs. */
+    @ParameterizedTest
+    @ValueSource(strings = {"kube-system", InstalledTorpor.NAMESPACE})
+    void theWebhookLeavesTheseNamespacesAlone(String namespace, Scene scene) {
+        assertThat(dryRun(scene, namespace)).contains("torpor.dev/vm: dry").doesNotContain("torpor-launcher");
+    }
+
+    private static String dryRun(Scene scene, String namespace) {
+        return scene.kubectl.runWithInput(
+                VmManifest.of("dry").pod(), "create", "-n", namespace, "--dry-run=server", "-o", "yaml", "-f", "-");
     }
 }
