@@ -15,6 +15,7 @@ import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.launch.LazyStart;
 import dev.torpor.agent.launch.VmRecord;
+import dev.torpor.agent.metrics.AgentMetrics.Scan;
 import dev.torpor.agent.qmp.SocketWait;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
@@ -277,7 +278,15 @@ final class LoadRun {
     private LoadReport load(Vm vm, VmFacts target, CommittedImage image, ImageFiles files, ProgressListener listener)
             throws TorporException {
         node.hook().before(Step.RESTORE_LOAD);
-        LoadReport report = vm.load(target, image, files, cancellation, listener);
+        LoadReport report;
+        try {
+            report = vm.load(target, image, files, cancellation, listener);
+        } catch (TorporException e) {
+            if (PageScans.isDamage(e)) {
+                var _ = PageScans.damaged(node.store(), node.metrics(), image.id(), Scan.RESUME, e);
+            }
+            throw e;
+        }
         node.hook().after(Step.RESTORE_LOAD);
         LOG.info(
                 "VMRestore {}: loaded in {} ms",

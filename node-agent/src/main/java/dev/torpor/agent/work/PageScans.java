@@ -161,9 +161,14 @@ final class PageScans implements AutoCloseable {
         }
     }
 
+    /** Tells whether something that read an image's pages or streams found them not to be what was committed. */
+    static boolean isDamage(TorporException e) {
+        return e.reason() == FailureReason.ImageDamaged || e.reason() == FailureReason.ImageTruncated;
+    }
+
     /** Records what a scan threw if that is damage of the image, and tells whether it is. */
     static boolean damaged(ImageStore store, AgentMetrics metrics, ImageId image, Scan why, TorporException e) {
-        if (e.reason() != FailureReason.ImageDamaged && e.reason() != FailureReason.ImageTruncated) {
+        if (!isDamage(e)) {
             metrics.scanned(why, ScanEnd.UNFINISHED);
             LOG.info("image {} is not scanned: {}", image, e.getMessage());
             return false;

@@ -91,6 +91,9 @@ final class FakeVms implements Vm.Vms {
     /** Done as it begins to. */
     volatile Runnable whenItLoads = () -> {};
 
+    /** Why its loads fail; null if they do not. */
+    volatile @Nullable TorporException failsToLoad;
+
     final AtomicInteger quits = new AtomicInteger();
 
     /** QEMU's word for the guest's state, if it does not run. */
@@ -186,7 +189,7 @@ final class FakeVms implements Vm.Vms {
         @Override
         public void quit() {
             quits.incrementAndGet();
-            if (!loadsForEver) {
+            if (!loadsForEver && failsToLoad == null) {
                 throw new AssertionError("no QEMU is to be ended");
             }
         }
@@ -266,10 +269,14 @@ final class FakeVms implements Vm.Vms {
                 Cancellation cancellation,
                 ProgressListener listener)
                 throws TorporException {
+            whenItLoads.run();
+            TorporException why = failsToLoad;
+            if (why != null) {
+                throw why;
+            }
             if (!loadsForEver) {
                 throw new AssertionError("nothing is to be loaded");
             }
-            whenItLoads.run();
             while (!cancellation.requested()) {
                 Thread.onSpinWait();
             }

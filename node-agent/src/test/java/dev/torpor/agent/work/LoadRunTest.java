@@ -21,9 +21,11 @@ import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
-/** A QEMU that never gets done with its load; on a real store and journal. */
-class LoadDeadlineTest {
+/** Loads that end otherwise than they should; on a real store and journal. */
+class LoadRunTest {
     private static final ImageId IMAGE = new ImageId("vms", "web", "u1");
 
     private final FakeVms vms = new FakeVms();
@@ -35,6 +37,44 @@ class LoadDeadlineTest {
     @Test
     @Timeout(60)
     void aLoadThatHangsEndsAtTheDeadlineWithItsQemuAndTheImageIsSafe() throws Exception {
+        vms.loadsForEver = true;
+        // Made in 1970: its deadline has passed once QEMU is at work.
+        TorporException e = afterSaveAndLoad(store -> {
+            assertThat(store.state(IMAGE)).contains(new ImageState.Complete());
+            assertThat(store.damage(IMAGE)).isEmpty();
+        });
+        assertThat(e.reason()).isEqualTo(FailureReason.DeadlineExceeded);
+        assertThat(e).hasMessage("not done within 300 s: raise deadlineSeconds, or see what keeps the node busy");
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"ImageDamaged", "ImageTruncated"})
+    void damageThatIsFoundInTheMiddleOfALoadIsRecorded(FailureReason reason) throws Exception {
+        vms.failsToLoad = new TorporException(reason, "the streams are not what they were");
+        TorporException e = afterSaveAndLoad(store -> {
+            assertThat(store.damage(IMAGE)).contains("the streams are not what they were");
+            assertThat(store.state(IMAGE)).contains(new ImageState.Complete());
+            TorporException again = catchThrowableOfType(
+                    TorporException.class, () -> store.open(IMAGE).requireRestorable());
+            assertThat(again.reason()).isEqualTo(FailureReason.ImageDamaged);
+        });
+        assertThat(e).isSameAs(vms.failsToLoad);
+    }
+
+    @Test
+    void aLoadThatQemuRefusesSaysNothingOfTheImage() throws Exception {
+        vms.failsToLoad = new TorporException(FailureReason.LoadFailed, "QEMU could not load the image");
+        TorporException e =
+                afterSaveAndLoad(store -> assertThat(store.damage(IMAGE)).isEmpty());
+        assertThat(e).isSameAs(vms.failsToLoad);
+    }
+
+    private interface Then {
+        void look(ImageStore store) throws Exception;
+    }
+
+    /** Saves a VM, tries to load the image, and sees that its QEMU was ended and has nothing. */
+    private TorporException afterSaveAndLoad(Then then) throws Exception {
         try (ImageStore store = ImageStore.open(temp.resolve("store"));
                 ScheduledExecutorService timer = Executors.newScheduledThreadPool(1)) {
             VmJournal journal = new VmJournal(store.directory());
@@ -44,22 +84,19 @@ class LoadDeadlineTest {
                 var _ = task.look(new WorkItem.Snapshot("vms", "s"));
             }
             vms.stopped = "inmigrate";
-            vms.loadsForEver = true;
             AtomicBoolean disk = new AtomicBoolean();
             vms.whenItLoads = () -> disk.set(node.underWay().transferring());
 
-            // Made in 1970: its deadline has passed once QEMU is at work.
             RestoreView restore = RestoreViews.of("r1", IMAGE, Optional.empty(), true, false, false);
             TorporException e = catchThrowableOfType(TorporException.class, () -> new LoadRun(node, restore).run("p1"));
 
             assertThat(disk).as("looks at images leave it to this").isTrue();
             assertThat(node.underWay().transferring()).isFalse();
-            assertThat(e.reason()).isEqualTo(FailureReason.DeadlineExceeded);
-            assertThat(e).hasMessage("not done within 300 s: raise deadlineSeconds, or see what keeps the node busy");
             assertThat(vms.quits).hasValue(1);
             assertThat(vms.running).isFalse();
-            assertThat(store.state(IMAGE)).contains(new ImageState.Complete());
             assertThat(journal.read(new VmName("vms", "web")).handedOver()).isEmpty();
+            then.look(store);
+            return e;
         }
     }
 
