@@ -4,12 +4,23 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.agent.image.ChannelLayout;
+import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.CompressionMethod;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.tree.WorkTree;
+import dev.torpor.failure.FailureReason;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -83,6 +94,56 @@ class MultifdStreamIT {
         StandInPod again = cluster.pod("db");
         assertThat(again.uid()).isNotEqualTo(pod.uid());
         StandInCluster.awaitGoingOn(again, last);
+    }
+
+    /** Noticed while QEMU is fed: as good as a scan's finding, and taken back by a scan. */
+    @Test
+    void anImageThatIsFoundDamagedByItsLoadIsNotReadyUntilItIsPutBack() throws Exception {
+        StandInPod pod = cluster.startVm("flips", 5L);
+        cluster.snapshot("flips-saved", "flips", "className: streams");
+        VMSnapshot saved = cluster.awaitVerified("flips-saved");
+        Tick last = pod.lastTick().orElseThrow();
+        Path file = cluster.store()
+                .resolve(requireNonNull(saved.getStatus().getImage()).path());
+        ChannelLayout layout = CommittedImage.open(file).layout().channels().orElseThrow();
+        long at = layout.offsetBytes(1, layout.units(1) / 2);
+        flip(file, at + 1000);
+
+        cluster.restore("flips-back", "flips-saved");
+        String why = "the image is damaged: the checksum of channel 1 at offset " + at
+                + " is [0-9a-f]{8}, and [0-9a-f]{8} was committed\\. The image cannot be restored\\.";
+        Ends.restoreFails(
+                cluster,
+                "flips-back",
+                FailureReason.ImageDamaged,
+                "VMRestore " + cluster.namespace + "/flips-back: " + why);
+        VMSnapshot damaged = cluster.awaitSnapshot(
+                "flips-saved", status -> !Conditions.isTrue(status.getConditions(), ConditionType.READY));
+        for (String type : List.of(ConditionType.READY, ConditionType.VERIFIED)) {
+            Ends.assertCondition(
+                    damaged.getStatus().getConditions(),
+                    type,
+                    "False",
+                    FailureReason.ImageDamaged,
+                    why + " Put its file back .*");
+        }
+
+        flip(file, at + 1000);
+        cluster.controlPlane.kubectl(
+                "annotate", "vmsnapshot", "flips-saved", "-n", cluster.namespace, Torpor.VERIFY_ANNOTATION + "=back");
+        cluster.awaitVerified("flips-saved");
+        cluster.restore("flips-again", "flips-saved");
+        cluster.awaitRunning("flips-again");
+        StandInCluster.awaitGoingOn(cluster.pod("flips"), last);
+    }
+
+    private static void flip(Path file, long at) throws IOException {
+        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            ByteBuffer one = ByteBuffer.allocate(1);
+            channel.read(one, at);
+            channel.write(ByteBuffer.wrap(new byte[] {(byte) (one.get(0) ^ 1)}), at);
+            channel.force(false);
+        }
     }
 
     /** QEMU 7.2 cannot write images itself: nobody asks for an engine, and this one is chosen. */

@@ -43,6 +43,12 @@ public final class MultifdStreamEngine {
     static final String COMPRESSION = "multifd-compression";
     // What QEMU needs to close channels of which all is sent; ten times that of a loaded machine.
     private static final Duration LET_GO_PATIENCE = Duration.ofSeconds(10);
+    /**
+     * For all that QEMU is still asked once we hung up on it in the middle of its load: more often than not its main loop waits
+     * for ever for the channels' threads then (tried on 10.0.2), and it is to be ended in any case.
+     */
+    private static final Duration SPENT_PATIENCE = Duration.ofSeconds(5);
+
     private static final long BEGIN_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
     private static final String SENT = "multifd-bytes";
     private static final String SWITCHOVER_ACK = "switchover-ack"; // QEMU 8.1
@@ -236,7 +242,7 @@ public final class MultifdStreamEngine {
         try (Directory directory = folder.opener().open()) {
             var _ = directory.unlink(folder.socketName());
             ChannelReader reader = ChannelReader.open(files, layout);
-            try (StreamPlayer player = new StreamPlayer(reader)) {
+            try (StreamPlayer player = new StreamPlayer(reader, () -> qmp.hasten(SPENT_PATIENCE))) {
                 player.prepare();
                 MigrationSettings settings = MigrationSettings.read(qmp);
                 long began = System.nanoTime();

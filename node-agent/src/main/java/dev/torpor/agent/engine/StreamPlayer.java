@@ -26,6 +26,7 @@ import java.util.concurrent.atomic.LongAdder;
  */
 final class StreamPlayer implements AutoCloseable {
     private final ChannelReader reader;
+    private final Runnable whenWrong;
     private final AlignedMemory memory = new AlignedMemory();
     private final List<ByteBuffer> units = new ArrayList<>();
     private final List<UnixSocket> sockets = new CopyOnWriteArrayList<>();
@@ -34,8 +35,10 @@ final class StreamPlayer implements AutoCloseable {
     private final AtomicReference<Optional<TorporException>> failure = new AtomicReference<>(Optional.empty());
     private volatile boolean closing;
 
-    StreamPlayer(ChannelReader reader) {
+    /** @param whenWrong done, on any thread, when something went wrong on our side and QEMU has been hung up on */
+    StreamPlayer(ChannelReader reader, Runnable whenWrong) {
         this.reader = reader;
+        this.whenWrong = whenWrong;
     }
 
     /**
@@ -98,6 +101,7 @@ final class StreamPlayer implements AutoCloseable {
         } catch (TorporException e) {
             failure.compareAndSet(Optional.empty(), Optional.of(e));
             hangUp();
+            whenWrong.run();
         } catch (IOException e) {
             // QEMU has closed, which it says itself, or we have.
         }

@@ -27,7 +27,7 @@ public record ChannelLayout(Compression compression, List<Long> lengthsBytes, in
     }
 
     /** Returns how many units a stream has. */
-    long units(int channel) {
+    public long units(int channel) {
         return (lengthsBytes.get(channel) + UNIT_BYTES - 1) / UNIT_BYTES;
     }
 
@@ -41,7 +41,8 @@ public record ChannelLayout(Compression compression, List<Long> lengthsBytes, in
         return ImageHeader.STREAM_OFFSET_BYTES + (unit * channels + channel) * UNIT_BYTES;
     }
 
-    long offsetBytes(int channel, long unit) {
+    /** Returns where a unit begins in the file. */
+    public long offsetBytes(int channel, long unit) {
         return offsetBytes(lengthsBytes.size(), channel, unit);
     }
 

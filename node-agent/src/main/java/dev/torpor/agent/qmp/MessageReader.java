@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Optional;
+import java.util.OptionalLong;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -24,6 +25,8 @@ final class MessageReader {
     private static final int LINE_BYTES = 16 << 10;
     /** Messages up to here cost too little to be counted. */
     private static final int SHORT_BYTES = 4 << 10;
+    /** How long a wait goes on before it is looked whether it is to end sooner than it was begun for. */
+    private static final Duration LOOK = Duration.ofMillis(500);
     /** Of half an empty object in a list, of a short text, or of a name and its value in a map: their nodes in a tree of Jackson's. */
     private static final int BYTES_OF_TOKEN = 64;
 
@@ -43,6 +46,7 @@ final class MessageReader {
 
     private long lastRoom;
     private long keptRoom;
+    private volatile OptionalLong latestEndNanos = OptionalLong.empty();
 
     /** Who is on the other end: how his failures are told. */
     interface Peer {
@@ -111,6 +115,20 @@ final class MessageReader {
         }
     }
 
+    /**
+     * Has no wait, not even one that is under way, go on past a moment of {@link System#nanoTime}. For any thread.
+     */
+    void endBy(long latestNanos) {
+        latestEndNanos = OptionalLong.of(latestNanos);
+    }
+
+    private long leftNanos(long endNanos) {
+        long now = System.nanoTime();
+        long left = endNanos - now;
+        OptionalLong latest = latestEndNanos;
+        return latest.isPresent() ? Math.min(left, latest.getAsLong() - now) : left;
+    }
+
     /** Drops what comes, up to and including a byte of this value. */
     void skipPast(byte mark, long endNanos, String waitingFor) throws TorporException {
         lineUsed = 0;
@@ -126,10 +144,10 @@ final class MessageReader {
     }
 
     private boolean fill(long endNanos, String waitingFor) throws TorporException {
-        long left = endNanos - System.nanoTime();
+        long left = leftNanos(endNanos);
         int n;
         try {
-            n = left <= 0 ? 0 : socket.receive(chunk, Duration.ofNanos(left));
+            n = left <= 0 ? 0 : socket.receive(chunk, Duration.ofNanos(Math.min(left, LOOK.toNanos())));
         } catch (IOException e) {
             throw peer.gone(waitingFor, e);
         }
@@ -138,7 +156,7 @@ final class MessageReader {
         }
         chunkUsed = 0;
         chunkFilled = n;
-        return n > 0 || endNanos - System.nanoTime() > 0;
+        return n > 0 || leftNanos(endNanos) > 0;
     }
 
     private void append(int end, long endNanos) throws TorporException {

@@ -252,6 +252,14 @@ public final class QmpClient implements AutoCloseable {
         return true;
     }
 
+    /**
+     * From now on waits for answers no longer than this, for all of them together and also for one that is waited for now: what
+     * QEMU says is of little moment any more, and it may never say it. Commands are sent all the same. For any thread.
+     */
+    public void hasten(Duration atMost) {
+        reader.endBy(deadline(atMost));
+    }
+
     /** Returns how often a QEMU has not answered in time, since the process began. */
     public static long timeouts() {
         return TIMEOUTS.sum();

@@ -215,6 +215,11 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes, Map<St
     }
 
     @Override
+    public void hasten(Duration atMost) {
+        monitor.qmp().hasten(atMost);
+    }
+
+    @Override
     public void close() {
         monitor.close();
     }

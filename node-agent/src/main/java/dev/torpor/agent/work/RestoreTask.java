@@ -34,6 +34,9 @@ final class RestoreTask implements AutoCloseable {
     // While the pod starts: the guest is down, so its owner counts every bit of it.
     private static final Duration START_POLL = Duration.ofMillis(100);
 
+    // A QEMU that was hung up on in the middle of its load may answer nothing any more; the image is at fault, not it.
+    private static final Duration SPENT_PATIENCE = Duration.ofSeconds(5);
+
     private static final Duration READ_AHEAD_POLL = Duration.ofSeconds(1);
     // A launcher that is not done by then has been held up, or is not ours; nothing but a figure is missing.
     private static final Duration READ_AHEAD_MAX = Duration.ofMinutes(30);
@@ -423,7 +426,7 @@ final class RestoreTask implements AutoCloseable {
     }
 
     private Next giveUp(RestoreView restore, Trouble why) throws TorporException {
-        endWhatWaits(restore);
+        endWhatWaits(restore, why);
         endLoan(restore);
         var _ = node.journal().update(restore.vm(), r -> r.notWaitingFor(restore.uid()));
         String message = "VMRestore " + restore.name() + ": " + why.sentence() + " " + stateOfImage(why);
@@ -446,12 +449,15 @@ final class RestoreTask implements AutoCloseable {
         return next;
     }
 
-    private void endWhatWaits(RestoreView restore) {
+    private void endWhatWaits(RestoreView restore, Trouble why) {
         Optional<String> podUID = restore.pod().map(ObjectName::uid);
         if (podUID.isEmpty()) {
             return;
         }
         try (Vm vm = node.vms().connect(podUID.get())) {
+            if (why.reason().isOfImage()) {
+                vm.hasten(SPENT_PATIENCE);
+            }
             if (!vm.runState().running()) {
                 vm.quit();
             }

@@ -106,6 +106,9 @@ interface Vm extends AutoCloseable {
 
     void settle() throws TorporException;
 
+    /** From now on waits for its answers no longer than this, for all of them together; it is told things all the same. */
+    void hasten(Duration atMost);
+
     @Override
     void close();
 }

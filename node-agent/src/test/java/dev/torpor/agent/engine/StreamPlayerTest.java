@@ -29,6 +29,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -44,6 +46,8 @@ class StreamPlayerTest {
     private static final int BACKLOG = 16;
     // The last says less than a connection holds, the others more: whoever reads nothing has them wait.
     private static final List<byte[]> STREAMS = List.of(random(2 * MIB + MIB / 2), random(3 * MIB + 1), random(64));
+
+    private final CountDownLatch wrong = new CountDownLatch(1);
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -237,13 +241,14 @@ class StreamPlayerTest {
             TorporException e = catchThrowableOfType(TorporException.class, player::check);
             assertThat(e.reason()).isEqualTo(FailureReason.ImageDamaged);
             assertThat(e).hasMessageStartingWith("the image is damaged: the checksum of channel 1 at offset ");
+            assertThat(wrong.await(SOON.toSeconds(), TimeUnit.SECONDS)).isTrue();
         }
     }
 
     @Test
     void shortOfMemoryNothingIsBegunAndItMayPass() throws Exception {
         try (AlignedMemory others = new AlignedMemory();
-                StreamPlayer player = new StreamPlayer(ChannelReader.open(files, layout))) {
+                StreamPlayer player = new StreamPlayer(ChannelReader.open(files, layout), () -> {})) {
             others.allocate(78 * MIB);
             TorporException e = catchThrowableOfType(TorporException.class, player::prepare);
             assertThat(e.reason().kind()).isEqualTo(FailureReason.Kind.RETRYABLE);
@@ -256,7 +261,7 @@ class StreamPlayerTest {
     }
 
     private StreamPlayer player() throws IOException, TorporException {
-        StreamPlayer player = new StreamPlayer(ChannelReader.open(files, layout));
+        StreamPlayer player = new StreamPlayer(ChannelReader.open(files, layout), wrong::countDown);
         player.prepare();
         return player;
     }

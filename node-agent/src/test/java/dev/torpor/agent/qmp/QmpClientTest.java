@@ -3,6 +3,7 @@ package dev.torpor.agent.qmp;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.failure.FailureReason;
@@ -16,10 +17,12 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.Function;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
 /** The client against peers that are honest, slow, lying, flooding or gone. */
@@ -254,6 +257,35 @@ class QmpClientTest {
     @Test
     void aPeerThatNeverAnswers() throws Exception {
         assertCommandFails(line -> " ", FailureReason.QMPTimeout, "no answer in time to query-x");
+    }
+
+    @Test
+    @Timeout(60)
+    void aWaitThatIsHastenedEndsThoughNothingWasAnsweredAndTheNextCommandIsSentAllTheSame() throws Exception {
+        QmpLimits patient = new QmpLimits(Duration.ofSeconds(20), Duration.ofHours(1), 64 << 10, 16, 1000, 4, 100);
+        CountDownLatch asked = new CountDownLatch(1);
+        try (FakeMonitor monitor = peer(line -> {
+                    asked.countDown();
+                    return " ";
+                });
+                QmpClient client = QmpClient.connect(socket, patient)) {
+            Thread other = Thread.ofVirtual().start(() -> {
+                try {
+                    asked.await();
+                } catch (InterruptedException e) {
+                    throw new IllegalStateException(e);
+                }
+                client.hasten(Duration.ofMillis(100));
+            });
+            TorporException e = catchThrowableOfType(TorporException.class, () -> client.execute("query-migrate"));
+            other.join();
+            assertThat(e.reason()).isEqualTo(FailureReason.QMPTimeout);
+            assertThat(e).hasMessage("no answer in time to query-migrate");
+            assertThat(catchThrowableOfType(TorporException.class, () -> client.execute("quit"))
+                            .reason())
+                    .isEqualTo(FailureReason.QMPTimeout);
+            await().until(() -> monitor.received.getLast().contains("\"quit\""));
+        }
     }
 
     private FakeMonitor peer(Function<String, String> answers) throws IOException {

@@ -301,6 +301,9 @@ final class SimulatedQemu implements Vm.Vms {
         }
 
         @Override
+        public void hasten(Duration atMost) {}
+
+        @Override
         public void close() {}
     }
 }
