@@ -158,7 +158,11 @@ final class SaveRun {
         Optional<PauseBudget> budget = vm.pauseBudget();
         if (budget.isPresent()) {
             long bytes = Math.min(plan.memoryBytes(), vm.residentBytes().orElse(plan.memoryBytes()));
-            budget.get().require(bytes, plan.bandwidthBytesPerSecondMax());
+            budget.get()
+                    .require(
+                            bytes,
+                            plan.bandwidthBytesPerSecondMax(),
+                            plan.compression().method());
         }
     }
 

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatCode;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import dev.torpor.agent.image.Compression;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.api.model.ContainerBuilder;
@@ -47,21 +48,32 @@ class PauseBudgetTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"20, 0", "10, 536870912", "20, 4294967296"})
-    void aSaveThatIsDoneInTimeIsBegun(long gib, long bytesPerSecondMax) {
-        assertThatCode(() -> new PauseBudget("qemu", 20).require(gib * GIB, bytesPerSecondMax))
+    @CsvSource({"20, 0, NONE", "10, 536870912, NONE", "20, 4294967296, NONE", "5, 0, ZSTD", "1, 0, ZLIB"})
+    void aSaveThatIsDoneInTimeIsBegun(long gib, long bytesPerSecondMax, Compression.Method method) {
+        assertThatCode(() -> new PauseBudget("qemu", 20).require(gib * GIB, bytesPerSecondMax, method))
                 .doesNotThrowAnyException();
     }
 
     @ParameterizedTest
-    @CsvSource({"21, 0, 21", "11, 536870912, 22", "1, 1048576, 1024"})
-    void oneThatTheKubeletWouldCutOffIsNot(long gib, long bytesPerSecondMax, long seconds) {
+    @CsvSource({
+        "21, 0, NONE, 21",
+        "11, 536870912, NONE, 22",
+        "1, 1048576, NONE, 1024",
+        "6, 0, ZSTD, 21",
+        "2, 0, ZLIB, 21",
+        "1, 1048576, ZLIB, 1024"
+    })
+    void oneThatTheKubeletWouldCutOffIsNot(long gib, long bytesPerSecondMax, Compression.Method method, long seconds) {
         TorporException refused = catchThrowableOfType(
-                TorporException.class, () -> new PauseBudget("qemu", 20).require(gib * GIB, bytesPerSecondMax));
+                TorporException.class, () -> new PauseBudget("qemu", 20).require(gib * GIB, bytesPerSecondMax, method));
         assertThat(refused.reason()).isEqualTo(FailureReason.LivenessProbeTooShort);
         assertThat(refused)
                 .hasMessageContaining("gives up after 20 s")
-                .hasMessageContaining("pauses the guest for about " + seconds + " s");
+                .hasMessageContaining(
+                        gib * 1024 + " MiB" + (method == Compression.Method.NONE ? "" : " with " + method.word())
+                                + " pauses the guest for about " + seconds + " s");
+        assertThat(refused.getMessage().endsWith(", or save without compression"))
+                .isEqualTo(method != Compression.Method.NONE);
     }
 
     private static Pod pod(@Nullable Probe probe, boolean ofQemu) {
