@@ -17,9 +17,17 @@ import java.util.Optional;
  * @param channels where its streams stand in the file, if we have recorded them
  */
 public record SaveReport(long normalPages, long totalBytes, Duration duration, Optional<ChannelLayout> channels) {
+    // Of x86; on others a unit of the same kind, good enough for a rate.
+    private static final long PAGE_BYTES = 4096;
+
     /** Of a file that QEMU wrote. */
     public SaveReport(long normalPages, long totalBytes, Duration duration) {
         this(normalPages, totalBytes, duration, Optional.empty());
+    }
+
+    /** Returns the bytes that were written to the image, pages and, of streams, what is around them; compressed if they are. */
+    public long writtenBytes() {
+        return channels.map(ChannelLayout::totalBytes).orElse(normalPages * PAGE_BYTES);
     }
 
     /** Commits the image that this is the report of, against what it says. */

@@ -95,12 +95,13 @@ public final class AgentMetrics {
         savePaused = duration(
                 "torpor.agent.save.paused",
                 "Time from pausing the guest for a save to what follows the committed image");
-        writtenBytes = bytes("torpor.agent.save.written", "Bytes of guest memory written to images");
-        saveThroughput =
-                throughput("torpor.agent.save.throughput", "Bytes of guest memory written per second, of each save");
+        writtenBytes = bytes("torpor.agent.save.written", "Bytes of guest memory written to images, as compressed");
+        saveThroughput = throughput(
+                "torpor.agent.save.throughput",
+                "Bytes of guest memory written per second, as compressed, of each save");
         gauge(
                 "torpor.agent.last.save.throughput",
-                "Bytes of guest memory written per second, of the last save",
+                "Bytes of guest memory written per second, as compressed, of the last save",
                 "bytes_per_second",
                 lastSaveThroughput::get);
         restoreDuration =
@@ -138,20 +139,21 @@ public final class AgentMetrics {
      *
      * @param whole from the first look to the commit
      * @param writing QEMU's part of it
-     * @param bytes what it wrote
+     * @param bytes what was written
+     * @param compressed whether QEMU compressed them, so that the rate is its own and not that of the node
      */
-    public void saved(Duration whole, Duration writing, long bytes) {
+    public void saved(Duration whole, Duration writing, long bytes, boolean compressed) {
         saveDuration.record(whole);
         writtenBytes.increment((double) bytes);
         double rate = rate(bytes, writing);
         saveThroughput.record(rate);
         lastSaveThroughput.set(Math.round(rate));
-        if (bytes >= TELLING_BYTES) {
+        if (bytes >= TELLING_BYTES && !compressed) {
             lastTellingRate.set(Math.round(rate));
         }
     }
 
-    /** Returns bytes per second of the last save that was large enough to tell; 0 if there was none. */
+    /** Returns bytes per second of the last save that was large enough to tell, and not compressed; 0 if there was none. */
     public long lastSaveRate() {
         return lastTellingRate.get();
     }

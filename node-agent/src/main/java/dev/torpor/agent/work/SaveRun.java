@@ -6,6 +6,7 @@ import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageMode;
@@ -30,9 +31,6 @@ import org.slf4j.LoggerFactory;
  */
 final class SaveRun {
     private static final Logger LOG = LoggerFactory.getLogger(SaveRun.class);
-
-    // Of x86; on others a unit of the same kind, good enough for a rate.
-    private static final long PAGE_BYTES = 4096;
 
     private final Node node;
     private final SaveOrder order;
@@ -116,7 +114,8 @@ final class SaveRun {
                 .saved(
                         Duration.ofNanos(System.nanoTime() - beganAt),
                         report.duration(),
-                        report.normalPages() * PAGE_BYTES);
+                        report.writtenBytes(),
+                        plan.compression().method() != Compression.Method.NONE);
         return new Saved(pausedAt, OptionalLong.empty(), quiesced);
     }
 

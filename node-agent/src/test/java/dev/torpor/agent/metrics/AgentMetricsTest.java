@@ -30,7 +30,7 @@ class AgentMetricsTest {
 
     @Test
     void aSaveShowsItsBytesAndItsRate() {
-        metrics.saved(Duration.ofSeconds(3), Duration.ofSeconds(2), 4_000_000_000L);
+        metrics.saved(Duration.ofSeconds(3), Duration.ofSeconds(2), 4_000_000_000L, false);
         metrics.paused(Duration.ofMillis(2500));
         assertThat(registry.scrape())
                 .contains("torpor_agent_save_duration_seconds_sum 3.0")
@@ -39,6 +39,18 @@ class AgentMetricsTest {
                 .contains("torpor_agent_save_written_bytes_total 4.0E9")
                 .contains("torpor_agent_save_throughput_bytes_per_second_bucket{le=\"2.0E9\"} 1")
                 .contains("torpor_agent_last_save_throughput_bytes_per_second 2.0E9");
+    }
+
+    @Test
+    void howFastVmsAreSavedIsToldByNeitherASmallSaveNorACompressedOne() {
+        assertThat(metrics.lastSaveRate()).isZero();
+        metrics.saved(Duration.ofSeconds(3), Duration.ofSeconds(2), 4_000_000_000L, false);
+        metrics.saved(Duration.ofSeconds(3), Duration.ofSeconds(2), 1_000_000L, false);
+        metrics.saved(Duration.ofSeconds(30), Duration.ofSeconds(20), 4_000_000_000L, true);
+        assertThat(metrics.lastSaveRate()).isEqualTo(2_000_000_000L);
+        assertThat(registry.scrape())
+                .contains("torpor_agent_save_written_bytes_total 8.001E9")
+                .contains("torpor_agent_last_save_throughput_bytes_per_second 2.0E8");
     }
 
     @Test
