@@ -1,7 +1,6 @@
 package dev.torpor.agent.image;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
 
 /**
  * Looks at recorded streams before they are committed: the main one must be QEMU's, of the machine that was saved, and end
@@ -37,12 +36,7 @@ final class ChannelCheck {
             throw new MalformedImageException(
                     "it is of a machine " + machine + ", and QEMU says that it is " + machineType);
         }
-        int tail = (int) Math.min(length, TAIL_BYTES_MAX);
-        ByteBuffer bytes = ByteBuffer.allocate(tail);
-        main.read(bytes, length - tail);
-        StreamEnd end = new StreamEnd();
-        end.update(bytes.flip());
-        if (!end.found()) {
+        if (!StreamEnd.of(main, Math.max(0, length - TAIL_BYTES_MAX), length).found()) {
             throw new MalformedImageException("the device state does not end where the main channel ends");
         }
         for (int channel = 1; channel < layout.lengthsBytes().size(); channel++) {

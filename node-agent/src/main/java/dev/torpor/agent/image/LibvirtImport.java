@@ -196,15 +196,7 @@ public final class LibvirtImport {
     }
 
     private static void requireDescription(ByteSource file, long from, long to) throws IOException {
-        StreamEnd end = new StreamEnd();
-        ByteBuffer bytes = ByteBuffer.allocate(64 << 10);
-        for (long at = from; at < to; at += bytes.limit()) {
-            if (file.read(bytes.clear(), at) == 0) {
-                break;
-            }
-            end.update(bytes.flip().duplicate());
-        }
-        if (!end.foundDescription()) {
+        if (!StreamEnd.of(file, from, to).foundDescription()) {
             throw new MalformedImageException("the stream does not end as QEMU ends one");
         }
     }

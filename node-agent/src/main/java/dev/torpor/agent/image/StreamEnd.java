@@ -1,5 +1,6 @@
 package dev.torpor.agent.image;
 
+import java.io.IOException;
 import java.nio.ByteBuffer;
 
 /**
@@ -8,6 +9,7 @@ import java.nio.ByteBuffer;
  * (qemu_savevm_state_complete_precopy_non_iterable of migration/savevm.c): the length must lead to the end of the file.
  */
 final class StreamEnd {
+    private static final int PIECE_BYTES = 64 << 10;
     private static final int EOF = 0;
     private static final int DESCRIPTION = 6;
     // zero byte, 6, u32 length, '{'
@@ -17,6 +19,19 @@ final class StreamEnd {
     private long window;
     /** Where the description ends that was begun last: there is no zero byte in it, so none is begun within it. */
     private long describedBytes = -1;
+
+    /** Takes a part of a stream, a piece at a time; less if it ends before. */
+    static StreamEnd of(ByteSource stream, long from, long to) throws IOException {
+        StreamEnd end = new StreamEnd();
+        ByteBuffer bytes = ByteBuffer.allocate(PIECE_BYTES);
+        for (long at = from; at < to; at += bytes.limit()) {
+            if (stream.read(bytes.clear().limit((int) Math.min(PIECE_BYTES, to - at)), at) == 0) {
+                break;
+            }
+            end.update(bytes.flip().duplicate());
+        }
+        return end;
+    }
 
     /** Takes the next bytes of device state. */
     void update(ByteBuffer bytes) {
