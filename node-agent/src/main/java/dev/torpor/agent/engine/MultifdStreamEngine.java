@@ -164,7 +164,8 @@ public final class MultifdStreamEngine {
             qmp.execute("migrate", Map.of("uri", uri));
             end = MigrationWatch.await(qmp, cancellation, listener);
             duration = Duration.ofNanos(System.nanoTime() - began);
-            // It says how it went before it closes its channels, and settings must stay until then.
+            // It says how it went before it closes its channels, and settings must stay until then. If it never does, the
+            // next wait for the same says so.
             var _ = recorder.awaitEnd(LET_GO_PATIENCE, end instanceof MigrationWatch.End.Completed);
             QemuDirectEngine.awaitLetGo(qmp, end);
             MigrationWatch.awaitCleanUp(qmp);

@@ -19,6 +19,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
@@ -56,6 +57,8 @@ final class StreamRecorder implements AutoCloseable {
     private static final int STRANGERS_MAX = 64;
 
     private static final Duration ACCEPT_PAUSE = Duration.ofMillis(10);
+    private static final long LOOK_NANOS_MIN = TimeUnit.MILLISECONDS.toNanos(1);
+    private static final long LOOK_NANOS_MAX = TimeUnit.MILLISECONDS.toNanos(50);
 
     private final UnixListener listener;
     private final PeerCredentials qemu;
@@ -64,6 +67,9 @@ final class StreamRecorder implements AutoCloseable {
     private final Cancellation cancellation;
     private final long bytesMax;
     private final AtomicLong taken = new AtomicLong();
+    /** How many threads wait for the file, and not for QEMU. */
+    private final AtomicInteger atFile = new AtomicInteger();
+
     private final boolean[] seen;
     private final AlignedMemory memory = new AlignedMemory();
     /**
@@ -194,7 +200,7 @@ final class StreamRecorder implements AutoCloseable {
                     channel = identify(unit);
                 }
                 requireBounded(unit.limit());
-                writer.add(channel, unit);
+                write(channel, unit);
             }
         } catch (TorporException e) {
             failed(e);
@@ -202,6 +208,15 @@ final class StreamRecorder implements AutoCloseable {
         } catch (IOException e) {
             failed(e, "the image cannot be written");
             drop(socket, unit);
+        }
+    }
+
+    private void write(int channel, ByteBuffer unit) throws IOException {
+        atFile.incrementAndGet();
+        try {
+            writer.add(channel, unit);
+        } finally {
+            atFile.decrementAndGet();
         }
     }
 
@@ -323,27 +338,50 @@ final class StreamRecorder implements AutoCloseable {
     }
 
     /**
-     * Waits until QEMU has closed its channels.
+     * Waits until QEMU has closed its channels, and what it sent is written.
      *
+     * @param patience with QEMU: the disk may take as long as it takes, as in the middle of a save
      * @param all those that it has not opened yet are waited for, too; a QEMU that has failed opens no more
      * @return whether it has, within that time
      */
     boolean awaitEnd(Duration patience, boolean all) throws TorporException {
-        long until = System.nanoTime() + patience.toNanos();
-        if (all && !ended(acceptor, until)) { // the only one to begin others
+        Wait wait = new Wait(patience);
+        if (all && !wait.ended(acceptor)) { // the only one to begin others
             return false;
         }
         for (Thread thread : threads()) {
-            if (!ended(thread, until)) {
+            if (!wait.ended(thread)) {
                 return false;
             }
         }
         return true;
     }
 
-    private static boolean ended(Thread thread, long until) throws TorporException {
+    /** A wait for threads, of which only the time counts in which none of them waits for the disk. */
+    private final class Wait {
+        private final long patienceNanos;
+        private long untilNanos;
+
+        Wait(Duration patience) {
+            patienceNanos = patience.toNanos();
+            untilNanos = System.nanoTime() + patienceNanos;
+        }
+
+        boolean ended(Thread thread) throws TorporException {
+            while (!joined(thread, Math.clamp(untilNanos - System.nanoTime(), LOOK_NANOS_MIN, LOOK_NANOS_MAX))) {
+                if (atFile.get() > 0) {
+                    untilNanos = System.nanoTime() + patienceNanos;
+                } else if (System.nanoTime() > untilNanos) {
+                    return false;
+                }
+            }
+            return true;
+        }
+    }
+
+    private static boolean joined(Thread thread, long nanos) throws TorporException {
         try {
-            return thread.join(Duration.ofNanos(Math.max(TimeUnit.MILLISECONDS.toNanos(1), until - System.nanoTime())));
+            return thread.join(Duration.ofNanos(nanos));
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new TorporException(FailureReason.AgentRestarted, "the agent was asked to stop during the save", e);

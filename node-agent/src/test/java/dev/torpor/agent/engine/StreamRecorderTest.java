@@ -5,6 +5,7 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.agent.image.ChannelLayout;
 import dev.torpor.agent.image.Compression;
@@ -17,12 +18,14 @@ import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.linux.AlignedMemory;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.linux.PeerCredentials;
+import dev.torpor.agent.linux.SimulatedDisk;
 import dev.torpor.agent.linux.UnixListener;
 import dev.torpor.agent.linux.UnixSocket;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.Instant;
@@ -31,6 +34,11 @@ import java.util.Arrays;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -44,6 +52,7 @@ class StreamRecorderTest {
     private static final String UUID = "11111111-2222-3333-4444-555555555555";
     private static final int CHANNELS = 2;
     private static final long BYTES_MAX = 8 << 20;
+    private static final Executor THREADS = task -> Thread.ofPlatform().daemon().start(task);
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -70,10 +79,7 @@ class StreamRecorderTest {
     @BeforeEach
     void open() throws IOException, TorporException {
         store = ImageStore.open(temp.resolve("store"));
-        PartialImage partial = store.create(
-                new ImageId("vms", "vm", "5d6f1c7e-0000-4000-8000-000000000001"),
-                new PartialIntent(ImageMode.SAVE, 0, true, Optional.empty(), Instant.EPOCH));
-        files = partial.openForQemu(false);
+        files = partial(store).openForQemu(false);
         directory = Directory.open(temp);
         listener = UnixListener.listen(directory, "s", 16);
         self = connect().peer();
@@ -89,6 +95,12 @@ class StreamRecorderTest {
         directory.close();
         files.close();
         store.close();
+    }
+
+    private static PartialImage partial(ImageStore store) throws TorporException {
+        return store.create(
+                new ImageId("vms", "vm", "5d6f1c7e-0000-4000-8000-000000000001"),
+                new PartialIntent(ImageMode.SAVE, 0, true, Optional.empty(), Instant.EPOCH));
     }
 
     private StreamRecorder recorder(PeerCredentials qemu) throws TorporException {
@@ -237,6 +249,62 @@ class StreamRecorderTest {
         // Closed, it has hung up; whoever was not let in yet learns it from the listener.
         listener.close();
         assertThat(sockets.getLast().fill(ByteBuffer.allocateDirect(1))).isZero();
+    }
+
+    /** As when a disk that hangs comes back: QEMU has closed all, and is not to be blamed. */
+    @Test
+    @Timeout(60)
+    void aDiskThatStallsAtTheEndIsWaitedForLongerThanQemuWouldBe() throws Exception {
+        Duration patience = Duration.ofSeconds(1);
+        CountDownLatch stalls = new CountDownLatch(1);
+        CountDownLatch goesOn = new CountDownLatch(1);
+        AtomicBoolean slow = new AtomicBoolean();
+        Path folder = Files.createDirectory(temp.resolve("slow"));
+        var _ = SimulatedDisk.mount(folder, 50, () -> {
+            if (slow.get()) {
+                stalls.countDown();
+                awaitQuietly(goesOn);
+            }
+            return Optional.empty();
+        });
+        try (ImageStore slowStore = ImageStore.open(folder);
+                ImageFiles file = partial(slowStore).openForQemu(false)) {
+            slow.set(true);
+            try (StreamRecorder recorder =
+                    new StreamRecorder(listener, self, UUID, file, CHANNELS, BYTES_MAX, cancellation)) {
+                recorder.start();
+                says(main());
+                says(channel(0, UUID));
+                says(channel(1, UUID));
+                stalls.await();
+                CompletableFuture<ChannelLayout> layout =
+                        CompletableFuture.supplyAsync(() -> finished(recorder, patience), THREADS);
+                await().during(patience.multipliedBy(2)).atMost(SOON).until(() -> !layout.isDone());
+                goesOn.countDown();
+                assertThat(layout.get(SOON.toSeconds(), TimeUnit.SECONDS).lengthsBytes())
+                        .containsExactly((long) main().length, 64L, 64L);
+            }
+        } finally {
+            goesOn.countDown();
+            SimulatedDisk.unmountAll();
+        }
+    }
+
+    private static ChannelLayout finished(StreamRecorder recorder, Duration patience) {
+        try {
+            return recorder.finish(Compression.NONE, patience);
+        } catch (TorporException e) {
+            throw new IllegalStateException(e);
+        }
+    }
+
+    private static void awaitQuietly(CountDownLatch latch) {
+        try {
+            latch.await();
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            throw new IllegalStateException(e);
+        }
     }
 
     @Test
