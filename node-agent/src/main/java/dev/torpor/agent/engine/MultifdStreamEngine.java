@@ -53,6 +53,11 @@ public final class MultifdStreamEngine {
     private static final String SENT = "multifd-bytes";
     private static final String SWITCHOVER_ACK = "switchover-ack"; // QEMU 8.1
     private static final int BACKLOG = 64;
+    /**
+     * Memory goes in packets of 512 KiB, each with 1.3 KiB around it (MultiFDPacket_t and the offset of each page); what the
+     * main channel says of them, our checksums and the ends of units are less than that again.
+     */
+    private static final int PACKETS_PART = 256;
     /** Bytes with which each channel but the main one begins (MultiFDInit_t); QEMU before 8.1 does not count them. */
     private static final long CHANNEL_HEAD_BYTES = 64;
 
@@ -77,13 +82,15 @@ public final class MultifdStreamEngine {
                             + CHANNELS_MAX);
         }
         QemuDirectEngine.requireDescriptors(vm, channels + 1);
+        long memoryBytes = QemuDirectEngine.memoryBytes(vm);
+        ImageStore.requireRoom(memoryBytes + memoryBytes / PACKETS_PART, store.freeBytes());
         return new SavePlan(
                 Engine.MULTIFD_STREAM,
                 channels,
                 options.compression(),
                 QemuDirectEngine.directIO(options.directIO(), store.directIO(), true),
                 options.bandwidthBytesPerSecondMax(),
-                QemuDirectEngine.requireSpace(vm, store));
+                memoryBytes);
     }
 
     static void requireCapabilities(VmFacts vm) throws TorporException {
@@ -164,7 +171,8 @@ public final class MultifdStreamEngine {
             qmp.execute("migrate", Map.of("uri", uri));
             end = MigrationWatch.await(qmp, cancellation, listener);
             duration = Duration.ofNanos(System.nanoTime() - began);
-            // It says how it went before it closes its channels, and settings must stay until then. If it never does, the
+            // It says how it went before it closes its channels, and settings must stay until then. If it never does,
+            // the
             // next wait for the same says so.
             var _ = recorder.awaitEnd(LET_GO_PATIENCE, end instanceof MigrationWatch.End.Completed);
             QemuDirectEngine.awaitLetGo(qmp, end);

@@ -69,17 +69,16 @@ public final class QemuDirectEngine {
         int channels = channels(options);
         requireDescriptors(vm, channels);
         boolean directIO = directIO(vm, options.directIO(), store.directIO());
-        long memoryBytes = requireSpace(vm, store);
+        long memoryBytes = memoryBytes(vm);
+        ImageStore.requireRoom(memoryBytes, store.freeBytes());
         return new SavePlan(channels, directIO, options.bandwidthBytesPerSecondMax(), memoryBytes);
     }
 
     /** Returns the bytes of all RAM blocks. */
-    static long requireSpace(VmFacts vm, StoreFacts store) throws TorporException {
-        long memoryBytes = vm.definition().ramBlocks().values().stream()
+    static long memoryBytes(VmFacts vm) {
+        return vm.definition().ramBlocks().values().stream()
                 .mapToLong(Long::longValue)
                 .sum();
-        ImageStore.requireRoom(memoryBytes, store.freeBytes());
-        return memoryBytes;
     }
 
     /**

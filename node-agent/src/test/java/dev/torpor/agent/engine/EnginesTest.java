@@ -71,11 +71,15 @@ class EnginesTest {
     }
 
     @Test
-    void streamsAreHeldToTheSameLimits() {
+    void streamsAreHeldToTheSameLimits() throws TorporException {
         SaveOptions streams = SaveOptions.DEFAULT.with(Engine.MULTIFD_STREAM);
         SaveOptions many = new SaveOptions(OptionalInt.of(33), DirectIO.AUTO, 0).with(Engine.MULTIFD_STREAM);
         assertThat(reason(NEW, many, ROOMY)).isEqualTo(FailureReason.ChannelsOutOfRange);
-        assertThat(reason(NEW, streams, new StoreFacts(Vms.RAM_BYTES, true))).isEqualTo(FailureReason.NotEnoughSpace);
+        // What is around the pages comes on top.
+        long needed = Vms.RAM_BYTES + Vms.RAM_BYTES / 256 + (64L << 20);
+        assertThat(reason(NEW, streams, new StoreFacts(needed - 1, true))).isEqualTo(FailureReason.NotEnoughSpace);
+        assertThat(Engines.plan(NEW, streams, new StoreFacts(needed, true)).memoryBytes())
+                .isEqualTo(Vms.RAM_BYTES);
         assertThat(reason(Vms.withDescriptorsLeft(NEW, OptionalLong.of(18)), streams, ROOMY))
                 .isEqualTo(FailureReason.DescriptorLimit);
         assertThat(reason(Vms.withBlockedReasons(NEW, "no"), streams, ROOMY)).isEqualTo(FailureReason.MigrationBlocked);
