@@ -70,7 +70,11 @@ final class ImageCommand implements Runnable {
             throws TorporException {
         Optional<LibvirtImage> ofLibvirt = store == null ? LibvirtImage.read(Path.of(image)) : Optional.empty();
         if (ofLibvirt.isPresent()) {
-            System.out.println(text(ofLibvirt.get()));
+            System.out.println(
+                    switch (format) {
+                        case TEXT -> text(ofLibvirt.get());
+                        case JSON -> ofLibvirt.get().toJson();
+                    });
             return ExitCode.DONE;
         }
         return open(

@@ -1,5 +1,6 @@
 package dev.torpor.agent.image;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Descriptor;
 import dev.torpor.agent.linux.Directory;
@@ -185,6 +186,22 @@ public record LibvirtImage(
                 new String(data.array(), 0, end, StandardCharsets.UTF_8),
                 cookie != 0,
                 HEADER_BYTES + (long) length);
+    }
+
+    /** Returns all that stands before the stream, as indented JSON. */
+    public String toJson() {
+        return JsonNodeFactory.instance
+                .objectNode()
+                .put("format", "libvirt")
+                .put("formatVersion", version)
+                .put("byteOrder", byteOrder.toString())
+                .put("wasRunning", wasRunning)
+                .put("streamFormat", format.name().toLowerCase(Locale.ROOT))
+                .put("streamOffsetBytes", streamOffsetBytes)
+                .put("cookie", hasCookie)
+                .put("importable", isImportable())
+                .put("domain", xml)
+                .toPrettyString();
     }
 
     /** Tells whether an image can be made of it. */

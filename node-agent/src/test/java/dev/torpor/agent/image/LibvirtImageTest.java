@@ -4,6 +4,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.torpor.agent.image.LibvirtImage.Format;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
@@ -49,6 +50,15 @@ class LibvirtImageTest {
                 .isInstanceOfSatisfying(
                         TorporException.class, e -> assertThat(e.reason()).isEqualTo(reason))
                 .hasMessage(message);
+    }
+
+    @Test
+    void asJsonItIsForPrograms() throws IOException, TorporException {
+        assertThat(new ObjectMapper().readTree(read(raw()).toJson())).isEqualTo(new ObjectMapper().readTree("""
+                        {"format": "libvirt", "formatVersion": 2, "byteOrder": "LITTLE_ENDIAN", "wasRunning": true,
+                         "streamFormat": "raw", "streamOffsetBytes": 1092, "cookie": true, "importable": true,
+                         "domain": "<domain type='kvm'><name>web</name></domain>"}
+                        """));
     }
 
     @ParameterizedTest
