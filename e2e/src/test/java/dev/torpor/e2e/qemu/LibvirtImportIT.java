@@ -3,6 +3,8 @@ package dev.torpor.e2e.qemu;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageId;
@@ -143,8 +145,17 @@ class LibvirtImportIT {
                 .containsPattern("Restore +after torpor-agent image import")
                 .contains("<uuid>" + SavedByLibvirt.UUID + "</uuid>");
 
+        AgentCommand.Result json = AgentCommand.run(temp, "image", "inspect", saved.file(format), "-o", "json");
+        assertThat(json.code()).as(json.errors()).isZero();
+        JsonNode told = new ObjectMapper().readTree(json.output());
+        assertThat(told.path("format").asText()).isEqualTo("libvirt");
+        assertThat(told.path("streamFormat").asText()).isEqualTo(name);
+        assertThat(told.path("domain").asText()).contains("<uuid>" + SavedByLibvirt.UUID + "</uuid>");
+
         AgentCommand.Result verified = AgentCommand.run(temp, "image", "verify", saved.file(format));
         assertThat(verified.code()).as(verified.errors()).isZero();
+        assertThat(verified.output())
+                .endsWith(name.equals("zstd") ? "match the checksum of the compression" : "have no checksums");
         Path cut = Files.copy(saved.file(format), temp.resolve("short-" + name));
         try (RandomAccessFile file = new RandomAccessFile(cut.toFile(), "rw")) {
             file.setLength(file.length() - 100);

@@ -39,7 +39,7 @@ public final class LibvirtImport {
      * @param image its header
      * @param domain what its definition tells
      * @param streamBytes length of QEMU's stream, decompressed; of a sparse one, what of it is in the file
-     * @param checksummed whether it carried a checksum of its stream
+     * @param checksummed whether it carries checksums of all of its stream
      */
     public record Verified(LibvirtImage image, LibvirtDomain domain, long streamBytes, boolean checksummed) {}
 
@@ -64,7 +64,14 @@ public final class LibvirtImport {
             PlainStream stream = new PlainStream(memoryMax(domain));
             read(file, facts, image, progress, stream::update);
             requireSame(domain, stream.finish().machineType());
-            return new Verified(image, domain, stream.lengthBytes(), image.format() != LibvirtImage.Format.RAW);
+            boolean checksummed =
+                    switch (image.format()) {
+                        case GZIP -> true;
+                        case ZSTD ->
+                            ZstdFrames.allHaveChecksums(file::read, image.streamOffsetBytes(), facts.sizeBytes());
+                        case RAW, BZIP2, XZ, LZOP, SPARSE -> false;
+                    };
+            return new Verified(image, domain, stream.lengthBytes(), checksummed);
         });
     }
 
