@@ -1,20 +1,14 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
-import dev.torpor.agent.engine.DirectIO;
-import dev.torpor.agent.engine.Engine;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
-import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.status.WriteResult;
-import dev.torpor.api.v1alpha1.CompressionMethod;
-import dev.torpor.api.v1alpha1.EngineChoice;
 import dev.torpor.api.v1alpha1.ObjectName;
-import dev.torpor.api.v1alpha1.ParallelSpec;
 import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
@@ -26,7 +20,6 @@ import java.time.temporal.ChronoUnit;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.concurrent.atomic.AtomicBoolean;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -141,43 +134,7 @@ final class SnapshotOrder implements SaveOrder {
 
     @Override
     public SaveOptions options() {
-        var spec = snapshot.object().getSpec();
-        Optional<VMSnapshotClassSpec> defaults = defaults();
-        Optional<ParallelSpec> own = Optional.ofNullable(spec.parallel());
-        Optional<ParallelSpec> general = defaults.map(VMSnapshotClassSpec::parallel);
-        Optional<CompressionMethod> method =
-                own.map(ParallelSpec::compression).or(() -> general.map(ParallelSpec::compression));
-        // A level belongs to the method beside it.
-        Optional<Integer> level = own.map(ParallelSpec::compression).isPresent()
-                ? own.map(ParallelSpec::compressionLevel)
-                : general.map(ParallelSpec::compressionLevel);
-        Optional<Integer> channels = own.map(ParallelSpec::channels).or(() -> general.map(ParallelSpec::channels));
-        Optional<Boolean> directIO = own.map(ParallelSpec::directIO).or(() -> general.map(ParallelSpec::directIO));
-        return new SaveOptions(
-                channels.map(OptionalInt::of).orElseGet(OptionalInt::empty),
-                directIO.map(wanted -> wanted ? DirectIO.REQUIRED : DirectIO.OFF)
-                        .orElse(DirectIO.AUTO),
-                defaults.map(VMSnapshotClassSpec::bandwidthBytesPerSecond).orElse(0L),
-                defaults.map(VMSnapshotClassSpec::engine).flatMap(SnapshotOrder::engine),
-                new Compression(
-                        method.map(SnapshotOrder::method).orElse(Compression.Method.NONE),
-                        level.map(OptionalInt::of).orElseGet(OptionalInt::empty)));
-    }
-
-    private static Optional<Engine> engine(EngineChoice choice) {
-        return switch (choice) {
-            case Auto -> Optional.empty();
-            case QemuDirect -> Optional.of(Engine.QEMU_DIRECT);
-            case MultifdStream -> Optional.of(Engine.MULTIFD_STREAM);
-        };
-    }
-
-    private static Compression.Method method(CompressionMethod method) {
-        return switch (method) {
-            case None -> Compression.Method.NONE;
-            case Zlib -> Compression.Method.ZLIB;
-            case Zstd -> Compression.Method.ZSTD;
-        };
+        return ClassDefaults.of(Optional.ofNullable(snapshot.object().getSpec().parallel()), defaults());
     }
 
     private Optional<VMSnapshotClassSpec> defaults() {
