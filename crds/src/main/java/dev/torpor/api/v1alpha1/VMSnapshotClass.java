@@ -10,6 +10,9 @@ import io.fabric8.kubernetes.model.annotation.ShortNames;
 import io.fabric8.kubernetes.model.annotation.Singular;
 import io.fabric8.kubernetes.model.annotation.Version;
 import java.io.Serial;
+import java.util.Collection;
+import java.util.Comparator;
+import java.util.Optional;
 
 /** Defaults and policy for snapshots. */
 @JsonClassDescription(
@@ -41,6 +44,16 @@ import java.io.Serial;
 public class VMSnapshotClass extends CustomResource<VMSnapshotClassSpec, Void> {
     @Serial
     private static final long serialVersionUID = 1L;
+
+    /** Returns the class of snapshots that name none: the newest of those annotated as default, as for storage classes. */
+    public static Optional<VMSnapshotClass> ofDefault(Collection<VMSnapshotClass> all) {
+        return all.stream()
+                .filter(candidate -> candidate.getMetadata().getAnnotations() != null
+                        && "true"
+                                .equals(candidate.getMetadata().getAnnotations().get(Torpor.DEFAULT_CLASS_ANNOTATION)))
+                .max(Comparator.comparing((VMSnapshotClass c) -> c.getMetadata().getCreationTimestamp())
+                        .thenComparing(c -> c.getMetadata().getName()));
+    }
 
     // A spec is a record and has no empty form.
     @Override

@@ -22,6 +22,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.Optional;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -94,6 +95,48 @@ class MultifdStreamIT {
         StandInPod again = cluster.pod("db");
         assertThat(again.uid()).isNotEqualTo(pod.uid());
         StandInCluster.awaitGoingOn(again, last);
+    }
+
+    /** Nobody names a class then, and the agent asks nobody. */
+    @Test
+    void aVmWhosePodEndsIsSavedAsTheDefaultClassSays() throws Exception {
+        String isDefault = Torpor.DEFAULT_CLASS_ANNOTATION;
+        cluster.controlPlane.kubectl("annotate", "vmsnapshotclass", "streams", isDefault + "=true");
+        try {
+            StandInPod pod = cluster.startVm("ending", 60L);
+            cluster.controlPlane.kubectl(
+                    "annotate",
+                    "pod",
+                    "ending",
+                    "-n",
+                    cluster.namespace,
+                    Torpor.ON_TERMINATION_ANNOTATION + "=ManagedSave");
+            cluster.deletePod("ending");
+            VMSnapshot saved = await("the image's VMSnapshot")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(
+                            () -> cluster
+                                    .client
+                                    .resources(VMSnapshot.class)
+                                    .inNamespace(cluster.namespace)
+                                    .list()
+                                    .getItems()
+                                    .stream()
+                                    .filter(snapshot ->
+                                            snapshot.getSpec().vmName().equals("ending")
+                                                    && snapshot.getStatus() != null
+                                                    && snapshot.getStatus().getEngine() != null)
+                                    .findFirst(),
+                            Optional::isPresent)
+                    .orElseThrow();
+            Tick last = pod.lastTick().orElseThrow();
+            assertThat(saved.getStatus().getEngine()).isEqualTo("multifd-stream");
+            assertThat(saved.getStatus().getChannels()).isEqualTo(2);
+            StandInPod again = cluster.pod("ending"); // made again, as a bare pod is
+            StandInCluster.awaitGoingOn(again, last);
+        } finally {
+            cluster.controlPlane.kubectl("annotate", "vmsnapshotclass", "streams", isDefault + "-");
+        }
     }
 
     /** Noticed while QEMU is fed: as good as a scan's finding, and taken back by a scan. */

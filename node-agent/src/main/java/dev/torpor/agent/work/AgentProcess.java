@@ -10,6 +10,7 @@ import dev.torpor.api.status.ApplyStatusWriter;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.telemetry.http.Health;
@@ -200,6 +201,7 @@ public final class AgentProcess {
             SharedIndexInformer<Pod> ofPods = pods(config, client, agent, volumes, budgets);
             List<SharedIndexInformer<?>> informers = informers(config, client, agent, cluster, ofPods);
             health.watching(informers);
+            SharedIndexInformer<VMSnapshotClass> classes = classes(client, cluster);
             agent.nodeShutdown()
                     .ifPresent(saver -> saver.start(() ->
                             ofPods.hasSynced() ? Optional.of(ofPods.getStore().list()) : Optional.empty()));
@@ -211,6 +213,7 @@ public final class AgentProcess {
             LOG.info("told to end: nothing is begun any more");
             agent.end(config.grace());
             informers.forEach(SharedIndexInformer::stop);
+            classes.stop();
         } finally {
             timer.shutdownNow();
         }
@@ -286,15 +289,26 @@ public final class AgentProcess {
                 .runnableInformer(0);
         restores.addEventHandler(handler(agent::restore, agent::gone));
         List<SharedIndexInformer<?>> all = List.of(pods, snapshots, restores);
-        for (SharedIndexInformer<?> informer : all) {
-            // An API server that is away at our start, or a definition that is not there yet, is waited for.
-            informer.exceptionHandler((started, e) -> {
-                LOG.warn("watching {}: {}", informer.getApiTypeClass().getSimpleName(), e.getMessage());
-                return true;
-            });
-            var _ = informer.start();
-        }
+        all.forEach(AgentProcess::start);
         return all;
+    }
+
+    /** What they say is wished for only: an agent that may not, or cannot, see them is as good. */
+    private static SharedIndexInformer<VMSnapshotClass> classes(KubernetesClient client, ApiCluster cluster) {
+        SharedIndexInformer<VMSnapshotClass> classes =
+                client.resources(VMSnapshotClass.class).runnableInformer(0);
+        classes.addEventHandler(handler(cluster::seen, cluster::gone));
+        start(classes);
+        return classes;
+    }
+
+    private static void start(SharedIndexInformer<?> informer) {
+        // An API server that is away at our start, or a definition that is not there yet, is waited for.
+        informer.exceptionHandler((started, e) -> {
+            LOG.warn("watching {}: {}", informer.getApiTypeClass().getSimpleName(), e.getMessage());
+            return true;
+        });
+        var _ = informer.start();
     }
 
     private static <T> ResourceEventHandler<T> handler(Consumer<T> seen, Consumer<T> gone) {

@@ -47,6 +47,8 @@ final class ApiCluster implements Cluster {
     private final String nodeName;
     // By the image's UID, from the informer: only a hint where to look.
     private final Map<String, VMSnapshot> snapshots = new ConcurrentHashMap<>();
+    /** By name, from the informer: what a pod that ends is saved by must not wait for the API server. */
+    private final Map<String, VMSnapshotClass> classes = new ConcurrentHashMap<>();
 
     /** @param nodeName this node's name */
     ApiCluster(KubernetesClient client, String nodeName) {
@@ -60,6 +62,14 @@ final class ApiCluster implements Cluster {
 
     void gone(VMSnapshot snapshot) {
         snapshots.remove(SnapshotView.of(snapshot).image().uid());
+    }
+
+    void seen(VMSnapshotClass one) {
+        classes.put(one.getMetadata().getName(), one);
+    }
+
+    void gone(VMSnapshotClass one) {
+        classes.remove(one.getMetadata().getName());
     }
 
     @Override
@@ -88,6 +98,11 @@ final class ApiCluster implements Cluster {
         return Optional.ofNullable(
                         client.resources(VMSnapshotClass.class).withName(name).get())
                 .map(VMSnapshotClass::getSpec);
+    }
+
+    @Override
+    public Optional<VMSnapshotClassSpec> defaultClass() {
+        return VMSnapshotClass.ofDefault(classes.values()).map(VMSnapshotClass::getSpec);
     }
 
     @Override

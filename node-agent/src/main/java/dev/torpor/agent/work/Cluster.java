@@ -26,6 +26,9 @@ interface Cluster {
     /** The class's defaults; empty if there is no class of this name. */
     Optional<VMSnapshotClassSpec> snapshotClass(String name);
 
+    /** What the class of snapshots that name none says, as far as the informer knows; asks nobody. */
+    Optional<VMSnapshotClassSpec> defaultClass();
+
     /** Restores of a VM that are neither done nor given up, by a consistent read. */
     List<StartFacts.ActiveRestore> activeRestores(VmName vm);
 

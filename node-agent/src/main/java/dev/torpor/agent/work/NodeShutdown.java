@@ -1,5 +1,6 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.logind.ShutdownListener;
 import dev.torpor.api.v1alpha1.NodeShutdownStatus;
@@ -111,7 +112,7 @@ final class NodeShutdown implements ShutdownListener {
     /** Returns the seconds that saving all VMs would take now; NaN if that cannot be told. */
     double neededSeconds() {
         List<NodeVm> all = vms.wanted();
-        OptionalLong bytesPerSecond = rate.bytesPerSecond();
+        OptionalLong bytesPerSecond = bytesPerSecond();
         boolean known = bytesPerSecond.isPresent()
                 && all.stream().allMatch(vm -> vm.memoryBytes().isPresent());
         if (!known && !all.isEmpty()) {
@@ -132,6 +133,15 @@ final class NodeShutdown implements ShutdownListener {
     /** Tells whether a pod's VM has its turn in a shutdown of this node, or will have it. */
     synchronized boolean isToSave(String podUID) {
         return run.filter(its -> its.isToSave(podUID)).isPresent();
+    }
+
+    /** As fast as the last save that was not compressed, but no faster than QEMU compresses if it is to. */
+    private OptionalLong bytesPerSecond() {
+        OptionalLong measured = rate.bytesPerSecond();
+        Compression.Method method = saves.options().compression().method();
+        return measured.isEmpty() || method == Compression.Method.NONE
+                ? measured
+                : OptionalLong.of(Math.min(measured.getAsLong(), PauseBudget.expectedBytesPerSecond(method)));
     }
 
     @Override
@@ -180,8 +190,7 @@ final class NodeShutdown implements ShutdownListener {
             if (!its.hasVms()) {
                 listed.get().ifPresent(pods -> takeVms(its, pods));
             }
-            its.choose(rate.bytesPerSecond(), atOnceMax, node.clock().instant())
-                    .forEach(vm -> submit.accept(vm.item()));
+            its.choose(bytesPerSecond(), atOnceMax, node.clock().instant()).forEach(vm -> submit.accept(vm.item()));
             if (its.isOver(node.clock().instant())) {
                 ended = run;
                 run = following;
@@ -255,8 +264,8 @@ final class NodeShutdown implements ShutdownListener {
             return refused.get();
         }
         its.measured(uid, vms.memoryBytes(uid));
-        if (!its.fits(uid, rate.bytesPerSecond(), node.clock().instant())) {
-            return its.noTime(uid, rate.bytesPerSecond());
+        if (!its.fits(uid, bytesPerSecond(), node.clock().instant())) {
+            return its.noTime(uid, bytesPerSecond());
         }
         if (!node.saves().take(uid)) {
             return Next.after(TURN_POLL);

@@ -1,7 +1,6 @@
 package dev.torpor.agent.work;
 
 import dev.torpor.agent.engine.Cancellation;
-import dev.torpor.agent.engine.DirectIO;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
@@ -16,7 +15,6 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.OptionalInt;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
 import org.slf4j.Logger;
@@ -51,6 +49,11 @@ final class PodSaves {
      * @param tooShort what is to be said when there was too little time
      */
     record Why(String cause, String tooShort) {}
+
+    /** Returns how VMs are saved here: as the default class says. */
+    SaveOptions options() {
+        return ClassDefaults.inHaste(node.cluster().defaultClass());
+    }
 
     /** How a save came out. */
     enum Result {
@@ -177,7 +180,13 @@ final class PodSaves {
 
         @Override
         public SaveOptions options() {
-            return new SaveOptions(OptionalInt.empty(), DirectIO.AUTO, 0);
+            return PodSaves.this.options();
+        }
+
+        /** It is now or never. */
+        @Override
+        public Optional<SaveOptions> otherwise() {
+            return Optional.of(SaveOptions.DEFAULT);
         }
 
         @Override

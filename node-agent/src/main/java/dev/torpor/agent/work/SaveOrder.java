@@ -10,6 +10,7 @@ import dev.torpor.api.v1alpha1.Progress;
 import dev.torpor.failure.TorporException;
 import java.time.Instant;
 import java.util.List;
+import java.util.Optional;
 
 /** Who wants a save, what is wanted of it, and who hears how it goes. */
 interface SaveOrder {
@@ -18,6 +19,9 @@ interface SaveOrder {
     ImageMode mode();
 
     SaveOptions options();
+
+    /** What is wanted if its QEMU lacks what that needs; empty if such a save is to fail. */
+    Optional<SaveOptions> otherwise();
 
     /** The claims of the VM's pod, where that is known. */
     List<VmDisks.Claim> claims();

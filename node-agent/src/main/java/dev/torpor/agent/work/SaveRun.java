@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.Engines;
 import dev.torpor.agent.engine.QemuDirectEngine;
+import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
@@ -72,11 +73,7 @@ final class SaveRun {
         try (Vm vm = node.vms().connect(podUID)) {
             requireSound(vm);
             VmFacts facts = vm.probe();
-            SavePlan plan = Engines.plan(
-                    facts,
-                    order.options(),
-                    new QemuDirectEngine.StoreFacts(
-                            node.store().freeBytes(), node.store().directIO()));
+            SavePlan plan = plan(facts);
             if (order.probed()) {
                 requireTime(vm, plan);
             }
@@ -134,6 +131,21 @@ final class SaveRun {
                 var _ = report.commit(partial, header(facts, plan, partial.intent(), disks));
             });
             return report;
+        }
+    }
+
+    private SavePlan plan(VmFacts facts) throws TorporException {
+        QemuDirectEngine.StoreFacts store = new QemuDirectEngine.StoreFacts(
+                node.store().freeBytes(), node.store().directIO());
+        try {
+            return Engines.plan(facts, order.options(), store);
+        } catch (TorporException e) {
+            Optional<SaveOptions> other = order.otherwise();
+            if (e.reason() != FailureReason.CapabilityMissing || other.isEmpty()) {
+                throw e;
+            }
+            LOG.warn("image {}: saved otherwise than its class says: {}", order.image(), e.getMessage());
+            return Engines.plan(facts, other.get(), store);
         }
     }
 

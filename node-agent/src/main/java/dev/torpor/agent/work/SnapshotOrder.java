@@ -133,6 +133,11 @@ final class SnapshotOrder implements SaveOrder {
     }
 
     @Override
+    public Optional<SaveOptions> otherwise() {
+        return Optional.empty();
+    }
+
+    @Override
     public SaveOptions options() {
         return ClassDefaults.of(Optional.ofNullable(snapshot.object().getSpec().parallel()), defaults());
     }

@@ -31,6 +31,7 @@ import org.jspecify.annotations.Nullable;
  * @param gone pods that are not there, by UID
  * @param letGo names of objects whose finalizer was removed
  * @param ends how pods end, by UID; the others are gone
+ * @param defaults what the default class says, if there is one
  */
 record FakeCluster(
         Function<String, @Nullable VMSnapshot> snapshots,
@@ -39,7 +40,8 @@ record FakeCluster(
         List<Object> written,
         List<String> gone,
         List<String> letGo,
-        Map<String, TerminationDecision.PodEnd> ends)
+        Map<String, TerminationDecision.PodEnd> ends,
+        List<VMSnapshotClassSpec> defaults)
         implements Cluster, StatusWriter {
     FakeCluster(VMSnapshot only) {
         this(_ -> only);
@@ -53,7 +55,8 @@ record FakeCluster(
                 new CopyOnWriteArrayList<>(),
                 new CopyOnWriteArrayList<>(),
                 new CopyOnWriteArrayList<>(),
-                new ConcurrentHashMap<>());
+                new ConcurrentHashMap<>(),
+                new CopyOnWriteArrayList<>());
     }
 
     @Override
@@ -76,6 +79,11 @@ record FakeCluster(
     @Override
     public Optional<VMSnapshotClassSpec> snapshotClass(String name) {
         return Optional.empty();
+    }
+
+    @Override
+    public Optional<VMSnapshotClassSpec> defaultClass() {
+        return defaults.stream().findFirst();
     }
 
     @Override

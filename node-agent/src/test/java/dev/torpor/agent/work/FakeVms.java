@@ -91,6 +91,12 @@ final class FakeVms implements Vm.Vms {
     /** Done as it begins to. */
     volatile Runnable whenItLoads = () -> {};
 
+    /** How it was saved last; null if it never was. */
+    volatile @Nullable SavePlan lastPlan;
+
+    /** Parameters of migrations that its QEMU has. */
+    volatile Set<String> parameters = Set.of();
+
     /** Why its loads fail; null if they do not. */
     volatile @Nullable TorporException failsToLoad;
 
@@ -147,7 +153,7 @@ final class FakeVms implements Vm.Vms {
             return new VmFacts(
                     writesSample ? SampleGuest.definition() : vm,
                     Set.of("mapped-ram", "multifd"),
-                    Set.of(),
+                    parameters,
                     runState(),
                     "none",
                     List.of(),
@@ -220,6 +226,7 @@ final class FakeVms implements Vm.Vms {
         public SaveReport save(SavePlan plan, ImageFiles files, Cancellation cancellation, ProgressListener listener)
                 throws TorporException {
             saves.incrementAndGet();
+            lastPlan = plan;
             writing.countDown();
             if (writesSample) {
                 return writeSample(files);

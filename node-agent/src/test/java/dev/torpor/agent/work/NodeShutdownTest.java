@@ -9,8 +9,10 @@ import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.PodVolumes;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
+import io.fabric8.kubernetes.client.utils.Serialization;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -53,10 +55,13 @@ class NodeShutdownTest {
     @SuppressWarnings("NullAway.Init")
     private NodeShutdown shutdown;
 
+    @SuppressWarnings("NullAway.Init")
+    private FakeCluster cluster;
+
     @BeforeEach
     void start() throws Exception {
         store = ImageStore.open(temp.resolve("store"));
-        FakeCluster cluster = new FakeCluster(new VMSnapshot());
+        cluster = new FakeCluster(new VMSnapshot());
         Node node = TestNode.of(store, new VmJournal(store.directory()), vms, cluster, timer);
         shutdown = new NodeShutdown(
                 node,
@@ -103,6 +108,22 @@ class NodeShutdownTest {
         }
         var _ = shutdown.look(submitted.getLast());
         assertThat(released).hasValue(1);
+    }
+
+    @Test
+    void whatTheDefaultClassCompressesIsTakenToNeedLonger() {
+        measuredBytesPerSecond.set(1L << 40);
+        VmName vm = new VmName("vms", "web");
+        shutdown.seen(vm, pod());
+        var _ = shutdown.measure(new WorkItem.Measure(vm, "p1"));
+        assertThat(shutdown.neededSeconds())
+                .as("for itself; its MiB takes no time")
+                .isEqualTo(0.4);
+        cluster.defaults()
+                .add(Serialization.unmarshal(
+                                "metadata: {name: c}\nspec: {parallel: {compression: Zlib}}", VMSnapshotClass.class)
+                        .getSpec());
+        assertThat(shutdown.neededSeconds()).isEqualTo(0.41);
     }
 
     @Test

@@ -1,7 +1,10 @@
 package dev.torpor.agent.work;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.agent.engine.Engine;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
@@ -9,6 +12,7 @@ import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.utils.Serialization;
@@ -17,6 +21,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import org.junit.jupiter.api.AfterEach;
@@ -38,6 +43,9 @@ class PodSavesTest {
 
     @SuppressWarnings("NullAway.Init")
     private ImageStore store;
+
+    @SuppressWarnings("NullAway.Init")
+    private FakeCluster cluster;
 
     @SuppressWarnings("NullAway.Init")
     private PodSaves saves;
@@ -64,7 +72,7 @@ class PodSavesTest {
         temp = folder;
         vms.writesSample = true;
         store = ImageStore.open(temp);
-        FakeCluster cluster = new FakeCluster(Serialization.unmarshal("""
+        cluster = new FakeCluster(Serialization.unmarshal("""
                 apiVersion: torpor.dev/v1alpha1
                 kind: VMSnapshot
                 metadata: {name: other, namespace: vms, uid: u1}
@@ -98,6 +106,38 @@ class PodSavesTest {
             assertThat(record.state()).isInstanceOf(ImageState.Complete.class);
             assertThat(record.id()).isEqualTo(told.records.getLast().id());
         });
+    }
+
+    /** With nobody to ask: the class is known before, and the API server may be away. */
+    @Test
+    void aVmIsSavedAsTheDefaultClassSays() throws Exception {
+        assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
+        assertThat(requireNonNull(vms.lastPlan).engine()).isEqualTo(Engine.QEMU_DIRECT);
+
+        vms.running = true;
+        defaultClass("engine: MultifdStream, bandwidthBytesPerSecond: 5, parallel: {channels: 3}");
+        assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
+        assertThat(requireNonNull(vms.lastPlan).engine()).isEqualTo(Engine.MULTIFD_STREAM);
+        assertThat(requireNonNull(vms.lastPlan).channels()).isEqualTo(3);
+        assertThat(requireNonNull(vms.lastPlan).bandwidthBytesPerSecondMax()).isZero();
+    }
+
+    @Test
+    void whatItsQemuCannotDoIsNoReasonToLoseAVm() throws Exception {
+        defaultClass("parallel: {compression: Zstd}");
+        assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
+        assertThat(requireNonNull(vms.lastPlan).compression().method()).isEqualTo(Compression.Method.NONE);
+
+        vms.running = true;
+        vms.parameters = Set.of("multifd-compression");
+        assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
+        assertThat(requireNonNull(vms.lastPlan).compression().method()).isEqualTo(Compression.Method.ZSTD);
+    }
+
+    private void defaultClass(String spec) {
+        cluster.defaults()
+                .add(Serialization.unmarshal("metadata: {name: c}\nspec: {" + spec + "}", VMSnapshotClass.class)
+                        .getSpec());
     }
 
     @Test

@@ -83,6 +83,11 @@ final class SimulatedApi implements Cluster, StatusWriter {
     }
 
     @Override
+    public Optional<VMSnapshotClassSpec> defaultClass() {
+        return Optional.empty();
+    }
+
+    @Override
     public List<StartFacts.ActiveRestore> activeRestores(VmName vm) {
         read();
         List<StartFacts.ActiveRestore> active = new ArrayList<>();

@@ -1,13 +1,11 @@
 package dev.torpor.operator.vm;
 
-import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
 import dev.torpor.api.v1alpha1.VMSnapshotClassSpec;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.KubernetesClient;
-import java.util.Comparator;
 import java.util.Optional;
 
 /** Finds the class of a snapshot. What the class says is applied by the agent, where the snapshot's own fields win. */
@@ -47,10 +45,7 @@ public final class SnapshotClasses {
 
     /** Returns the class of snapshots that name none. */
     public Optional<VMSnapshotClass> ofDefault() {
-        return client.resources(VMSnapshotClass.class).list().getItems().stream()
-                .filter(candidate ->
-                        "true".equals(candidate.getMetadata().getAnnotations().get(Torpor.DEFAULT_CLASS_ANNOTATION)))
-                .max(Comparator.comparing((VMSnapshotClass c) -> c.getMetadata().getCreationTimestamp())
-                        .thenComparing(c -> c.getMetadata().getName()));
+        return VMSnapshotClass.ofDefault(
+                client.resources(VMSnapshotClass.class).list().getItems());
     }
 }
