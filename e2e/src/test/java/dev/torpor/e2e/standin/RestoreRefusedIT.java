@@ -30,6 +30,7 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -41,16 +42,22 @@ import org.junit.jupiter.api.Order;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestMethodOrder;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * Restores that cannot be done: what the user reads, that no pod is left, and that the same image is restored once what was
- * wrong is put right. All tries are of one image, on a file system without O_DIRECT.
+ * wrong is put right. All tries are of two images, one of each engine, on a file system without O_DIRECT.
  */
 @Tag("standin")
 @TestMethodOrder(MethodOrderer.OrderAnnotation.class)
 class RestoreRefusedIT {
     private static final int MEMORY_MIB = 128;
     private static final int LAST = Integer.MAX_VALUE;
+    /** The VM that is saved by QEMU itself. */
+    private static final String DIRECT = "web";
+    /** The VM whose channels are recorded. */
+    private static final String STREAMS = "flow";
 
     @SuppressWarnings("NullAway.Init")
     private static Mount mount;
@@ -58,28 +65,55 @@ class RestoreRefusedIT {
     @SuppressWarnings("NullAway.Init")
     private static StandInCluster cluster;
 
-    @SuppressWarnings("NullAway.Init")
-    private static VMSnapshot saved;
+    /** By the names of their VMs. */
+    private static final Map<String, Saved> SAVED = new HashMap<>();
 
-    @SuppressWarnings("NullAway.Init")
-    private static Tick lastTick;
+    /** An image, and where its guest was then. */
+    private record Saved(VMSnapshot snapshot, Tick lastTick) {
+        Path file() {
+            return cluster.store()
+                    .resolve(Objects.requireNonNull(snapshot.getStatus().getImage())
+                            .path());
+        }
 
-    @SuppressWarnings("NullAway.Init")
-    private static Path image;
+        /** Moves the file aside while something else is in its place. */
+        Path copy() throws IOException {
+            return Files.copy(file(), file().resolveSibling("aside"), StandardCopyOption.REPLACE_EXISTING);
+        }
+
+        void putBack(Path copy) throws IOException {
+            Files.move(copy, file(), StandardCopyOption.REPLACE_EXISTING);
+            cluster.awaitReady(snapshot.getMetadata().getName());
+        }
+    }
 
     @BeforeAll
     static void start() throws Exception {
         mount = Mount.ramfs();
         cluster = new StandInCluster(Optional.of(mount.directory()));
+        cluster.controlPlane.kubectl().runWithInput("""
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshotClass
+                metadata: {name: streams}
+                spec: {engine: MultifdStream}
+                """, "apply", "-f", "-");
         createVm("other");
-        createVm("web");
-        StandInPod pod = cluster.pod("web");
+        createVm(DIRECT);
+        createVm(STREAMS);
+        SAVED.put(DIRECT, save(DIRECT));
+        SAVED.put(STREAMS, save(STREAMS, "className: streams"));
+    }
+
+    private static Saved save(String vm, String... spec) throws IOException {
+        StandInPod pod = cluster.pod(vm);
         pod.awaitTick(tick -> tick.number() >= 2);
-        cluster.snapshot("web-saved", "web");
-        saved = cluster.awaitReady("web-saved");
-        lastTick = pod.lastTick().orElseThrow();
-        image = cluster.store()
-                .resolve(Objects.requireNonNull(saved.getStatus().getImage()).path());
+        cluster.snapshot(vm + "-saved", vm, spec);
+        VMSnapshot ready = cluster.awaitReady(vm + "-saved");
+        return new Saved(ready, pod.lastTick().orElseThrow());
+    }
+
+    private static Saved of(String vm) {
+        return Objects.requireNonNull(SAVED.get(vm));
     }
 
     @AfterAll
@@ -90,63 +124,71 @@ class RestoreRefusedIT {
         }
     }
 
-    @Test
-    void fileMissing() throws Exception {
-        Path aside = copy();
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void fileMissing(String vm) throws Exception {
+        Path aside = of(vm).copy();
         try {
-            Files.delete(image);
-            cluster.restore("of-missing", "web-saved");
+            Files.delete(of(vm).file());
+            cluster.restore("of-missing-" + vm, vm + "-saved");
 
-            restoreFailsByImage("of-missing", FailureReason.ImageMissing, exactly("the image's file is missing. "));
+            restoreFailsByImage(
+                    "of-missing-", vm, FailureReason.ImageMissing, exactly("the image's file is missing. "));
         } finally {
-            putBack(aside);
+            of(vm).putBack(aside);
         }
     }
 
-    @Test
-    void fileTruncated() throws Exception {
-        Path aside = copy();
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void fileTruncated(String vm) throws Exception {
+        Path aside = of(vm).copy();
         try {
-            long size = Files.size(image);
-            try (FileChannel file = FileChannel.open(image, StandardOpenOption.WRITE)) {
+            long size = Files.size(of(vm).file());
+            try (FileChannel file = FileChannel.open(of(vm).file(), StandardOpenOption.WRITE)) {
                 file.truncate(size - 1);
             }
-            cluster.restore("of-truncated", "web-saved");
+            cluster.restore("of-truncated-" + vm, vm + "-saved");
 
             restoreFailsByImage(
-                    "of-truncated",
+                    "of-truncated-",
+                    vm,
                     FailureReason.ImageTruncated,
                     exactly("the image has " + (size - 1) + " bytes; " + size + " were committed. "));
         } finally {
-            putBack(aside);
+            of(vm).putBack(aside);
         }
     }
 
-    @Test
-    void headerDamaged() throws Exception {
-        Path aside = copy();
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void headerDamaged(String vm) throws Exception {
+        Path aside = of(vm).copy();
         try {
-            try (FileChannel file = FileChannel.open(image, StandardOpenOption.WRITE)) {
+            try (FileChannel file = FileChannel.open(of(vm).file(), StandardOpenOption.WRITE)) {
                 file.write(ByteBuffer.wrap(new byte[] {'?'}), 100);
             }
-            cluster.restore("of-damaged", "web-saved");
+            cluster.restore("of-damaged-" + vm, vm + "-saved");
 
             restoreFailsByImage(
-                    "of-damaged",
+                    "of-damaged-",
+                    vm,
                     FailureReason.ImageDamaged,
                     "the image's header is damaged: its checksum is [0-9a-f]{8}, and it says that it is [0-9a-f]{8}\\. ");
         } finally {
-            putBack(aside);
+            of(vm).putBack(aside);
         }
     }
 
-    @Test
-    void moreMemory() throws Exception {
-        withOtherDefinition("128M", "256M");
-        cluster.restore("more-memory", "web-saved");
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void moreMemory(String vm) throws Exception {
+        withOtherDefinition(vm, "128M", "256M");
+        cluster.restore("more-memory-" + vm, vm + "-saved");
 
         restoreFails(
-                "more-memory",
+                "more-memory-",
+                vm,
                 FailureReason.MemorySizeMismatch,
                 "RAM block pc.ram has 134217728 bytes in the image and 268435456 in the target: give the same memory size"
                         + " and backends. The image is safe.");
@@ -154,35 +196,40 @@ class RestoreRefusedIT {
 
     @Test
     void lessMemory() throws Exception {
-        withOtherDefinition("128M", "96M");
-        cluster.restore("less-memory", "web-saved");
+        withOtherDefinition(DIRECT, "128M", "96M");
+        cluster.restore("less-memory-web", "web-saved");
 
         restoreFails(
-                "less-memory",
+                "less-memory-",
+                DIRECT,
                 FailureReason.MemorySizeMismatch,
                 "RAM block pc.ram has 134217728 bytes in the image and 100663296 in the target: give the same memory size"
                         + " and backends. The image is safe.");
     }
 
-    @Test
-    void otherMachineType() throws Exception {
-        withOtherDefinition("q35", "pc-q35-9.2");
-        cluster.restore("other-machine", "web-saved");
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void otherMachineType(String vm) throws Exception {
+        withOtherDefinition(vm, "q35", "pc-q35-9.2");
+        cluster.restore("other-machine-" + vm, vm + "-saved");
 
         restoreFails(
-                "other-machine",
+                "other-machine-",
+                vm,
                 FailureReason.MachineTypeMismatch,
                 "the machine type is pc-q35-10.0 in the image and pc-q35-9.2 in the target: name the versioned type in"
                         + " -machine. The image is safe.");
     }
 
-    @Test
-    void otherDevices() throws Exception {
-        withOtherDefinition("-nodefaults", "-device", "virtio-rng-pci", "-nodefaults");
-        cluster.restore("other-devices", "web-saved");
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void otherDevices(String vm) throws Exception {
+        withOtherDefinition(vm, "-nodefaults", "-device", "virtio-rng-pci", "-nodefaults");
+        cluster.restore("other-devices-" + vm, vm + "-saved");
 
         restoreFails(
-                "other-devices",
+                "other-devices-",
+                vm,
                 FailureReason.DevicesMismatch,
                 "the target's devices are not the image's: missing [], added [virtio-rng-pci@01.0]: give the same devices"
                         + " at the same addresses. The image is safe.");
@@ -220,9 +267,12 @@ class RestoreRefusedIT {
         assertThat(saves()).isEqualTo(saves);
     }
 
-    @Test
-    void withoutDirectIOThePageCacheIsUsed() {
-        assertThat(saved.getStatus().getDirectIO()).isFalse();
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
+    void withoutDirectIOThePageCacheIsUsed(String vm) {
+        assertThat(of(vm).snapshot().getStatus().getDirectIO()).isFalse();
+        assertThat(of(vm).snapshot().getStatus().getEngine())
+                .isEqualTo(vm.equals(DIRECT) ? "qemu-direct" : "multifd-stream");
     }
 
     @Test
@@ -241,15 +291,16 @@ class RestoreRefusedIT {
         StandInCluster.awaitGoingOn(pod, before);
     }
 
-    @Test
+    @ParameterizedTest
+    @ValueSource(strings = {DIRECT, STREAMS})
     @Order(LAST - 1)
-    void theImageIsRestoredOnceAllIsRight() throws Exception {
-        withOtherDefinition("-nodefaults", "-nodefaults");
-        cluster.restore("web-back", "web-saved");
+    void theImageIsRestoredOnceAllIsRight(String vm) throws Exception {
+        withOtherDefinition(vm, "-nodefaults", "-nodefaults");
+        cluster.restore(vm + "-back", vm + "-saved");
 
-        cluster.awaitRunning("web-back");
-        StandInCluster.awaitGoingOn(cluster.pod("web"), lastTick);
-        cluster.awaitSnapshot("web-saved", status -> status.getPhase() == SnapshotPhase.Consumed);
+        cluster.awaitRunning(vm + "-back");
+        StandInCluster.awaitGoingOn(cluster.pod(vm), of(vm).lastTick());
+        cluster.awaitSnapshot(vm + "-saved", status -> status.getPhase() == SnapshotPhase.Consumed);
     }
 
     @Test
@@ -287,7 +338,8 @@ class RestoreRefusedIT {
     }
 
     /** The snapshot stops to be Ready as well, until its file is what it was. */
-    private static void restoreFailsByImage(String name, FailureReason reason, String message) {
+    private static void restoreFailsByImage(String prefix, String vm, FailureReason reason, String message) {
+        String name = prefix + vm;
         Ends.restoreFails(
                 cluster,
                 name,
@@ -296,19 +348,20 @@ class RestoreRefusedIT {
                         + message
                         + exactly("The image cannot be restored."));
         VMSnapshot unusable = cluster.awaitSnapshot(
-                "web-saved", status -> !Conditions.isTrue(status.getConditions(), ConditionType.READY));
+                vm + "-saved", status -> !Conditions.isTrue(status.getConditions(), ConditionType.READY));
         String why = message + exactly("The image cannot be restored while this is so.");
         Ends.assertCondition(unusable.getStatus().getConditions(), ConditionType.IMAGE_AVAILABLE, "False", reason, why);
         await("Ready tells why")
                 .atMost(StandInCluster.PATIENCE)
                 .untilAsserted(() -> Ends.assertCondition(
-                        saved("web-saved").getStatus().getConditions(), ConditionType.READY, "False", reason, why));
+                        saved(vm + "-saved").getStatus().getConditions(), ConditionType.READY, "False", reason, why));
     }
 
-    private static void restoreFails(String name, FailureReason reason, String message) {
+    private static void restoreFails(String prefix, String vm, FailureReason reason, String message) {
+        String name = prefix + vm;
         Ends.restoreFails(
                 cluster, name, reason, exactly("VMRestore " + cluster.namespace + "/" + name + ": " + message));
-        VMSnapshot again = cluster.awaitReady("web-saved");
+        VMSnapshot again = cluster.awaitReady(vm + "-saved");
         assertThat(again.getStatus().getPhase()).isEqualTo(SnapshotPhase.Ready);
         assertThat(Ends.files(cluster, again)).isNotEmpty();
     }
@@ -332,13 +385,13 @@ class RestoreRefusedIT {
     }
 
     /** Changes what was recorded of the VM's pod, as an administrator can: an argument is replaced by others. */
-    private static void withOtherDefinition(String argument, String... by) {
+    private static void withOtherDefinition(String vm, String argument, String... by) {
         List<String> arguments = definition();
         int at = arguments.indexOf(argument);
         arguments.remove(at);
         arguments.addAll(at, List.of(by));
         var revisions = cluster.client.apps().controllerRevisions().inNamespace(cluster.namespace);
-        String name = Objects.requireNonNull(saved.getStatus().getManifestRevision());
+        String name = Objects.requireNonNull(of(vm).snapshot().getStatus().getManifestRevision());
         ControllerRevision revision = revisions.withName(name).get();
         @SuppressWarnings("unchecked")
         Map<String, Object> data =
@@ -367,14 +420,5 @@ class RestoreRefusedIT {
                 QmpClient qmp = QmpClient.connect(socket, QmpLimits.DEFAULT)) {
             qmp.execute(command);
         }
-    }
-
-    private static void putBack(Path copy) throws IOException {
-        Files.move(copy, image, StandardCopyOption.REPLACE_EXISTING);
-        cluster.awaitReady("web-saved");
-    }
-
-    private static Path copy() throws IOException {
-        return Files.copy(image, image.resolveSibling("aside"), StandardCopyOption.REPLACE_EXISTING);
     }
 }

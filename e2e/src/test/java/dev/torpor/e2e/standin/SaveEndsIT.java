@@ -28,14 +28,21 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
-/** The ways in which a save can end, each with what becomes of VM, image and status. */
+/**
+ * The ways in which a save can end, each with what becomes of VM, image and status; with both engines where those do something
+ * else.
+ */
 @Tag("standin")
 class SaveEndsIT {
     // About 100 MiB that are not zero: some ten seconds.
@@ -55,6 +62,16 @@ class SaveEndsIT {
                 kind: VMSnapshotClass
                 metadata: {name: slow}
                 spec: {bandwidthBytesPerSecond: 4000000}
+                ---
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshotClass
+                metadata: {name: slow-streams}
+                spec: {engine: MultifdStream, bandwidthBytesPerSecond: 4000000}
+                ---
+                apiVersion: torpor.dev/v1alpha1
+                kind: VMSnapshotClass
+                metadata: {name: streams}
+                spec: {engine: MultifdStream}
                 """, "apply", "-f", "-");
     }
 
@@ -75,6 +92,11 @@ class SaveEndsIT {
         cluster.deletePod("web");
     }
 
+    /** The engines, each with the class that has it held back. */
+    static Stream<Arguments> engines() {
+        return Stream.of(Arguments.of("qemu-direct", SLOW), Arguments.of("multifd-stream", "className: slow-streams"));
+    }
+
     @Test
     void checkpointLetsTheVmGoOn() throws Exception {
         cluster.snapshot("point", "web", "mode: Checkpoint");
@@ -85,14 +107,15 @@ class SaveEndsIT {
         assertThat(requireNonNull(ready.getStatus()).getPausedSeconds()).isPositive();
     }
 
-    @Test
-    void cancelledSaveLeavesTheVmRunningAndNoFile() throws Exception {
+    @ParameterizedTest
+    @MethodSource("engines")
+    void cancelledSaveLeavesTheVmRunningAndNoFile(String engine, String slow) throws Exception {
         Tick before = pod.lastTick().orElseThrow();
-        cluster.snapshot("s", "web", SLOW);
+        cluster.snapshot("s", "web", slow);
         awaitProgress("s");
         cluster.controlPlane.kubectl(
                 "patch", "vmsnap", "s", "-n", cluster.namespace, "--type=merge", "-p", "{\"spec\":{\"cancel\":true}}");
-        FailureStatus failure = failure("s");
+        FailureStatus failure = failure("s", engine);
         assertThat(failure.reason()).isEqualTo("Cancelled");
         assertThat(failure.message())
                 .isEqualTo("VMSnapshot " + cluster.namespace + "/s: it was cancelled. The VM runs.");
@@ -101,22 +124,24 @@ class SaveEndsIT {
         assertThat(cluster.imageFiles()).isEmpty();
     }
 
-    @Test
-    void saveThatIsNotDoneByItsDeadlineLeavesTheVmRunningAndNoFile() throws Exception {
+    @ParameterizedTest
+    @MethodSource("engines")
+    void saveThatIsNotDoneByItsDeadlineLeavesTheVmRunningAndNoFile(String engine, String slow) throws Exception {
         Tick before = pod.lastTick().orElseThrow();
-        cluster.snapshot("s", "web", SLOW, "deadlineSeconds: 4");
-        FailureStatus failure = failure("s");
+        cluster.snapshot("s", "web", slow, "deadlineSeconds: 4");
+        FailureStatus failure = failure("s", engine);
         assertThat(failure.reason()).isEqualTo("DeadlineExceeded");
         assertThat(failure.message()).contains("not done within 4 s").endsWith("The VM runs.");
         StandInCluster.awaitGoingOn(pod, before);
         assertThat(cluster.imageFiles()).isEmpty();
     }
 
-    @Test
-    void deletedSaveLeavesTheVmRunningAndNoFile() throws Exception {
+    @ParameterizedTest
+    @MethodSource("engines")
+    void deletedSaveLeavesTheVmRunningAndNoFile(String engine, String slow) throws Exception {
         Tick before = pod.lastTick().orElseThrow();
-        cluster.snapshot("s", "web", SLOW);
-        awaitProgress("s");
+        cluster.snapshot("s", "web", slow);
+        assertThat(awaitProgress("s").getStatus().getEngine()).isEqualTo(engine);
         cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=60s");
         StandInCluster.awaitGoingOn(pod, before);
         assertThat(cluster.imageFiles()).isEmpty();
@@ -176,13 +201,15 @@ class SaveEndsIT {
         assertThat(percents).isSorted().hasSizeGreaterThanOrEqualTo(3).endsWith(100);
     }
 
+    /** Of recorded channels; of the other engine's image it is shown by RestoreRefusedIT. */
     @Test
     void guestThatItsOwnerPausedComesBackPaused() throws Exception {
         try (QmpClient qmp = monitor(pod)) {
             assertThat(Guest.pause(qmp)).isTrue();
         }
-        cluster.snapshot("s", "web");
+        cluster.snapshot("s", "web", "className: streams");
         VMSnapshot saved = cluster.awaitReady("s");
+        assertThat(saved.getStatus().getEngine()).isEqualTo("multifd-stream");
         assertThat(requireNonNull(requireNonNull(saved.getStatus()).getVm()).wasRunning())
                 .isFalse();
         cluster.restore("back", "s");
@@ -231,15 +258,16 @@ class SaveEndsIT {
         assertThat(pod.starts()).isEqualTo(1);
     }
 
-    @Test
-    void agentToldToEndWithoutGraceDoesSoAtOnceAndTheNextOneSaves() throws Exception {
+    @ParameterizedTest
+    @MethodSource("engines")
+    void agentToldToEndWithoutGraceDoesSoAtOnceAndTheNextOneSaves(String engine, String slow) throws Exception {
         cluster.restartAgent(StandInCluster.AgentOptions.grace(0));
         Tick before = pod.lastTick().orElseThrow();
-        cluster.snapshot("s", "web", SLOW, "mode: Checkpoint");
+        cluster.snapshot("s", "web", slow, "mode: Checkpoint");
         awaitProgress("s");
         assertThat(cluster.terminateAgent()).isEqualTo(143);
         cluster.restartAgent("never");
-        cluster.awaitReady("s");
+        assertThat(cluster.awaitReady("s").getStatus().getEngine()).isEqualTo(engine);
         StandInCluster.awaitGoingOn(pod, before);
         assertThat(pod.starts()).isEqualTo(1);
     }
@@ -251,8 +279,8 @@ class SaveEndsIT {
         }
     }
 
-    private static void awaitProgress(String name) {
-        cluster.awaitSnapshot(
+    private static VMSnapshot awaitProgress(String name) {
+        return cluster.awaitSnapshot(
                 name,
                 status -> status.getProgress() != null
                         && requireNonNull(status.getProgress().percent()) > 0);
@@ -261,5 +289,11 @@ class SaveEndsIT {
     private static FailureStatus failure(String name) {
         return requireNonNull(
                 requireNonNull(cluster.awaitFailure(name).getStatus()).getFailure());
+    }
+
+    private static FailureStatus failure(String name, String engine) {
+        FailureStatus failure = failure(name);
+        assertThat(cluster.snapshot(name).getStatus().getEngine()).isEqualTo(engine);
+        return failure;
     }
 }

@@ -46,6 +46,8 @@ class SaveRefusedIT {
         cluster = new StandInCluster(Optional.of(mount.directory()));
         apply("{apiVersion: torpor.dev/v1alpha1, kind: VMSnapshotClass, metadata: {name: slow},"
                 + " spec: {bandwidthBytesPerSecond: 2097152}}");
+        apply("{apiVersion: torpor.dev/v1alpha1, kind: VMSnapshotClass, metadata: {name: streams},"
+                + " spec: {engine: MultifdStream}}");
         // All at once, so that they boot while the others are at work.
         // Enough to write for some eight seconds: QEMU takes its limit of bytes per second as a hint.
         createVm("slow", 32);
@@ -194,12 +196,13 @@ class SaveRefusedIT {
                                 " free: delete images that are no longer needed, or enlarge the store. The VM runs."));
         StandInCluster.awaitGoingOn(pod, before);
 
-        cluster.snapshot("waits-for-room", "slow", "mode: Checkpoint");
+        // The other engine asks for room by itself.
+        cluster.snapshot("waits-for-room", "slow", "mode: Checkpoint", "className: streams");
         cluster.awaitSnapshot("waits-for-room", status -> Conditions.find(status.getConditions(), ConditionType.SAVED)
                 .filter(saved -> saved.getReason().equals("NotEnoughSpace"))
                 .isPresent());
         Files.delete(ballast);
-        cluster.awaitReady("waits-for-room");
+        assertThat(cluster.awaitReady("waits-for-room").getStatus().getEngine()).isEqualTo("multifd-stream");
         cluster.controlPlane.kubectl("delete", "vmsnap", "waits-for-room", "-n", cluster.namespace);
         StandInCluster.awaitGoingOn(pod, before);
     }
