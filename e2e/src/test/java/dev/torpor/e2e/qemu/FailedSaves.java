@@ -24,6 +24,7 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.OptionalInt;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.AfterAll;
@@ -101,6 +102,27 @@ abstract class FailedSaves {
         assertThat(leftBytes).as("bytes that were left when the wish came").hasPositiveValue();
         // Not by migrate_cancel, which would be the state "cancelled": QEMU wrote all of it.
         assertThat(vm.qmp().execute("query-migrate").path("status").asText()).isEqualTo("completed");
+        endOf(saving);
+    }
+
+    /** Whoever else is at its monitor, or pod: what QEMU saved is not what the guest is now, nor its disks. */
+    @Test
+    void somebodyElseLetsTheGuestRunBeforeTheSaveIsOver() throws Exception {
+        Saving saving = Saving.begin(vm, store, SaveOptions.DEFAULT.with(engine));
+        AtomicInteger continued = new AtomicInteger();
+        TorporException e = failure(saving, new Cancellation(), (_, _) -> {
+            try {
+                if (status(vm.qmp()).equals("completed")) {
+                    Guest.resume(vm.qmp());
+                    continued.incrementAndGet();
+                }
+            } catch (TorporException broken) {
+                throw new IllegalStateException(broken);
+            }
+        });
+        assertThat(continued).hasValue(1);
+        assertThat(e.reason()).isEqualTo(FailureReason.SaveFailed);
+        assertThat(e).hasMessage("somebody else let the guest run during the save: the image is of no moment");
         endOf(saving);
     }
 

@@ -206,7 +206,7 @@ public final class MultifdStreamEngine {
      * cannot compress, sends more than it counts, pages twice by the look of it: there it is the least that must have come (tried: up to 3 % more, and
      * memory was the same after each of 15 loads).
      */
-    private static void requireAllOf(long sent, long sentBefore, ChannelLayout layout, MigrationSettings settings)
+    static void requireAllOf(long sent, long sentBefore, ChannelLayout layout, MigrationSettings settings)
             throws TorporException {
         long channels = layout.lengthsBytes().size() - 1L;
         long came = layout.totalBytes() - layout.lengthsBytes().getFirst();
