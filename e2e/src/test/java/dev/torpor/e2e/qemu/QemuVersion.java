@@ -27,13 +27,18 @@ record QemuVersion(String name, String program) {
         List<QemuVersion> versions = new ArrayList<>();
         versions.add(new QemuVersion("10.0", "qemu-system-x86_64"));
         versions.add(fetched("7.2"));
-        if ("all".equals(System.getenv("TORPOR_QEMU"))) {
+        if (all()) {
             DEBIAN.forEach(name -> versions.add(fetched(name)));
             if (System.getenv("TORPOR_UBUNTU_ARCHIVE") != null) {
                 UBUNTU.forEach(name -> versions.add(fetched(name)));
             }
         }
         return versions;
+    }
+
+    /** Tells whether more is to be tried than what each change needs. */
+    static boolean all() {
+        return "all".equals(System.getenv("TORPOR_QEMU"));
     }
 
     private static QemuVersion fetched(String name) {
