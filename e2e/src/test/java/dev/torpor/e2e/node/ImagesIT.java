@@ -1,16 +1,30 @@
 package dev.torpor.e2e.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.torpor.agent.qmp.QmpClient;
+import dev.torpor.agent.qmp.QmpLimits;
 import dev.torpor.e2e.cluster.ContainerImages;
 import dev.torpor.e2e.cluster.UnpackedImage;
+import dev.torpor.e2e.guest.GuestImage;
+import dev.torpor.e2e.guest.QemuProcess;
+import dev.torpor.failure.TorporException;
+import io.airlift.compress.zstd.ZstdOutputStream;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
+import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -69,6 +83,52 @@ class ImagesIT {
         assertThat(version.code()).as(version.output()).isZero();
         assertThat(version.output()).startsWith("torpor-agent ").contains("image format");
         assertThat(unknown.code()).as(unknown.output()).isEqualTo(2);
+    }
+
+    /** What decompresses it needs of Java what nothing else does. */
+    @Test
+    void theAgentReadsACompressedFileOfLibvirtsFromItsImage() throws Exception {
+        Files.write(run.resolve("web.save"), savedByLibvirt());
+
+        var verified = image("agent").run(run, List.of(), "image", "verify", "/run/web.save");
+
+        assertThat(verified.code()).as(verified.output()).isZero();
+        assertThat(verified.output())
+                .contains("domain web: the header holds, and the stream of a pc-q35-")
+                .contains("its pages match the checksum of the compression");
+    }
+
+    /** Returns a small machine that has not run yet, as {@code virsh save --image-format zstd} would write it. */
+    private byte[] savedByLibvirt() throws IOException, TorporException {
+        Path stream = run.resolve("stream");
+        List<String> arguments = new ArrayList<>(GuestImage.machine(16));
+        arguments.add("-S");
+        String machine;
+        try (QemuProcess qemu = QemuProcess.start(run, arguments);
+                QmpClient qmp = QmpClient.connect(qemu.socket(), QmpLimits.DEFAULT)) {
+            machine = qmp.execute("qom-get", Map.of("path", "/machine", "property", "type"))
+                    .asText()
+                    .replace("-machine", "");
+            qmp.execute("migrate", Map.of("uri", "exec:cat >" + stream));
+            await().atMost(Duration.ofMinutes(1))
+                    .until(() ->
+                            qmp.execute("query-migrate").path("status").asText().equals("completed"));
+        }
+        String xml = """
+                <domain type='qemu'><name>web</name><uuid>11111111-2222-3333-4444-555555555555</uuid>
+                <memory unit='MiB'>16</memory><vcpu>1</vcpu><os><type arch='x86_64' machine='%s'>hvm</type></os></domain>
+                """.formatted(machine);
+        int dataBytes = 1000;
+        ByteBuffer head = ByteBuffer.allocate(92 + dataBytes).order(ByteOrder.LITTLE_ENDIAN);
+        head.put("LibvirtQemudSave".getBytes(StandardCharsets.US_ASCII));
+        head.putInt(2).putInt(dataBytes).putInt(0).putInt(5).putInt(0);
+        head.put(92, xml.getBytes(StandardCharsets.UTF_8));
+        ByteArrayOutputStream file = new ByteArrayOutputStream();
+        file.writeBytes(head.array());
+        try (OutputStream zstd = new ZstdOutputStream(file)) {
+            Files.copy(stream, zstd);
+        }
+        return file.toByteArray();
     }
 
     @ParameterizedTest
