@@ -100,7 +100,7 @@ class VmMonitorTest {
                 var own = listen(kubelet.resolve("own"))) {
             victim.configureBlocking(false);
             AtomicBoolean ended = new AtomicBoolean();
-            Thread server = Thread.ofPlatform().start(() -> refuseAll(own));
+            Thread.ofVirtual().start(() -> refuseAll(own));
             Thread swapper = Thread.ofPlatform().start(() -> {
                 try {
                     while (!ended.get()) {
@@ -128,8 +128,6 @@ class VmMonitorTest {
             } finally {
                 ended.set(true);
                 swapper.join();
-                own.close();
-                server.join();
             }
         }
     }

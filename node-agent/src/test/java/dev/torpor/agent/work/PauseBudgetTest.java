@@ -72,7 +72,7 @@ class PauseBudgetTest {
                 .hasMessageContaining(
                         gib * 1024 + " MiB" + (method == Compression.Method.NONE ? "" : " with " + method.word())
                                 + " pauses the guest for about " + seconds + " s");
-        assertThat(refused.getMessage().endsWith(", or save without compression"))
+        assertThat(String.valueOf(refused.getMessage()).endsWith(", or save without compression"))
                 .isEqualTo(method != Compression.Method.NONE);
     }
 
