@@ -18,7 +18,6 @@ import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.function.Function;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -98,10 +97,11 @@ record FakeCluster(
 
     @Override
     public List<VMSnapshot> snapshotsOf(VmName vm) {
-        return Stream.ofNullable(snapshots.apply(""))
+        return snapshot("", "")
                 .filter(snapshot -> snapshot.getSpec() != null
                         && vm.name().equals(snapshot.getSpec().vmName()))
-                .toList();
+                .map(List::of)
+                .orElseGet(List::of);
     }
 
     @Override

@@ -148,7 +148,7 @@ class HandOverWithoutRestoreTest {
                 new FakeNews(),
                 Optional.empty())) {
             int said = cluster.written().size();
-            agent.snapshot(cluster.snapshots().apply("s"));
+            agent.snapshot(cluster.snapshot("vms", "s").orElseThrow());
             while (cluster.written().size() == said || agent.workQueued() > 0) {
                 Thread.onSpinWait();
             }
