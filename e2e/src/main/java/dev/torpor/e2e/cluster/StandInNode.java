@@ -222,11 +222,23 @@ public final class StandInNode implements AutoCloseable {
                         new NodeBuilder(now).editSpec().withTaints().endSpec().build()));
     }
 
+    /** Nothing was heard of the node for a while, so the controller manager has said that nobody knows: the node has to. */
+    private boolean isTakenForLost() {
+        Node node = client.nodes().withName(name).get();
+        return node != null
+                && node.getStatus().getConditions().stream()
+                        .anyMatch(c ->
+                                c.getType().equals("Ready") && c.getStatus().equals("Unknown"));
+    }
+
     private void beat() {
         if (off) {
             return;
         }
         try {
+            if (isTakenForLost()) {
+                sayReady("True", READY);
+            }
             client.leases()
                     .inNamespace(LEASES)
                     .resource(new LeaseBuilder()
