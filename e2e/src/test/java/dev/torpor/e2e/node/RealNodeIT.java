@@ -60,7 +60,7 @@ class RealNodeIT {
                 .lines()
                 .findFirst()
                 .orElseThrow()
-                .split(" ")[2];
+                .split(" ", 3)[2];
         Command.run("iptables", "-P", "FORWARD", "DROP");
         try {
             vmTicksServicesAnswerAndNothingIsLeftAsTheMachineIs();
