@@ -25,6 +25,7 @@ class ManagedSaveSimulationTest {
         int resumes = 0;
         int boots = 0;
         int faults = 0;
+        int ends = 0;
         for (long seed = first; seed < first + RUNS; seed++) {
             try {
                 Counts counts = new SimulatedFleet(seed, NODES).run(STEPS);
@@ -32,15 +33,17 @@ class ManagedSaveSimulationTest {
                 resumes += counts.resumes();
                 boots += counts.boots();
                 faults += counts.faults();
+                ends += counts.ends();
             } catch (SimulatedFleet.BrokenException e) {
                 fail("seed %d (-Dtorpor.simulation.seed=%d -Dtorpor.simulation.runs=1)".formatted(seed, seed), e);
             }
         }
         System.out.printf(
-                "figure: managed saves: %d runs from seed %d: %d saves, %d resumes, %d boots, %d faults%n",
-                RUNS, first, saves, resumes, boots, faults);
+                "figure: managed saves: %d runs from seed %d: %d saves, %d resumes, %d boots, %d faults; %d VMs saved as their pods ended%n",
+                RUNS, first, saves, resumes, boots, faults, ends);
         assertThat(resumes).as("runs that never get anywhere prove nothing").isGreaterThan(RUNS / 2);
         assertThat(saves).isGreaterThanOrEqualTo(resumes);
+        assertThat(ends).as("VMs saved as their pods ended").isGreaterThan(RUNS / 20);
     }
 
     @ParameterizedTest

@@ -12,7 +12,10 @@ import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.api.status.Conditions;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.OnTermination;
 import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SourceSpec;
+import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
@@ -30,7 +33,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One VM, its controller, the operator and the agents of some nodes, in one thread and without a clock: who acts next, who
- * dies, what a webhook was not asked, which node is drained and for how long, and what an agent cannot read is drawn from a seed. Agents decide with the product's
+ * dies, what a webhook was not asked, which node is drained and for how long, which pods end past it, and what an agent cannot read is drawn from a seed. Agents decide with the product's
  * own decisions on the product's own records; pods, QEMU and the API are models.
  *
  * <p>Checked at each step: one guest at a time; no boot while an image waits; an image resumed once at most, and onto the
@@ -46,7 +49,9 @@ final class SimulatedFleet {
         /** The image is recorded as handed over before the guest runs. */
         HAND_OVER,
         /** The pod that the VM was saved from is never started again: it is about to be deleted. */
-        RETIRED_POD
+        RETIRED_POD,
+        /** That a VM is being saved from a pod that ends is told in the NodeStore before its guest is paused. */
+        TOLD_BEFORE_THE_SAVE
     }
 
     /** An invariant does not hold. */
@@ -59,7 +64,7 @@ final class SimulatedFleet {
     }
 
     /** What happened, for the tally. */
-    record Counts(int saves, int resumes, int boots, int faults) {}
+    record Counts(int saves, int resumes, int boots, int faults, int ends) {}
 
     private enum Guest {
         NONE,
@@ -76,11 +81,16 @@ final class SimulatedFleet {
     private static final double CRASH = 0.05;
     /** An operator that acts on what it saw a while ago. */
     private static final double OLD_NEWS = 0.2;
+    /** A stop hook that waited for too long. */
+    private static final double GRACE_IS_OVER = 0.15;
 
     private final Random random;
     private final Set<Fence> fences = EnumSet.allOf(Fence.class);
     private final List<Node> nodes = new ArrayList<>();
     private final List<Snapshot> snapshots = new ArrayList<>();
+    /** Images of pods that end, for which there is no snapshot yet. */
+    private final List<Snapshot> endSaves = new ArrayList<>();
+
     private final List<Restore> restores = new ArrayList<>();
     private @Nullable Pod pod;
     private int names;
@@ -90,6 +100,8 @@ final class SimulatedFleet {
     private int resumes;
     private int boots;
     private int faults;
+    /** Images of pods that end. */
+    private int ends;
 
     SimulatedFleet(long seed, int nodeCount) {
         random = new Random(seed);
@@ -111,6 +123,8 @@ final class SimulatedFleet {
         boolean cordoned;
         /** Partial images that this life of the agent has begun. */
         final List<String> begun = new ArrayList<>();
+        /** What its NodeStore says of images that the agent makes by itself. */
+        List<TerminationSave> told = List.of();
 
         Node(String name) {
             this.name = name;
@@ -139,6 +153,10 @@ final class SimulatedFleet {
 
         boolean gated;
         boolean terminating;
+        /** What its stop hook asks for, and whether it was let go. */
+        final OnTermination policy;
+
+        boolean mayGo;
 
         @Nullable
         String restore;
@@ -148,8 +166,9 @@ final class SimulatedFleet {
         String container = "";
         boolean fed;
 
-        Pod(String uid) {
+        Pod(String uid, OnTermination policy) {
             this.uid = uid;
+            this.policy = policy;
         }
 
         ProcessIdentity process() {
@@ -173,6 +192,8 @@ final class SimulatedFleet {
         boolean discarded;
         boolean cancelled;
         boolean ofDrain;
+        /** It stands for an image that the agent made by itself. */
+        boolean adopts;
 
         Snapshot(String uid, Node node, String pod) {
             this.uid = uid;
@@ -216,11 +237,11 @@ final class SimulatedFleet {
             step();
             check();
         }
-        return new Counts(saves, resumes, boots, faults);
+        return new Counts(saves, resumes, boots, faults, ends);
     }
 
     private void step() {
-        switch (random.nextInt(18)) {
+        switch (random.nextInt(21)) {
             case 0 -> controllerMakesPod();
             case 1 -> scheduler();
             case 2, 3 -> kubelet();
@@ -234,6 +255,8 @@ final class SimulatedFleet {
             case 14 -> gateKeeper();
             case 15 -> drain();
             case 16 -> somebodyCancels();
+            case 17, 18 -> agentLooksAtEnds();
+            case 19 -> operatorAdopts();
             default -> fault();
         }
     }
@@ -248,7 +271,7 @@ final class SimulatedFleet {
         if (pod != null) {
             return;
         }
-        pod = new Pod(name("p"));
+        pod = new Pod(name("p"), random.nextInt(3) == 0 ? OnTermination.ManagedSave : OnTermination.Never);
         Optional<Snapshot> waiting = waiting();
         if (waiting.isPresent() && random.nextDouble() >= WEBHOOK_AWAY) {
             pod.gated = true;
@@ -275,8 +298,11 @@ final class SimulatedFleet {
             return;
         }
         if (pod.terminating) {
-            loseMemory();
-            pod = null;
+            boolean hookWaits = pod.policy != OnTermination.Never && !pod.mayGo && isUp(pod);
+            if (!hookWaits || random.nextDouble() < GRACE_IS_OVER) {
+                loseMemory();
+                pod = null;
+            }
         } else if (pod.guest == Guest.NONE) {
             pod.guest = Guest.ASKING;
             pod.container = name("c");
@@ -390,11 +416,19 @@ final class SimulatedFleet {
                 saved.add(new StartFacts.SavedImage(snapshot.uid, "saved on node " + snapshot.node.name));
             }
         }
+        for (Node other : nodes) {
+            if (other != node && fences.contains(Fence.IMAGE_ELSEWHERE)) {
+                other.told.stream()
+                        .filter(save -> snapshots.stream().noneMatch(s -> s.uid.equals(save.image())))
+                        .map(save -> new StartFacts.SavedImage(String.valueOf(save.image()), "saved by " + other.name))
+                        .forEach(saved::add);
+            }
+        }
         return new StartFacts.Seen(active, saved, Optional.ofNullable(asking.restore));
     }
 
     private void boot(Pod booting) {
-        for (Snapshot snapshot : snapshots) {
+        for (Snapshot snapshot : all()) {
             boolean fresh = snapshot.node
                     .image(snapshot.uid)
                     .filter(record -> record.state() instanceof ImageState.Complete)
@@ -422,7 +456,9 @@ final class SimulatedFleet {
         Optional<ImageRecord> record = node.image(snapshot.uid);
         if (record.filter(r -> r.state() instanceof ImageState.Partial).isPresent()
                 && node.begun.contains(snapshot.uid)) {
-            writeAndCommit(snapshot, record.get());
+            if (!snapshot.adopts) { // else whoever began it is at it
+                writeAndCommit(snapshot, record.get());
+            }
             return;
         }
         boolean inRestore = node.journal
@@ -507,6 +543,124 @@ final class SimulatedFleet {
         }
         snapshot.node.images.removeIf(record -> record.id().uid().equals(snapshot.uid));
         snapshot.failed = true;
+    }
+
+    // Ends of pods.
+
+    private static boolean isUp(Pod pod) {
+        return pod.guest == Guest.RUNNING || pod.guest == Guest.PAUSED;
+    }
+
+    private List<Snapshot> all() {
+        List<Snapshot> all = new ArrayList<>(snapshots);
+        all.addAll(endSaves);
+        return all;
+    }
+
+    /** The agents tell of their images, and answer the stop hook of a pod that ends. */
+    private void agentLooksAtEnds() {
+        nodes.forEach(SimulatedFleet::tell);
+        for (Node node : nodes) {
+            for (ImageRecord record : List.copyOf(node.images)) {
+                boolean left = record.isOfTermination()
+                        && record.state() instanceof ImageState.Partial
+                        && !node.begun.contains(record.id().uid());
+                if (left) {
+                    undoEnd(node, record);
+                    return;
+                }
+            }
+        }
+        if (pod != null && pod.terminating && !pod.mayGo && pod.node != null && isUp(pod)) {
+            answerHook(pod, pod.node);
+        }
+    }
+
+    private static void tell(Node node) {
+        if (!node.apiAway) {
+            node.told = node.images.stream()
+                    .filter(ImageRecord::isOfTermination)
+                    .map(record -> new TerminationSave(
+                            NAMESPACE,
+                            VM,
+                            record.intent().source().orElseThrow().podUID(),
+                            record.id().uid(),
+                            !(record.state() instanceof ImageState.Partial),
+                            null))
+                    .toList();
+        }
+    }
+
+    private void undoEnd(Node node, ImageRecord record) {
+        Pod source = pod;
+        if (source != null
+                && source.guest == Guest.PAUSED
+                && record.intent().source().equals(Optional.of(source.process()))) {
+            source.guest = Guest.RUNNING;
+        }
+        node.images.remove(record);
+        endSaves.removeIf(save -> save.uid.equals(record.id().uid()));
+    }
+
+    private void answerHook(Pod ending, Node node) {
+        if (node.apiAway) {
+            return; // nobody says how it ends
+        }
+        VmRecord journal = journalOf(node, ending);
+        TerminationDecision.PodEnd end = new TerminationDecision.PodEnd(
+                "web-0", Optional.of(Instant.EPOCH.plusSeconds(60)), 60, false, ending.policy);
+        switch (TerminationDecision.of(
+                journal.retiredPods().contains(ending.uid), Optional.of(end), Instant.EPOCH, Instant.EPOCH)) {
+            case TerminationDecision.Go _ -> ending.mayGo = true;
+            case TerminationDecision.LookAgain _ -> {}
+            case TerminationDecision.Save _ -> {
+                if (ending.guest == Guest.RUNNING && snapshots.stream().allMatch(s -> s.failed || s.saved)) {
+                    saveEnd(ending, node);
+                }
+            }
+        }
+    }
+
+    /** Its agent may die between any two of these; others act after it only, as it would be told of before. */
+    private void saveEnd(Pod ending, Node node) {
+        Snapshot save = new Snapshot(ImageRecord.newUidOfTermination(ending.uid), node, ending.uid);
+        PartialIntent intent = new PartialIntent(
+                ImageMode.MANAGED_SAVE, node.journal.runs(), true, Optional.of(ending.process()), Instant.EPOCH);
+        ImageRecord partial = new ImageRecord(save.image(), intent, Optional.empty(), new ImageState.Partial());
+        node.put(partial);
+        endSaves.add(save);
+        if (crashes()) {
+            return;
+        }
+        if (fences.contains(Fence.TOLD_BEFORE_THE_SAVE)) {
+            tell(node);
+        }
+        ending.guest = Guest.PAUSED;
+        if (crashes()) {
+            return;
+        }
+        save.memory = ending.memory;
+        save.disks = disks;
+        node.put(with(partial, new ImageState.Complete()));
+        ends++;
+        if (crashes()) {
+            return;
+        }
+        node.journal = node.journal.retired(ending.uid);
+        if (crashes()) {
+            return;
+        }
+        ending.mayGo = true;
+    }
+
+    private void operatorAdopts() {
+        for (Snapshot save : List.copyOf(endSaves)) {
+            if (save.node.told.stream().anyMatch(told -> save.uid.equals(told.image()))) {
+                endSaves.remove(save);
+                save.adopts = true;
+                snapshots.add(save);
+            }
+        }
     }
 
     private void agentRestores() {
@@ -724,7 +878,16 @@ final class SimulatedFleet {
                 .addToAnnotations(Torpor.DISCARD_ANNOTATION, Boolean.toString(snapshot.discarded))
                 .build());
         object.setSpec(new VMSnapshotSpec(
-                VM, SaveMode.ManagedSave, null, null, null, null, snapshot.cancelled ? true : null, null, null, null));
+                VM,
+                SaveMode.ManagedSave,
+                null,
+                snapshot.adopts ? new SourceSpec(snapshot.pod, snapshot.uid) : null,
+                null,
+                null,
+                snapshot.cancelled ? true : null,
+                null,
+                null,
+                null));
         VMSnapshotStatus status = new VMSnapshotStatus();
         status.setNodeName(snapshot.node.name);
         status.setStoreID(snapshot.node.name);
@@ -773,7 +936,7 @@ final class SimulatedFleet {
         Pod paused = pod;
         if (paused != null
                 && paused.guest == Guest.PAUSED
-                && snapshots.stream()
+                && all().stream()
                         .noneMatch(snapshot -> snapshot.pod.equals(paused.uid)
                                 && snapshot.node.image(snapshot.uid).isPresent())) {
             throw new BrokenException("I1: the guest of pod " + paused.uid + " is paused for no image");
