@@ -49,6 +49,7 @@ class StoreLimitsIT {
 
     private Path temp;
     private Path mounted;
+    private Path subvolume;
     private ImageStore store;
     private Vm vm;
     private Tick first;
@@ -73,7 +74,10 @@ class StoreLimitsIT {
         ExportedDisk.run("mkfs.btrfs", "-q", disk.toString());
         mounted = Files.createTempDirectory(temp, "mounted");
         ExportedDisk.run("mount", "-o", "loop", disk.toString(), mounted.toString());
-        store = ImageStore.open(mounted.resolve("store"));
+        // A subvolume may be made read-only while its files are open, which a mount may not.
+        subvolume = mounted.resolve("store");
+        ExportedDisk.run("btrfs", "subvolume", "create", subvolume.toString());
+        store = ImageStore.open(subvolume);
     }
 
     @AfterEach
@@ -95,7 +99,7 @@ class StoreLimitsIT {
     @EnumSource(Engine.class)
     void aQuotaThatIsReachedInTheMiddleIsLikeAFullDisk(Engine engine) throws Exception {
         ExportedDisk.run("btrfs", "quota", "enable", mounted.toString());
-        ExportedDisk.run("btrfs", "qgroup", "limit", QUOTA, mounted.toString());
+        ExportedDisk.run("btrfs", "qgroup", "limit", QUOTA, subvolume.toString());
         // What is free does not tell of a quota: the save is admitted.
         assertThat(store.freeBytes()).isGreaterThan(ImageStore.SPACE_BESIDE_BYTES);
         Saving saving = Saving.begin(vm, store, options(engine), new StoreFacts(PLENTY_BYTES, store.directIO()));
@@ -108,7 +112,7 @@ class StoreLimitsIT {
         Guest.resume(vm.qmp());
         saving.abandon();
 
-        ExportedDisk.run("btrfs", "qgroup", "limit", "none", mounted.toString());
+        ExportedDisk.run("btrfs", "qgroup", "limit", "none", subvolume.toString());
         CommittedImage image = Saving.save(vm, store, options(engine));
         Guest.resume(vm.qmp());
         store.delete(image.id());
@@ -117,6 +121,7 @@ class StoreLimitsIT {
     @ParameterizedTest
     @EnumSource(Engine.class)
     void aStoreThatIsReadOnlyFromTheStartPausesNobody(Engine engine) throws Exception {
+        var _ = store.directIO(); // which is tried once, by writing
         readOnly(true);
         TorporException e = catchThrowableOfType(TorporException.class, () -> Saving.begin(vm, store, options(engine)));
         assertThat(e.reason()).as(e.getMessage()).isEqualTo(FailureReason.StoreFailed);
@@ -144,7 +149,7 @@ class StoreLimitsIT {
     }
 
     private void readOnly(boolean is) throws IOException {
-        ExportedDisk.run("mount", "-o", "remount," + (is ? "ro" : "rw"), mounted.toString());
+        ExportedDisk.run("btrfs", "property", "set", subvolume.toString(), "ro", Boolean.toString(is));
     }
 
     private static SaveOptions options(Engine engine) {

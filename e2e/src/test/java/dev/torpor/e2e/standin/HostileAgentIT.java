@@ -1,5 +1,6 @@
 package dev.torpor.e2e.standin;
 
+import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
@@ -72,7 +73,7 @@ class HostileAgentIT {
             for (int round = 0; round < ROUNDS; round++) {
                 for (int n = 0; n < MODES.size(); n++) {
                     saves.add("h" + n + "-" + round);
-                    cluster.snapshot(saves.getLast(), "hostile-" + n, "mode: Checkpoint", "deadlineSeconds: 40");
+                    cluster.snapshot(saves.getLast(), "hostile-" + n, "mode: Checkpoint", "deadlineSeconds: 20");
                 }
                 if (round == 0) {
                     cluster.snapshot("honest", "honest", "mode: Checkpoint", "deadlineSeconds: 60");
@@ -80,7 +81,8 @@ class HostileAgentIT {
             }
             cluster.awaitReady("honest");
             for (String save : saves) {
-                assertThat(cluster.awaitFailure(save).getStatus().getFailure().reason())
+                assertThat(requireNonNull(cluster.awaitFailure(save).getStatus().getFailure())
+                                .reason())
                         .as(save)
                         .isIn(
                                 FailureReason.NotQEMU.name(),

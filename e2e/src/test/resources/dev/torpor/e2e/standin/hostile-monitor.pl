@@ -4,6 +4,9 @@ use strict;
 use warnings;
 use IO::Socket::UNIX;
 
+# prctl(PR_SET_PDEATHSIG, SIGKILL): whoever is forked ends with the container's process.
+sub with_parent { syscall(157, 1, 9, 0, 0, 0) }
+
 my $mode = shift @ARGV;
 my $folder = '/run/torpor';
 $SIG{CHLD} = 'IGNORE';
@@ -11,6 +14,7 @@ $SIG{PIPE} = 'DEFAULT';
 
 # Asks that no launcher made, thousands of them, over and over; some large, some with a FIFO that nobody reads.
 if ($mode eq 'asks' && fork() == 0) {
+    with_parent();
     my $argv = 'cGVybAA=';
     for (my $round = 0; ; $round++) {
         for my $n (1 .. 3000) {
@@ -30,6 +34,7 @@ print "hostile: $mode\n";
 while (1) {
     my $client = $server->accept() or next;
     next if fork();
+    with_parent();
     $client->autoflush(1);
     if ($mode eq 'line') {
         print $client '{"QMP":"';
