@@ -610,7 +610,11 @@ final class SimulatedFleet {
         TerminationDecision.PodEnd end = new TerminationDecision.PodEnd(
                 "web-0", Optional.of(Instant.EPOCH.plusSeconds(60)), 60, false, ending.policy);
         switch (TerminationDecision.of(
-                journal.retiredPods().contains(ending.uid), Optional.of(end), Instant.EPOCH, Instant.EPOCH)) {
+                journal.retiredPods().contains(ending.uid),
+                Optional.of(end),
+                Optional.empty(),
+                Instant.EPOCH,
+                Instant.EPOCH)) {
             case TerminationDecision.Go _ -> ending.mayGo = true;
             case TerminationDecision.LookAgain _ -> {}
             case TerminationDecision.Save _ -> {
