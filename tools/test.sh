@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs the tests of the given tiers (default all), each tier in a JVM of its own, also if one before it failed,
-# and ends with the tally. What a tier needs must be there: `make test-<tier>` sees to that.
+# Runs the tests of the given tiers (default all), each tier in JVMs of its own, also if one before it failed,
+# and ends with the tally. Classes of the tiers that mostly wait for guests run two at a time. What a tier needs must be
+# there: `make test-<tier>` sees to that.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 JAVA_HOME=$(tools/jdk.sh)
@@ -16,11 +17,13 @@ for tier in "${tiers[@]}"; do
   case $tier in
     unit)
       rm -rf ./*/target/surefire-reports
-      mvn -ntp -B -Dstyle.color=never -q -fae verify -DskipITs || code=1
+      mvn -ntp -B -Dstyle.color=never -q -fae -T 2 verify -DskipITs || code=1
       ;;
     *)
       rm -f e2e/target/failsafe-reports/TEST-dev.torpor.e2e."$tier".*.xml
-      mvn -ntp -B -Dstyle.color=never -q verify -pl e2e -am -DskipUTs -Dit.groups="$tier" || code=1
+      forks=1
+      case $tier in qemu | standin) forks=2 ;; esac
+      mvn -ntp -B -Dstyle.color=never -q verify -pl e2e -am -DskipUTs -Dit.groups="$tier" -Dit.forks=$forks || code=1
       ;;
   esac
   echo "torpor: tier $tier took $((SECONDS - started)) s"
