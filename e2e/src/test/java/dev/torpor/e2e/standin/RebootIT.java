@@ -169,7 +169,6 @@ class RebootIT {
             cluster.restartAgent("never");
 
             Tick fresh = pod.awaitTick(tick -> !tick.nonce().equals(last.nonce()));
-            Tick freshOfDb = db.awaitTick(tick -> !tick.nonce().equals(lastOfDb.nonce()));
             // What is wanted still, is made of the guest that runs now.
             cluster.awaitReady("kept");
             StandInCluster.awaitGoingOn(pod, fresh);
@@ -178,8 +177,9 @@ class RebootIT {
             cluster.awaitSnapshot("moved", status -> status.getPhase() == SnapshotPhase.Consumed);
             StandInPod next = cluster.pod("db");
             assertThat(next.uid()).isNotEqualTo(db.uid());
-            StandInCluster.awaitGoingOn(next, freshOfDb);
-            assertThat(next.nonces()).containsExactly(freshOfDb.nonce());
+            // Saved as soon as its QEMU answered: its guest may not have come so far as to tick.
+            assertThat(next.awaitTick(tick -> true).nonce()).isNotEqualTo(lastOfDb.nonce());
+            assertThat(next.nonces()).hasSize(1);
         }
     }
 
