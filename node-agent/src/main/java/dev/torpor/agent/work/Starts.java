@@ -261,19 +261,8 @@ final class Starts {
         }
     }
 
-    /**
-     * Returns what is known of the pod's VM. An image that was committed to stop it for good retires its pod even if an
-     * agent died between the two: the commit is the point of no return.
-     */
     private VmRecord journal(WorkItem.Pod pod) throws TorporException {
-        VmRecord vm = node.journal().read(pod.vm());
-        for (ImageRecord record :
-                node.store().list(pod.vm().namespace(), pod.vm().name())) {
-            if (record.stoppedForGood(pod.podUID()) && record.intent().runNumber() == vm.runs()) {
-                return node.journal().update(pod.vm(), r -> r.retired(pod.podUID()));
-            }
-        }
-        return vm;
+        return StartJournal.read(node, pod.vm(), pod.podUID());
     }
 
     private void start(WorkItem.Pod pod, AskDirectory asks, Answer answer, String id, String how) throws IOException {

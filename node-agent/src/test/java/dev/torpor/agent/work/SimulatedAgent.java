@@ -1,6 +1,5 @@
 package dev.torpor.agent.work;
 
-import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmRecord;
@@ -96,15 +95,8 @@ final class SimulatedAgent {
         var _ = node.journal().update(SimulatedWorld.VM, change);
     }
 
-    /** As {@link Starts} does: the commit is the point of no return. */
     VmRecord journal(String podUID) throws TorporException {
-        VmRecord vm = node.journal().read(SimulatedWorld.VM);
-        for (ImageRecord record : node.store().list(SimulatedWorld.VM.namespace(), SimulatedWorld.VM.name())) {
-            if (record.stoppedForGood(podUID) && record.intent().runNumber() == vm.runs()) {
-                return node.journal().update(SimulatedWorld.VM, r -> r.retired(podUID));
-            }
-        }
-        return vm;
+        return StartJournal.read(node, SimulatedWorld.VM, podUID);
     }
 
     /** Ends its threads; what it has open is the disk's to close. */

@@ -978,6 +978,7 @@ final class SimulatedWorld {
             if (!saved(object)
                     || ManagedImages.isOver(object)
                     || isGivenUp(object)
+                    || isCheckpointThatGoes(object)
                     || !host.name.equals(object.getStatus().getNodeName())) {
                 continue;
             }
@@ -996,6 +997,12 @@ final class SimulatedWorld {
                 throw broken("I4: image " + uid + " is Complete, and is not what was saved");
             }
         }
+    }
+
+    /** Nobody has to say that it is given up; its file goes before its record. */
+    private static boolean isCheckpointThatGoes(VMSnapshot object) {
+        return object.getSpec().mode() == SaveMode.Checkpoint
+                && object.getMetadata().getDeletionTimestamp() != null;
     }
 
     private static int memoryOf(ImageStore store, String uid) throws TorporException {
