@@ -149,6 +149,13 @@ public final class RealNode implements AutoCloseable {
         return bootId;
     }
 
+    /** Kills the kubelet and starts another; what it started runs on. Returns when it answers. */
+    public void restartKubelet() throws IOException {
+        Objects.requireNonNull(kubelet).kill();
+        kubelet = startKubelet(Objects.requireNonNull(cgroup), Objects.requireNonNull(runtime));
+        awaitReady();
+    }
+
     private void awaitReady() {
         await("node " + name)
                 .atMost(READY_TIMEOUT)

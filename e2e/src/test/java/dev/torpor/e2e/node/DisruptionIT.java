@@ -52,6 +52,29 @@ class DisruptionIT {
     }
 
     @Test
+    void anUpgradeOfTheAgentInTheMiddleOfASaveLosesNothing(Scene scene) {
+        Tick before = saving(scene);
+
+        assertThat(scene.torpor.refusals()).isEmpty();
+        String agent = scene.torpor.pods("agent").getFirst();
+        scene.torpor.upgrade("agent.savesAtOnce=1");
+
+        endsWell(scene, before);
+        assertThat(scene.torpor.pods("agent")).doesNotContain(agent);
+        scene.torpor.upgrade("agent.savesAtOnce=2");
+    }
+
+    @Test
+    void aKubeletThatIsStartedAnewInTheMiddleOfASaveIsNotNoticed(Scene scene) throws IOException {
+        Tick before = saving(scene);
+        scene.cluster.node().restartKubelet();
+        scene.awaitReady("vmsnap/web-saved");
+        scene.restore("web-back", "web-saved");
+        scene.awaitReady("vmrest/web-back");
+        scene.awaitGoingOn("web", before);
+    }
+
+    @Test
     void anAgentThatIsKilledLosesNothing(Scene scene) throws IOException {
         scene.apply(SLOW);
         Tick before = scene.start(VM);

@@ -37,6 +37,10 @@ class AgentDeathIT {
             "after RESTORE_CONTINUE",
             "after RESTORE_PUBLISH",
             "after RESTORE_CONSUME");
+    /** The pod of the second waits, with its gate. */
+    private static final List<String[]> MODES =
+            List.of(new String[] {"mode: Save"}, new String[] {"mode: ManagedSave", "resume: Manual"});
+
     private static final List<String> CHECKPOINT = List.of(
             "after SAVE_PAUSE", "after SAVE_WRITE", "after SAVE_COMMIT", "after SAVE_CONTINUE", "after SAVE_PUBLISH");
 
@@ -48,7 +52,7 @@ class AgentDeathIT {
             for (int i = 0; i < RESTORE.size(); i++) {
                 String save = SAVE.get(i % SAVE.size());
                 cluster.restartAgent(save);
-                cluster.snapshot("s" + i, "web");
+                cluster.snapshot("s" + i, "web", MODES.get(i % MODES.size()));
                 cluster.awaitAgentDeath();
                 cluster.restartAgent(RESTORE.get(i));
                 cluster.awaitReady("s" + i);
