@@ -13,8 +13,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -46,11 +44,7 @@ class HostileAgentIT {
     @BeforeAll
     static void start() throws Exception {
         cluster = StandInCluster.withWebhook();
-        List<String> options;
-        try (Stream<String> lines = Files.lines(WorkTree.root().resolve("node-agent/src/main/image/jvm.options"))) {
-            options = lines.filter(line -> line.startsWith("-")).toList();
-        }
-        cluster.restartAgent(new AgentOptions("never", 60, 0, Map.of("TORPOR_LOG_LEVEL", "info"), options));
+        cluster.restartAgent(AgentOptions.ofImage());
     }
 
     @AfterAll

@@ -8,16 +8,12 @@ import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
-import dev.torpor.e2e.tree.WorkTree;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import java.util.function.ToLongFunction;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -52,11 +48,7 @@ class SoakIT {
     @BeforeAll
     static void start() throws Exception {
         cluster = StandInCluster.withWebhook();
-        List<String> options;
-        try (Stream<String> lines = Files.lines(WorkTree.root().resolve("node-agent/src/main/image/jvm.options"))) {
-            options = lines.filter(line -> line.startsWith("-")).toList();
-        }
-        cluster.restartAgent(new AgentOptions("never", 60, 0, Map.of("TORPOR_LOG_LEVEL", "info"), options));
+        cluster.restartAgent(AgentOptions.ofImage());
         cluster.controlPlane.kubectl().runWithInput("""
                 apiVersion: torpor.dev/v1alpha1
                 kind: VMSnapshotClass

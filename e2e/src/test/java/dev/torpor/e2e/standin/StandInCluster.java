@@ -19,6 +19,7 @@ import dev.torpor.e2e.cluster.StandInNode;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.GuestImage;
 import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.tree.WorkTree;
 import io.fabric8.kubernetes.api.model.NamespaceBuilder;
 import io.fabric8.kubernetes.api.model.PersistentVolumeBuilder;
 import io.fabric8.kubernetes.api.model.PersistentVolumeClaimBuilder;
@@ -261,6 +262,19 @@ final class StandInCluster implements AutoCloseable {
 
         static AgentOptions dies(String at) {
             return new AgentOptions(at, 60, 0, Map.of());
+        }
+
+        /** Its JVM has the options of its image; without the archive of classes it has some MiB more. */
+        static AgentOptions ofImage() throws IOException {
+            Path options = WorkTree.root().resolve("node-agent/src/main/image/jvm.options");
+            try (Stream<String> lines = Files.lines(options)) {
+                return new AgentOptions(
+                        "never",
+                        60,
+                        0,
+                        Map.of("TORPOR_LOG_LEVEL", "info"),
+                        lines.filter(line -> line.startsWith("-")).toList());
+            }
         }
 
         static AgentOptions grace(int seconds) {

@@ -4,13 +4,9 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
-import dev.torpor.e2e.tree.WorkTree;
-import java.nio.file.Files;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
-import java.util.Map;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -37,11 +33,7 @@ class StreamMemoryIT {
     @BeforeAll
     static void start() throws Exception {
         cluster = StandInCluster.withWebhook();
-        List<String> options;
-        try (Stream<String> lines = Files.lines(WorkTree.root().resolve("node-agent/src/main/image/jvm.options"))) {
-            options = lines.filter(line -> line.startsWith("-")).toList();
-        }
-        cluster.restartAgent(new AgentOptions("never", 60, 0, Map.of("TORPOR_LOG_LEVEL", "info"), options));
+        cluster.restartAgent(AgentOptions.ofImage());
     }
 
     @AfterAll

@@ -53,11 +53,6 @@ public final class MultifdStreamEngine {
     private static final String SENT = "multifd-bytes";
     private static final String SWITCHOVER_ACK = "switchover-ack"; // QEMU 8.1
     private static final int BACKLOG = 64;
-    /**
-     * Memory goes in packets of 512 KiB, each with 1.3 KiB around it (MultiFDPacket_t and the offset of each page); what the
-     * main channel says of them, our checksums and the ends of units are less than that again.
-     */
-    private static final int PACKETS_PART = 256;
     /** Bytes with which each channel but the main one begins (MultiFDInit_t); QEMU before 8.1 does not count them. */
     private static final long CHANNEL_HEAD_BYTES = 64;
 
@@ -83,14 +78,15 @@ public final class MultifdStreamEngine {
         }
         QemuDirectEngine.requireDescriptors(vm, channels + 1);
         long memoryBytes = QemuDirectEngine.memoryBytes(vm);
-        ImageStore.requireRoom(memoryBytes + memoryBytes / PACKETS_PART, store.freeBytes());
-        return new SavePlan(
+        SavePlan plan = new SavePlan(
                 Engine.MULTIFD_STREAM,
                 channels,
                 options.compression(),
                 QemuDirectEngine.directIO(options.directIO(), store.directIO(), true),
                 options.bandwidthBytesPerSecondMax(),
                 memoryBytes);
+        ImageStore.requireRoom(plan.imageBytesMax(), store.freeBytes());
+        return plan;
     }
 
     static void requireCapabilities(VmFacts vm) throws TorporException {

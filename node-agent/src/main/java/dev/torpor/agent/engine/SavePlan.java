@@ -19,9 +19,20 @@ public record SavePlan(
         boolean directIO,
         long bandwidthBytesPerSecondMax,
         long memoryBytes) {
+    private static final int PACKETS_PART = 256;
+
     /** By QEMU itself. */
     public SavePlan(int channels, boolean directIO, long bandwidthBytesPerSecondMax, long memoryBytes) {
         this(Engine.QEMU_DIRECT, channels, Compression.NONE, directIO, bandwidthBytesPerSecondMax, memoryBytes);
+    }
+
+    /**
+     * Returns the most that its image takes. Recorded channels have memory in packets of 512 KiB, each with 1.3 KiB around it
+     * (MultiFDPacket_t and the offset of each page); what the main channel says of them, our checksums and the ends of units are
+     * less than that again.
+     */
+    public long imageBytesMax() {
+        return engine == Engine.MULTIFD_STREAM ? memoryBytes + memoryBytes / PACKETS_PART : memoryBytes;
     }
 
     /** Returns it as the end of a sentence. */

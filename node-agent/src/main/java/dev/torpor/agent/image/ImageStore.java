@@ -163,6 +163,11 @@ public final class ImageStore implements AutoCloseable {
         return () -> release(id);
     }
 
+    /** Tells whether room is set aside for any image. */
+    public synchronized boolean hasReserved() {
+        return !reserved.isEmpty();
+    }
+
     private synchronized void release(ImageId id) {
         reserved.remove(id);
     }
@@ -441,12 +446,17 @@ public final class ImageStore implements AutoCloseable {
      * was begun has one that this release wrote.
      */
     public List<ImageRecord> begun(String namespace, String vm) throws TorporException {
+        return readable(namespace, vm).stream()
+                .filter(record -> record.state() instanceof ImageState.Partial)
+                .toList();
+    }
+
+    /** Returns the records of the images of one VM, but those that are damaged, or of a newer release. */
+    public List<ImageRecord> readable(String namespace, String vm) throws TorporException {
         List<ImageRecord> records = new ArrayList<>();
         for (ImageId id : ids(namespace, vm)) {
             try {
-                record(id)
-                        .filter(record -> record.state() instanceof ImageState.Partial)
-                        .ifPresent(records::add);
+                record(id).ifPresent(records::add);
             } catch (TorporException e) {
                 if (!e.reason().isOfImage()) {
                     throw e;

@@ -17,6 +17,7 @@ import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -130,9 +131,14 @@ final class NodeShutdown implements ShutdownListener {
         return down;
     }
 
-    /** Tells whether a pod's VM has its turn in a shutdown of this node, or will have it. */
-    synchronized boolean isToSave(String podUID) {
-        return run.filter(its -> its.isToSave(podUID)).isPresent();
+    /**
+     * Tells whether a pod's VM has its turn in a shutdown of this node, or will have it.
+     *
+     * @param until when that must be over, as the pod may be ended before the node is
+     */
+    synchronized boolean isToSave(String podUID, Instant until) {
+        return run.filter(its -> its.isToSave(podUID) && !until.isBefore(its.until()))
+                .isPresent();
     }
 
     /** As fast as the last save that was not compressed, but no faster than QEMU compresses if it is to. */
@@ -174,7 +180,7 @@ final class NodeShutdown implements ShutdownListener {
             }
             following = Optional.empty();
             run.get().cancel();
-            run.get().active().forEach(saves::cancel);
+            run.get().begun().forEach(saves::cancel); // not what a pod's own end has saved
         }
         step();
     }
@@ -272,15 +278,17 @@ final class NodeShutdown implements ShutdownListener {
         }
         try {
             its.begun(uid);
-            PodSaves.Result result = saves.save(
-                    item,
-                    pod,
-                    new PodSaves.Why(CAUSE, TOO_SHORT),
-                    its.until(),
-                    why -> its.failed(uid, why.reason().name(), String.valueOf(why.getMessage())));
+            AtomicBoolean mayPass = new AtomicBoolean();
+            PodSaves.Result result = saves.save(item, pod, new PodSaves.Why(CAUSE, TOO_SHORT), its.until(), why -> {
+                if (why.reason() == FailureReason.NotEnoughSpace && saves.mayPass(why)) {
+                    mayPass.set(true);
+                } else {
+                    its.failed(uid, why.reason().name(), String.valueOf(why.getMessage()));
+                }
+            });
             return switch (result) {
                 case SAVED -> its.saved(uid);
-                case FAILED -> Next.onChange();
+                case FAILED -> mayPass.get() ? Next.after(TURN_POLL) : Next.onChange();
                 case LATER -> Next.backOff();
             };
         } finally {

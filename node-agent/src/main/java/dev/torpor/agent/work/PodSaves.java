@@ -68,6 +68,18 @@ final class PodSaves {
         LATER
     }
 
+    /**
+     * Tells whether what a save failed for may pass in seconds: the API server is away, other saves have the room that is left, or
+     * the agent ends and another follows.
+     */
+    boolean mayPass(TorporException why) {
+        return switch (why.reason()) {
+            case StoreUnavailable, AgentRestarted -> true;
+            case NotEnoughSpace -> node.store().hasReserved();
+            default -> false;
+        };
+    }
+
     /** Hears why a save failed. */
     interface Failures {
         void failed(TorporException why);
@@ -124,7 +136,10 @@ final class PodSaves {
         Optional.ofNullable(saving.get(podUID)).ifPresent(wishes::cancelled);
     }
 
-    /** Takes back what was begun for a pod and not ended, if anything was. Returns false if that is to be tried again. */
+    /**
+     * Takes back what was begun for a pod and not ended, if anything was, for whomever: all that is done with a VM is done by one
+     * worker, so nothing of it is under way. Returns false if that is to be tried again.
+     */
     boolean undone(WorkItem.Pod pod) throws TorporException {
         boolean done = true;
         for (ImageRecord record :
@@ -142,11 +157,10 @@ final class PodSaves {
     }
 
     private static boolean isBegunFor(WorkItem.Pod pod, ImageRecord record) {
-        return record.isOfTermination()
-                && record.intent()
-                        .source()
-                        .filter(process -> process.podUID().equals(pod.podUID()))
-                        .isPresent();
+        return record.intent()
+                .source()
+                .filter(process -> process.podUID().equals(pod.podUID()))
+                .isPresent();
     }
 
     /** A save that the agent wants by itself. */

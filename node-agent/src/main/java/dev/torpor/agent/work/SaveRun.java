@@ -21,8 +21,10 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.EnumSet;
 import java.util.Optional;
 import java.util.OptionalLong;
+import java.util.Set;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,6 +34,9 @@ import org.slf4j.LoggerFactory;
  */
 final class SaveRun {
     private static final Logger LOG = LoggerFactory.getLogger(SaveRun.class);
+    /** Refusals of what was asked for, not of a save. */
+    private static final Set<FailureReason> OF_OPTIONS = EnumSet.of(
+            FailureReason.CapabilityMissing, FailureReason.ChannelsOutOfRange, FailureReason.DescriptorLimit);
 
     private final Node node;
     private final SaveOrder order;
@@ -78,7 +83,7 @@ final class SaveRun {
                 requireTime(vm, plan);
             }
             cancellation.check();
-            try (ImageStore.Room _ = node.store().reserve(order.image(), plan.memoryBytes())) {
+            try (ImageStore.Room _ = node.store().reserve(order.image(), plan.imageBytesMax())) {
                 return run(vm, facts, plan, beganAt);
             }
         }
@@ -141,7 +146,7 @@ final class SaveRun {
             return Engines.plan(facts, order.options(), store);
         } catch (TorporException e) {
             Optional<SaveOptions> other = order.otherwise();
-            if (e.reason() != FailureReason.CapabilityMissing || other.isEmpty()) {
+            if (!OF_OPTIONS.contains(e.reason()) || other.isEmpty()) {
                 throw e;
             }
             LOG.warn("image {}: saved otherwise than its class says: {}", order.image(), e.getMessage());

@@ -14,6 +14,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalLong;
 import java.util.Set;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -98,6 +99,14 @@ final class ShutdownRun {
     /** Returns the pods of the VMs that workers look at, or are to. */
     synchronized Set<String> active() {
         return Set.copyOf(active.keySet());
+    }
+
+    /** Returns the pods of the VMs whose saves it has begun. */
+    synchronized Set<String> begun() {
+        return active.values().stream()
+                .filter(Active::begun)
+                .map(its -> its.vm().podUID())
+                .collect(Collectors.toUnmodifiableSet());
     }
 
     /** Tells whether a pod's VM is still to be saved, or is being saved. */

@@ -581,7 +581,7 @@ final class SnapshotTask implements AutoCloseable {
         node.hook().after(Step.SAVE_PUBLISH);
         if (told instanceof WriteResult.Gone<VMSnapshot>) {
             unsaid.put(item, new Unsaid(snapshot, image.record().orElseThrow().intent()));
-            return Next.now(); // there is nobody to tell it: the VM goes on
+            return Next.backOff(); // there is nobody to tell it: the VM goes on, if the next look finds nobody either
         }
         Next next = after(snapshot, told);
         if (next instanceof Next.OnChange) {
@@ -697,6 +697,9 @@ final class SnapshotTask implements AutoCloseable {
         if (!node.cluster().removeFinalizer(snapshot.object())) {
             return Next.now();
         }
+        unsaid.remove(new WorkItem.Snapshot(
+                snapshot.object().getMetadata().getNamespace(),
+                snapshot.object().getMetadata().getName()));
         LOG.info("VMSnapshot {}: let go", snapshot.name());
         scans.forget(snapshot.image());
         troubles.remove(snapshot.image().uid());

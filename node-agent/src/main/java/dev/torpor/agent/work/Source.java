@@ -25,7 +25,7 @@ final class Source {
     }
 
     /**
-     * Leaves the VM as it was before a save that was begun, and no file.
+     * Leaves the VM as it was before a save that was begun, and no file. A VM that was saved since stays as that left it.
      *
      * @param vm the VM
      * @param name of the save, for people
@@ -33,7 +33,9 @@ final class Source {
      */
     boolean undo(VmName vm, String name, PartialImage partial) throws TorporException {
         try {
-            carryOn(vm, name, partial.intent());
+            if (!isSavedSince(vm, partial.intent())) {
+                carryOn(vm, name, partial.intent());
+            }
         } catch (TorporException e) {
             // Not noted as the save's trouble: that is what it is undone for.
             LOG.warn("{}: undoing the begun save: {}: {}", name, e.reason(), e.getMessage());
@@ -42,6 +44,20 @@ final class Source {
         partial.abandon();
         LOG.info("{}: the begun save is undone", name);
         return true;
+    }
+
+    /**
+     * Whether an image waits that was made of the same process: its guest must not run on over that. One whose record cannot be
+     * read is not known to wait, and holds up nobody else.
+     */
+    private boolean isSavedSince(VmName vm, PartialIntent begun) throws TorporException {
+        if (begun.source().isEmpty()) {
+            return false;
+        }
+        String pod = begun.source().get().podUID();
+        return node.store().readable(vm.namespace(), vm.name()).stream()
+                .anyMatch(record ->
+                        record.stoppedForGood(pod) && record.intent().source().equals(begun.source()));
     }
 
     /**

@@ -2,7 +2,6 @@ package dev.torpor.agent.work;
 
 import dev.torpor.agent.launch.Answer;
 import dev.torpor.agent.launch.AskDirectory;
-import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
@@ -87,14 +86,14 @@ final class Terminations {
             case TerminationDecision.LookAgain _ -> held(asks, askID, LOOKING);
             case TerminationDecision.Go(String why) -> go(pod, asks, askID, why);
             case TerminationDecision.Save(TerminationDecision.PodEnd its, Instant until) -> {
-                if (hasATurn(pod)) {
+                if (hasATurn(pod, until)) {
                     yield held(asks, askID, "its node goes down: the VM is saved in its turn");
                 }
                 if (!node.saves().take(pod.podUID())) {
                     yield held(asks, askID, "other VMs of this node are being saved first");
                 }
                 var _ = held(asks, askID, "the VM is being saved");
-                AtomicBoolean untold = new AtomicBoolean();
+                AtomicBoolean mayPass = new AtomicBoolean();
                 try {
                     boolean ended =
                             switch (saves.save(
@@ -102,10 +101,10 @@ final class Terminations {
                                     pod,
                                     new PodSaves.Why("its pod ends", TOO_SHORT),
                                     until,
-                                    why -> untold.set(why.reason() == FailureReason.StoreUnavailable))) {
+                                    why -> mayPass.set(saves.mayPass(why)))) {
                                 case SAVED -> true;
-                                // It runs on, and is begun again when the API server is back, if that is in time.
-                                case FAILED -> !untold.get();
+                                // It runs on, and is begun again if that is in time.
+                                case FAILED -> !mayPass.get();
                                 case LATER -> false;
                             };
                     yield ended && go(pod, asks, askID, "pod " + its.name() + " may go");
@@ -116,8 +115,8 @@ final class Terminations {
         };
     }
 
-    private boolean hasATurn(WorkItem.Pod pod) {
-        return shutdown.filter(going -> going.isToSave(pod.podUID())).isPresent();
+    private boolean hasATurn(WorkItem.Pod pod, Instant until) {
+        return shutdown.filter(going -> going.isToSave(pod.podUID(), until)).isPresent();
     }
 
     private Optional<TerminationDecision.NodeDown> nodeDown() {

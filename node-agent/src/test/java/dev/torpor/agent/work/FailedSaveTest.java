@@ -170,7 +170,7 @@ class FailedSaveTest {
         try (World world = new World("a")) {
             beforePublish = () -> world.object = null;
             assertThat(world.look()).isEqualTo(Next.now());
-            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(world.look()).isEqualTo(Next.backOff());
             requireDisowned(world, Next.onChange());
         }
     }

@@ -111,6 +111,19 @@ class LeftBehindTest {
         assertThat(vms.running).isFalse();
     }
 
+    /** What is undone late, as its file could not be removed. */
+    @Test
+    void aGuestThatWasSavedSinceStaysPaused() throws Exception {
+        var _ = store.create(
+                new ImageId("vms", "web", "u0"),
+                new PartialIntent(ImageMode.MANAGED_SAVE, 0, true, Optional.of(vms.process), Instant.EPOCH));
+        committed();
+        agent.undoUnfinished();
+        await().until(() -> store.list().size() == 1);
+        assertThat(store.state(IMAGE)).contains(new ImageState.Complete());
+        assertThat(vms.running).isFalse();
+    }
+
     @Test
     void aCommittedImageOfNobodyIsDisownedOnceTheApiServerSaysSo() throws Exception {
         committed();

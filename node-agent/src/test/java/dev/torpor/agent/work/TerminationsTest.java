@@ -2,7 +2,10 @@ package dev.torpor.agent.work;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
@@ -77,7 +80,11 @@ class TerminationsTest {
     @Test
     void aVmThatWaitsForItsTurnAtAShutdownIsNotLetGoBefore() throws Exception {
         shutdown.start(() -> Optional.of(List.of(pod("db", "p2", 10), pod("web", POD.podUID(), 0))));
-        cluster.ends().put("p2", new PodEnd("db", Optional.empty(), 60, false, OnTermination.OnDisruption));
+        long enoughSeconds = WAIT.toSeconds() * 2;
+        for (String uid : List.of("p2", POD.podUID())) {
+            cluster.ends()
+                    .put(uid, new PodEnd("x", Optional.empty(), enoughSeconds, false, OnTermination.OnDisruption));
+        }
         shutdown.begins(WAIT, () -> {});
         assertThat(submitted).extracting(WorkItem.NodeEnd::podUID).containsExactly("p2");
         try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
@@ -99,6 +106,68 @@ class TerminationsTest {
                     .isTrue();
             assertThat(hook.heard()).endsWith("go\n\n");
         }
+    }
+
+    @Test
+    void aVmWhosePodEndsBeforeItsTurnIsSavedOutOfTurn() throws Exception {
+        shutdown.start(() -> Optional.of(List.of(pod("db", "p2", 10), pod("web", POD.podUID(), 0))));
+        cluster.ends().put("p2", new PodEnd("db", Optional.empty(), 60, false, OnTermination.OnDisruption));
+        shutdown.begins(WAIT, () -> {});
+        assertThat(submitted).extracting(WorkItem.NodeEnd::podUID).containsExactly("p2");
+        try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
+            assertThat(answer(hook)).isTrue();
+            assertThat(vms.saves).hasValue(1);
+            assertThat(hook.heard()).contains("say the VM is being saved").endsWith("go\n\n");
+        }
+    }
+
+    @Test
+    void roomThatAnotherSaveMayNotNeedAfterAllIsWaitedFor() throws Exception {
+        cluster.ends()
+                .put(
+                        POD.podUID(),
+                        new PodEnd(
+                                "web",
+                                Optional.of(Instant.now().plusSeconds(60)),
+                                60,
+                                true,
+                                OnTermination.OnDisruption));
+        try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
+            try (ImageStore.Room _ = store.reserve(
+                    new ImageId("vms", "db", "u"), store.freeBytes() - 2 * ImageStore.SPACE_BESIDE_BYTES)) {
+                assertThat(answer(hook)).isFalse();
+                assertThat(vms.saves).hasValue(0);
+                assertThat(vms.running).isTrue();
+            }
+            assertThat(answer(hook)).isTrue();
+            assertThat(vms.saves).hasValue(1);
+            assertThat(hook.heard()).endsWith("go\n\n");
+        }
+    }
+
+    /** Whoever began it: else the guest is saved as it is then, paused. */
+    @Test
+    void whatAVmSnapshotBeganIsTakenBackFirst() throws Exception {
+        cluster.ends()
+                .put(
+                        POD.podUID(),
+                        new PodEnd(
+                                "web",
+                                Optional.of(Instant.now().plusSeconds(60)),
+                                60,
+                                true,
+                                OnTermination.OnDisruption));
+        ImageId begun = new ImageId("vms", "web", "u1");
+        var _ = store.create(
+                begun, new PartialIntent(ImageMode.SAVE, 0, true, Optional.of(vms.process), Instant.EPOCH));
+        vms.running = false;
+        try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
+            assertThat(answer(hook)).isTrue();
+        }
+        assertThat(store.list()).singleElement().satisfies(record -> {
+            assertThat(record.id()).isNotEqualTo(begun);
+            assertThat(record.intent().wasRunning()).isTrue();
+        });
     }
 
     @Test
