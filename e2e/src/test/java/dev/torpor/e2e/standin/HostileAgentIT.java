@@ -1,9 +1,12 @@
 package dev.torpor.e2e.standin;
 
-import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.api.status.Conditions;
+import dev.torpor.api.v1alpha1.ConditionType;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
@@ -75,8 +78,11 @@ class HostileAgentIT {
             }
             cluster.awaitReady("honest");
             for (String save : saves) {
-                assertThat(requireNonNull(cluster.awaitFailure(save).getStatus().getFailure())
-                                .reason())
+                // Those of the silent pod wait for each other, and are given up before an agent has them.
+                VMSnapshot failed = cluster.awaitSnapshot(save, status -> status.getPhase() == SnapshotPhase.Failed);
+                assertThat(Conditions.find(failed.getStatus().getConditions(), ConditionType.STALLED)
+                                .orElseThrow()
+                                .getReason())
                         .as(save)
                         .isIn(
                                 FailureReason.NotQEMU.name(),
