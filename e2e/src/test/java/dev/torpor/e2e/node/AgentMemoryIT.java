@@ -51,7 +51,7 @@ class AgentMemoryIT {
                     TimeUnit.MILLISECONDS);
             scene.snapshot("big-saved", "big");
             scene.awaitReady("vmsnap/big-saved");
-            scene.awaitVerified("big-saved");
+            scene.awaitVerified("vmsnap/big-saved");
             // A sampler that failed in between has stopped.
             int before = samples.get();
             await("a further sample").atMost(Scene.PATIENCE).until(() -> samples.get() > before);
