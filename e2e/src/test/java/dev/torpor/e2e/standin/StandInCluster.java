@@ -172,6 +172,7 @@ final class StandInCluster implements AutoCloseable {
     /** Ends the agent by SIGKILL and starts another. */
     void restartAgent(AgentOptions options) throws IOException {
         agent.kill();
+        Files.deleteIfExists(waiting()); // it waits no more
         agent = startAgent(options);
     }
 
