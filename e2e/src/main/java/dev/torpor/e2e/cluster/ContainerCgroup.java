@@ -52,11 +52,6 @@ public final class ContainerCgroup {
         return entry("memory.stat", unified ? "anon" : "rss");
     }
 
-    /** Returns what it uses of files' pages: those that it was the first to touch. */
-    public long fileBytes() {
-        return entry("memory.stat", unified ? "file" : "cache");
-    }
-
     /** Returns how often it reached the limit, so that the kernel had to make room. */
     public long limitHits() {
         return unified ? entry("memory.events", "max") : number("memory.failcnt");
