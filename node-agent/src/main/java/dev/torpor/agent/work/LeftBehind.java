@@ -60,7 +60,8 @@ final class LeftBehind {
         return true;
     }
 
-    private boolean isUndone(VmName vm, ImageId image) throws TorporException {
+    /** Undoes a save that was begun and not ended. Returns false if that is to be tried again. */
+    boolean isUndone(VmName vm, ImageId image) throws TorporException {
         Optional<PartialImage> partial = node.store().partial(image);
         boolean undone = partial.isEmpty() || source.undo(vm, "image " + image, partial.get());
         if (undone) {

@@ -146,7 +146,7 @@ final class MemoryChecks implements AutoCloseable {
         } catch (EndedException e) {
             return; // the next agent says what it can
         } catch (TorporException e) {
-            if (e.reason() == FailureReason.ImageDamaged || e.reason() == FailureReason.ImageTruncated) {
+            if (PageScans.isDamage(e)) {
                 node.metrics().scanned(Scan.RESUME, ScanEnd.DAMAGED);
                 String why = e.getMessage() == null ? e.reason().name() : e.getMessage();
                 LOG.error("image {}: {}: its guest is stopped", guest.image(), why);

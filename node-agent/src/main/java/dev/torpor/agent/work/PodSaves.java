@@ -6,7 +6,6 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
-import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.metrics.AgentMetrics.Outcome;
 import dev.torpor.api.v1alpha1.Progress;
@@ -32,6 +31,7 @@ final class PodSaves {
     private final SaveWishes wishes;
     private final StoreNews news;
     private final Source source;
+    private final LeftBehind leftBehind;
     /** The images that are being made, by the UIDs of their pods. */
     private final Map<String, String> saving = new ConcurrentHashMap<>();
 
@@ -40,6 +40,7 @@ final class PodSaves {
         this.wishes = wishes;
         this.news = news;
         this.source = new Source(node);
+        this.leftBehind = new LeftBehind(node, news);
     }
 
     /**
@@ -145,12 +146,7 @@ final class PodSaves {
         for (ImageRecord record :
                 node.store().begun(pod.vm().namespace(), pod.vm().name())) {
             if (isBegunFor(pod, record)) {
-                Optional<PartialImage> partial = node.store().partial(record.id());
-                boolean undone = partial.isEmpty() || source.undo(pod.vm(), "VM " + pod.vm(), partial.get());
-                done &= undone;
-                if (undone) {
-                    news.soon();
-                }
+                done &= leftBehind.isUndone(pod.vm(), record.id());
             }
         }
         return done;
