@@ -123,15 +123,7 @@ class TerminationsTest {
 
     @Test
     void roomThatAnotherSaveMayNotNeedAfterAllIsWaitedFor() throws Exception {
-        cluster.ends()
-                .put(
-                        POD.podUID(),
-                        new PodEnd(
-                                "web",
-                                Optional.of(Instant.now().plusSeconds(60)),
-                                60,
-                                true,
-                                OnTermination.OnDisruption));
+        disrupted();
         try (PodHook hook = PodHook.ask(temp.resolve("kubelet"), POD.podUID(), "x")) {
             try (ImageStore.Room _ = store.reserve(
                     new ImageId("vms", "db", "u"), store.freeBytes() - 2 * ImageStore.SPACE_BESIDE_BYTES)) {
@@ -148,15 +140,7 @@ class TerminationsTest {
     /** Whoever began it: else the guest is saved as it is then, paused. */
     @Test
     void whatAVmSnapshotBeganIsTakenBackFirst() throws Exception {
-        cluster.ends()
-                .put(
-                        POD.podUID(),
-                        new PodEnd(
-                                "web",
-                                Optional.of(Instant.now().plusSeconds(60)),
-                                60,
-                                true,
-                                OnTermination.OnDisruption));
+        disrupted();
         ImageId begun = new ImageId("vms", "web", "u1");
         var _ = store.create(
                 begun, new PartialIntent(ImageMode.SAVE, 0, true, Optional.of(vms.process), Instant.EPOCH));
@@ -196,6 +180,19 @@ class TerminationsTest {
                 .withPriority(priority)
                 .endSpec()
                 .build();
+    }
+
+    /** Kubernetes deletes the pod for its own reasons. */
+    private void disrupted() {
+        cluster.ends()
+                .put(
+                        POD.podUID(),
+                        new PodEnd(
+                                "web",
+                                Optional.of(Instant.now().plusSeconds(60)),
+                                60,
+                                true,
+                                OnTermination.OnDisruption));
     }
 
     private boolean answer(PodHook hook) throws Exception {
