@@ -12,11 +12,11 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -58,9 +58,9 @@ public final class ImageStore implements AutoCloseable {
     /** What is on the disk beside the record in force; the last one only. */
     private Optional<ImageRecord> prepared = Optional.empty();
     /** Whether a change failed that may be seen here, and not be on the disk. */
-    private boolean doubtful;
-    /** What was changed by {@link #transitionUnflushed} and not flushed since. */
-    private final Set<ImageId> unflushed = new HashSet<>();
+    private volatile boolean doubtful;
+    /** Whose records are being changed, or were and are not flushed: who reads one of these waits for that. */
+    private final Set<ImageId> unflushed = ConcurrentHashMap.newKeySet();
 
     private ImageStore(StoreRoot root, Step.Observer observer) {
         this.root = root;
@@ -191,11 +191,11 @@ public final class ImageStore implements AutoCloseable {
     }
 
     /**
-     * Writes a small file, flushes it and removes it.
+     * Writes a small file, flushes it and removes it. For one caller at a time; a disk that hangs keeps nobody else waiting.
      *
      * @throws TorporException StoreFailed or NotEnoughSpace if the store cannot be written
      */
-    public synchronized void probeWritable() throws TorporException {
+    public void probeWritable() throws TorporException {
         requireOwner();
         try {
             root.probeWritable();
@@ -364,12 +364,20 @@ public final class ImageStore implements AutoCloseable {
     }
 
     /**
-     * Returns an image's record; empty if there is none.
+     * Returns an image's record; empty if there is none. Waits for no other image's flush, which may hang.
      *
      * @throws TorporException ImageDamaged, ImageFormatTooNew if it cannot be read; StoreFailed
      */
     public Optional<ImageRecord> record(ImageId id) throws TorporException {
+        Optional<ImageRecord> seen = seen(id);
+        if (!doubtful && !unflushed.contains(id)) { // whoever changes it says so before
+            return seen;
+        }
         settle(id);
+        return seen(id);
+    }
+
+    private Optional<ImageRecord> seen(ImageId id) throws TorporException {
         try (Directory folder = folder(id)) {
             return record(folder, id);
         } catch (IOException e) {
@@ -480,7 +488,9 @@ public final class ImageStore implements AutoCloseable {
 
     /** Returns the entries of a directory below that of the images, sorted; those that cannot be names of ours not. */
     private List<String> names(String... path) throws TorporException {
-        settle();
+        if (doubtful) {
+            settle();
+        }
         try {
             Directory folder = root.directory().child(IMAGES);
             for (String name : path) {
@@ -538,12 +548,12 @@ public final class ImageStore implements AutoCloseable {
         if (record.state().equals(next)) {
             return false;
         }
+        unflushed.add(id);
         try (Directory folder = folder(id)) {
             replaceUnflushed(folder, record.with(next));
         } catch (IOException e) {
             throw failed("image " + id + " cannot be recorded as " + next.word(), e);
         }
-        unflushed.add(id);
         return true;
     }
 
@@ -695,12 +705,14 @@ public final class ImageStore implements AutoCloseable {
             throws IOException {
         ImageRecord sealed =
                 new ImageRecord(record.id(), record.intent(), Optional.of(seal), new ImageState.Complete());
+        unflushed.add(record.id());
         try {
             if (!fileName.equals(record.id().fileName())) {
                 folder.rename(fileName, record.id().fileName());
                 folder.sync();
             }
             folder.replaceFile(record.id().recordName(), RecordJson.encode(sealed));
+            unflushed.remove(record.id());
         } catch (IOException e) {
             doubtful = true;
             throw e;

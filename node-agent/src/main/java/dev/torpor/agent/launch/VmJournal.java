@@ -16,11 +16,11 @@ import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.UnaryOperator;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -39,9 +39,9 @@ public final class VmJournal {
     private final Directory store;
     private Optional<Prepared> prepared = Optional.empty();
     /** Whether a change failed that may be seen here, and not be on the disk. */
-    private boolean doubtful;
-    /** What was changed by {@link #updateUnflushed} and not flushed since. */
-    private final Set<VmName> unflushed = new HashSet<>();
+    private volatile boolean doubtful;
+    /** Whose records are being changed, or were and are not flushed: who reads one of these waits for that. */
+    private final Set<VmName> unflushed = ConcurrentHashMap.newKeySet();
 
     /** A record that is on the disk beside the one in force; the last one only. */
     private record Prepared(VmName vm, VmRecord record) {}
@@ -56,11 +56,35 @@ public final class VmJournal {
     }
 
     /**
-     * Returns what is known of a VM, {@link VmRecord#NONE} if nothing is.
+     * Returns what is known of a VM, {@link VmRecord#NONE} if nothing is. Waits for no other VM's flush, which may hang.
      *
      * @throws TorporException StoreFailed if the record cannot be read: nothing may be concluded then
      */
-    public synchronized VmRecord read(VmName vm) throws TorporException {
+    public VmRecord read(VmName vm) throws TorporException {
+        VmRecord seen = seen(vm);
+        if (!doubtful && !unflushed.contains(vm)) { // whoever changes it says so before
+            return seen;
+        }
+        settle(vm);
+        return seen(vm);
+    }
+
+    private VmRecord seen(VmName vm) throws TorporException {
+        try (Directory vms = store.child(DIRECTORY);
+                Directory namespace = vms.child(vm.namespace())) {
+            return decode(namespace.readFile(vm.name() + SUFFIX, RECORD_BYTES_MAX));
+        } catch (ErrnoException e) {
+            if (e.errno() == ErrnoException.ENOENT) {
+                return VmRecord.NONE;
+            }
+            throw failed(vm, e);
+        } catch (IOException | IllegalArgumentException e) {
+            throw failed(vm, e);
+        }
+    }
+
+    /** Sees to it that what is read here is on the disk too. */
+    private synchronized void settle(VmName vm) throws TorporException {
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
             if (doubtful) {
@@ -73,13 +97,6 @@ public final class VmJournal {
                 namespace.sync();
                 unflushed.remove(vm);
             }
-            return decode(namespace.readFile(vm.name() + SUFFIX, RECORD_BYTES_MAX));
-        } catch (ErrnoException e) {
-            if (e.errno() == ErrnoException.ENOENT) {
-                return VmRecord.NONE;
-            }
-            doubtful = true;
-            throw failed(vm, e);
         } catch (IOException | IllegalArgumentException e) {
             throw failed(vm, e);
         }
@@ -112,6 +129,7 @@ public final class VmJournal {
         if (after.equals(before)) {
             return before;
         }
+        unflushed.add(vm);
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
             boolean ready = prepared.equals(Optional.of(new Prepared(vm, after)));
@@ -120,7 +138,6 @@ public final class VmJournal {
                 namespace.prepareFile(vm.name() + SUFFIX, SealedJson.seal(encode(after)));
             }
             namespace.renamePrepared(vm.name() + SUFFIX);
-            unflushed.add(vm);
         } catch (IOException | IllegalArgumentException e) {
             doubtful = true;
             throw failed(vm, e);
@@ -160,7 +177,7 @@ public final class VmJournal {
      * Returns the VM whose last start here was asked by each pod, by pod UID: what is known of pods while the API server
      * is away. Records that cannot be read are left out.
      */
-    public synchronized Map<String, VmName> podsOfLastRuns() throws TorporException {
+    public Map<String, VmName> podsOfLastRuns() throws TorporException {
         Map<String, VmName> pods = new HashMap<>();
         try (Directory vms = store.childCreating(DIRECTORY)) {
             for (String namespaceName : vms.list(VMS_MAX)) {

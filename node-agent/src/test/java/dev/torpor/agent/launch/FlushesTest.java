@@ -74,7 +74,7 @@ public class FlushesTest {
         UNREADABLE_RECORD_THAT_GOES("ImageStore.forget", Story.OBLIVION),
         DAMAGE_THAT_IS_OVER("ImageStore.recordSound", Story.PUT_BACK),
         JOURNAL("VmJournal.flush", Story.BOOT),
-        WHAT_IS_READ_OF_THE_JOURNAL("VmJournal.read", Story.LOOK_AT_A_BOOT),
+        WHAT_IS_READ_OF_THE_JOURNAL("VmJournal.settle", Story.LOOK_AT_A_BOOT),
         WHAT_THE_OWNER_BEFORE_LEFT("Directory.syncTree", Story.NEXT_OWNER);
 
         private final String method;
