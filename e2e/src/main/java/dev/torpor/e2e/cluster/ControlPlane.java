@@ -31,6 +31,8 @@ import java.util.concurrent.ThreadLocalRandom;
 public final class ControlPlane implements AutoCloseable {
     private static final Duration READY_TIMEOUT = Duration.ofSeconds(90);
     private static final long TOKEN_SECONDS = 24 * 3600;
+    // A busy machine, and an API server that was suspended and has to find its etcd again.
+    private static final int REQUEST_TIMEOUT_MILLIS = 60_000;
 
     /**
      * What to start.
@@ -274,9 +276,9 @@ public final class ControlPlane implements AutoCloseable {
 
     /** Makes a client from a kubeconfig file. Closed with the control plane. */
     public KubernetesClient connect(Path kubeconfigFile) {
-        KubernetesClient made = new KubernetesClientBuilder()
-                .withConfig(Config.fromKubeconfig(kubeconfigFile.toFile()))
-                .build();
+        Config config = Config.fromKubeconfig(kubeconfigFile.toFile());
+        config.setRequestTimeout(REQUEST_TIMEOUT_MILLIS);
+        KubernetesClient made = new KubernetesClientBuilder().withConfig(config).build();
         clients.push(made);
         return made;
     }
