@@ -11,10 +11,15 @@ tiers=("$@")
 [ ${#tiers[@]} -gt 0 ] || tiers=(unit qemu api standin node)
 passed=0 failed=0 skipped=0 empty=() reports=()
 
-# Lines "passed|failed|skipped <class> <method>" of the given report files.
+# Lines "passed|failed|skipped <class> <method>" of the given report files, with both ends of what a failure says.
 outcomes() {
   awk '
-    function end() { if (test != "") print outcome, test; test = "" }
+    function end() { if (test != "") print outcome, test said; test = ""; said = "" }
+    function ends(text) {
+      gsub(/&#10;/, " ", text); gsub(/&quot;/, "\"", text); gsub(/&apos;/, "\047", text)
+      gsub(/&lt;/, "<", text); gsub(/&gt;/, ">", text); gsub(/&amp;/, "\\&", text)
+      return length(text) <= 400 ? text : substr(text, 1, 200) " [...] " substr(text, length(text) - 199)
+    }
     /^ *<testcase / {
       end()
       match($0, / name="[^"]*"/); name = substr($0, RSTART + 7, RLENGTH - 8)
@@ -22,7 +27,10 @@ outcomes() {
       test = class " " name; outcome = "passed"
       if ($0 ~ /\/>$/) end()
     }
-    /^ *<(failure|error)[ >]/ { outcome = "failed" }
+    /^ *<(failure|error)[ >]/ {
+      outcome = "failed"
+      if (said == "" && match($0, / message="[^"]*"/)) said = ": " ends(substr($0, RSTART + 10, RLENGTH - 11))
+    }
     /^ *<skipped[ \/>]/ { outcome = "skipped" }
     /^ *<\/testcase>/ { end() }' "$@"
 }

@@ -20,7 +20,6 @@ import java.net.http.HttpRequest;
 import java.net.http.HttpResponse.BodyHandlers;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import org.junit.jupiter.api.Tag;
@@ -49,7 +48,7 @@ class NodeShutdownIT {
             cluster.powerOn();
             cluster.restartAgent("never");
             NodeShutdownStatus told = awaitReport(cluster);
-            assertThat(told.savedVMs()).isEqualTo(2);
+            assertThat(told.savedVMs()).as(cluster.logs()).isEqualTo(2);
             assertThat(told.unsaved())
                     .extracting(UnsavedVM::vmName, UnsavedVM::reason)
                     .containsExactly(tuple("cattle", "NotWanted"));
@@ -204,7 +203,7 @@ class NodeShutdownIT {
     }
 
     private static void awaitShutdown(StandInHost host, int number) {
-        await("the machine goes down").atMost(Duration.ofSeconds(60)).until(() -> host.shutdowns() == number);
+        await("the machine goes down").atMost(StandInCluster.PATIENCE).until(() -> host.shutdowns() == number);
     }
 
     private static NodeShutdownStatus awaitReport(StandInCluster cluster) {
