@@ -115,8 +115,9 @@ public final class BudgetReconciler implements Reconciler<Namespace> {
                             Step.BUDGET_REPAIR, () -> budgets.resource(mended).update());
                     LOG.info("namespace {}: PodDisruptionBudget {} mended", namespace, VmBudgets.NAME);
                 }
-                case BudgetDecision.Change.Remove(PodDisruptionBudget _) -> {
+                case BudgetDecision.Change.Remove(PodDisruptionBudget budget) -> {
                     steps.take(Step.BUDGET_REMOVE, () -> budgets.withName(VmBudgets.NAME)
+                            .lockResourceVersion(budget.getMetadata().getResourceVersion())
                             .delete());
                     LOG.info("namespace {}: PodDisruptionBudget {} removed", namespace, VmBudgets.NAME);
                 }

@@ -188,11 +188,10 @@ final class ManagedStart {
         return new SnapshotSituation.Startable(nodeName, snapshot.getMetadata().getName() + INFIX + attempt);
     }
 
-    /** Returns the names of the restores of ours that came before one of ours. They failed, or it would not be there. */
-    static List<String> before(VMSnapshot snapshot, List<VMRestore> restores, VMRestore active) {
+    /** Returns the restores of ours that came before one of ours. They failed, or it would not be there. */
+    static List<VMRestore> before(VMSnapshot snapshot, List<VMRestore> restores, VMRestore active) {
         return ours(snapshot, restores)
                 .filter(restore -> attempt(restore) < attempt(active))
-                .map(restore -> restore.getMetadata().getName())
                 .toList();
     }
 

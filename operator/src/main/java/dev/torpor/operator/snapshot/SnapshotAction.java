@@ -1,6 +1,7 @@
 package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.operator.event.Notice;
 import io.fabric8.kubernetes.api.model.Pod;
@@ -39,5 +40,5 @@ sealed interface SnapshotAction {
     record StartRestore(String nodeName, String name) implements SnapshotAction {}
 
     /** Removes restores of ours that failed before the one that is at work. */
-    record ForgetRestores(List<String> failedBefore) implements SnapshotAction {}
+    record ForgetRestores(List<VMRestore> failedBefore) implements SnapshotAction {}
 }

@@ -81,8 +81,7 @@ final class SnapshotActions {
             case SnapshotAction.StartRestore(var nodeName, var name) ->
                 steps.take(Step.SNAPSHOT_START, () -> startRestore(seen, nodeName, name));
             case SnapshotAction.ForgetRestores(var failedBefore) ->
-                failedBefore.forEach(
-                        failed -> steps.take(Step.SNAPSHOT_FORGET_START, () -> deleteRestore(seen, failed)));
+                failedBefore.forEach(failed -> steps.take(Step.SNAPSHOT_FORGET_START, () -> deleteRestore(failed)));
         }
     }
 
@@ -110,11 +109,17 @@ final class SnapshotActions {
         }
     }
 
-    private void deleteRestore(VMSnapshot seen, String name) {
-        var _ = client.resources(VMRestore.class)
-                .inNamespace(seen.getMetadata().getNamespace())
-                .withName(name)
-                .delete();
+    // Starts of a snapshot are counted anew if somebody deleted all of them: another may have the name.
+    private void deleteRestore(VMRestore failed) {
+        try {
+            var _ = client.resource(failed)
+                    .lockResourceVersion(failed.getMetadata().getResourceVersion())
+                    .delete();
+        } catch (KubernetesClientException e) {
+            if (e.getCode() != HttpURLConnection.HTTP_CONFLICT) {
+                throw e;
+            }
+        }
     }
 
     // The list is replaced whole, so the version that it was read from goes with it.

@@ -5,6 +5,7 @@ import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
@@ -124,7 +125,7 @@ record SnapshotDecision(
             }
             case SnapshotSituation.NamespaceDeleted() ->
                 new SnapshotDecision(new SnapshotAction.Discard(), null, Duration.ZERO, null);
-            case SnapshotSituation.BeingRestored(String restoreName, List<String> failedBefore) -> {
+            case SnapshotSituation.BeingRestored(String restoreName, List<VMRestore> failedBefore) -> {
                 String message = "VMRestore %s is bringing VM %s back from this image. The image is safe."
                         .formatted(restoreName, vm);
                 yield new SnapshotDecision(

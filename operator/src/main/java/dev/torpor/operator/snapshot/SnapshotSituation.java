@@ -2,6 +2,7 @@ package dev.torpor.operator.snapshot;
 
 import dev.torpor.api.v1alpha1.ConsumedBy;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.operator.vm.StoreState;
@@ -74,7 +75,7 @@ sealed interface SnapshotSituation {
     record NamespaceDeleted() implements SnapshotSituation {}
 
     /** A restore of the image is in progress; those of ours before it failed and go. */
-    record BeingRestored(String restoreName, List<String> failedBefore) implements SnapshotSituation {}
+    record BeingRestored(String restoreName, List<VMRestore> failedBefore) implements SnapshotSituation {}
 
     /** The image was restored in place and is gone; by whom, where it is still known. */
     record Consumed(@Nullable ConsumedBy by) implements SnapshotSituation {}

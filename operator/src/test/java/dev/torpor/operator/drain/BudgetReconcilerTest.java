@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.step.StepHook;
+import dev.torpor.operator.vm.TestCluster;
 import io.fabric8.kubernetes.api.model.Event;
 import io.fabric8.kubernetes.api.model.IntOrString;
 import io.fabric8.kubernetes.api.model.LabelSelectorBuilder;
@@ -12,6 +13,7 @@ import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudget;
 import io.fabric8.kubernetes.api.model.policy.v1.PodDisruptionBudgetBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
+import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.time.InstantSource;
 import java.util.List;
 import java.util.Map;
@@ -22,6 +24,7 @@ import org.junit.jupiter.api.Test;
 @EnableKubernetesMockClient(crud = true)
 @SuppressWarnings("NullAway.Init")
 class BudgetReconcilerTest {
+    private KubernetesMockServer server;
     private KubernetesClient client;
     private BudgetReconciler reconciler;
 
@@ -61,12 +64,17 @@ class BudgetReconcilerTest {
     }
 
     @Test
-    void itGoesWithTheLastVm() {
+    void itGoesWithTheLastVm() throws Exception {
         client.resource(Drained.pod()).create();
         step();
+        String seen = budgets().getFirst().getMetadata().getResourceVersion();
         client.pods().inNamespace("vms").withName("web-0").delete();
         step();
         assertThat(budgets()).isEmpty();
+        assertThat(TestCluster.lastDeletion(server, "torpor-vms")
+                        .getPreconditions()
+                        .getResourceVersion())
+                .isEqualTo(seen);
     }
 
     @Test

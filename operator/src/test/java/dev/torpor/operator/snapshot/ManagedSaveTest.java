@@ -460,7 +460,7 @@ class ManagedSaveTest {
     }
 
     @Test
-    void startThatFailedByAMishapIsFollowedByAnotherLater() {
+    void startThatFailedByAMishapIsFollowedByAnotherLater() throws Exception {
         saved(TestPods.ofStatefulSet("web-0", "u1"), null);
         heldPod("u2");
         step();
@@ -468,6 +468,7 @@ class ManagedSaveTest {
         failStart("PodGone");
         step();
         assertThat(reason()).isEqualTo("StartFailed");
+        String failed = restores().getFirst().getMetadata().getResourceVersion();
         cluster.later(11);
         cluster.renewLease();
         step();
@@ -477,6 +478,10 @@ class ManagedSaveTest {
         assertThat(restores()).singleElement().satisfies(restore -> assertThat(
                         restore.getMetadata().getName())
                 .isEqualTo("web-1-start-2"));
+        assertThat(TestCluster.lastDeletion(server, "web-1-start-1")
+                        .getPreconditions()
+                        .getResourceVersion())
+                .isEqualTo(failed);
     }
 
     @Test

@@ -7,15 +7,20 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreSpec;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
+import io.fabric8.kubernetes.api.model.DeleteOptions;
 import io.fabric8.kubernetes.api.model.NodeBuilder;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.TaintBuilder;
 import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
+import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
+import io.fabric8.kubernetes.client.utils.Serialization;
+import io.fabric8.mockwebserver.http.RecordedRequest;
 import java.time.Instant;
 import java.time.InstantSource;
 import java.time.ZoneOffset;
 import java.util.Objects;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
@@ -121,6 +126,19 @@ public final class TestCluster {
                 new ObjectMetaBuilder().withNamespace("vms").withName(name).build());
         restore.setSpec(new VMRestoreSpec(snapshotName, null, null, null, 300));
         return client.resource(restore).create();
+    }
+
+    /** Returns what the last request said that deleted an object; the mock server itself takes no notice of preconditions. */
+    public static DeleteOptions lastDeletion(KubernetesMockServer server, String name) throws InterruptedException {
+        DeleteOptions last = null;
+        RecordedRequest request = server.takeRequest(0, TimeUnit.SECONDS);
+        while (request != null) {
+            if ("DELETE".equals(request.getMethod()) && request.getPath().endsWith("/" + name)) {
+                last = Serialization.unmarshal(request.getBody().readUtf8(), DeleteOptions.class);
+            }
+            request = server.takeRequest(0, TimeUnit.SECONDS);
+        }
+        return Objects.requireNonNull(last, () -> "no deletion of " + name);
     }
 
     /** Returns a snapshot as it is now. */
