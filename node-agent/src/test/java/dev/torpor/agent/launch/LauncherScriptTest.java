@@ -10,14 +10,19 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The script as the VM's container runs it, under the same busybox. */
 @Timeout(60)
@@ -28,6 +33,10 @@ class LauncherScriptTest {
     @TempDir
     @SuppressWarnings("NullAway.Init")
     Path volume;
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    Path notes;
 
     private final List<Process> started = new ArrayList<>();
 
@@ -240,6 +249,141 @@ class LauncherScriptTest {
         first.waitFor();
         assertThat(output(first)).doesNotContain("torpor: starting");
         startsAsItIsAnswered(ask);
+    }
+
+    /** All programs that the script runs are points at which its container may die: just before one, and just after. */
+    @ParameterizedTest
+    @CsvSource({
+        "before, rm 1", "after, rm 1", "before, mkfifo 1", "after, mkfifo 1", "before, timeout 1", "after, timeout 1",
+        "before, head 1", "after, head 1", "before, stat 1", "after, stat 1", "before, base64 1", "after, base64 1",
+        "before, mv 1", "after, mv 1", "before, rm 2", "after, rm 2"
+    })
+    void aContainerThatIsKilledAtAnyStepOfItsStartIsFollowedByOneThatAsksAnew(String when, String call)
+            throws Exception {
+        String qemu = script("qemu-system-test", "printf '[%s]' \"$@\"");
+        Process first = startInContainer(when + " " + call, "--", qemu, "first");
+        // It is answered as soon as it asks; half an ask is none.
+        answerEachUntilTheEndOf(first, id -> Answer.boot((Ask) asks.read(id)));
+        assertThat(point()).as("the point at which it is killed").doesNotExist();
+        assertThat(output(first)).as("nothing was started").doesNotContain("[first]");
+        for (String id : asks.asks()) {
+            assertThat(asks.isAwaited(id)).isFalse();
+        }
+
+        Process second = startInContainer("never", "--", qemu, "second");
+        Ask ask = (Ask) asks.read(awaitedAsk());
+        assertThat(ask.argv()).containsExactly(qemu, "second");
+        asks.answer(ask.id(), Answer.resume(ask), PATIENCE);
+        assertThat(output(second)).endsWith("[second][-qmp][" + Answer.MONITOR + "][-incoming][defer]");
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show", "qemu-system-test");
+        assertThat(calls())
+                .as("what it runs, each a point above")
+                .containsExactlyInAnyOrder("rm 2", "mkfifo 1", "timeout 1", "head 1", "stat 1", "base64 1", "mv 1");
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "before, mkfifo 1",
+        "after, mkfifo 1",
+        "before, mv 1",
+        "after, mv 1",
+        "before, rm 1",
+        "after, rm 1",
+    })
+    void aStopHookThatIsKilledAtAnyStepKeepsNeitherAnotherNorAStart(String when, String call) throws Exception {
+        Process first = startInContainer(when + " " + call, "--stop");
+        answerEachUntilTheEndOf(first, _ -> new Answer.Go());
+        assertThat(point()).as("the point at which it is killed").doesNotExist();
+
+        Process second = startInContainer("never", "--stop");
+        asks.answer(awaitedAsk(), new Answer.Go(), PATIENCE);
+        assertThat(second.waitFor(10, TimeUnit.SECONDS)).isTrue();
+        assertThat(second.exitValue()).isZero();
+        assertThat(calls())
+                .as("what it runs, each a point above")
+                .containsExactlyInAnyOrder("mkfifo 1", "mv 1", "rm 1");
+        Process third = startInContainer("never", "--", show(), "third");
+        Ask ask = onlyAsk();
+        asks.answer(ask.id(), Answer.boot(ask), PATIENCE);
+        assertThat(output(third)).endsWith("[third][-qmp][" + Answer.MONITOR + "]");
+        assertThat(directory.list(100)).containsExactlyInAnyOrder("bin", "show");
+    }
+
+    private interface Answering {
+        Answer to(String id) throws Exception;
+    }
+
+    private void answerEachUntilTheEndOf(Process process, Answering answering) {
+        Set<String> answered = new HashSet<>();
+        await().until(() -> {
+            for (String id : asks.asks()) {
+                if (answered.add(id)) {
+                    asks.answer(id, answering.to(id), PATIENCE);
+                }
+            }
+            return !process.isAlive();
+        });
+    }
+
+    private String awaitedAsk() {
+        AtomicReference<String> awaited = new AtomicReference<>("");
+        await().until(() -> {
+            for (String id : asks.asks()) {
+                if (asks.isAwaited(id)) {
+                    awaited.set(id);
+                    return true;
+                }
+            }
+            return false;
+        });
+        return awaited.get();
+    }
+
+    private Path point() {
+        return notes.resolve("point");
+    }
+
+    /** Returns what the last process in a container ran, and how often. */
+    private List<String> calls() throws IOException {
+        try (var all = Files.list(notes)) {
+            List<String> calls = new ArrayList<>();
+            for (Path each : all.filter(note -> !note.equals(point())).toList()) {
+                calls.add(each.getFileName() + " " + Files.readAllLines(each).size());
+            }
+            return calls;
+        }
+    }
+
+    /**
+     * Starts the script with a busybox that is killed, and all processes of the container with it, as it is called for something:
+     * "before mv 1" is just before the first mv.
+     */
+    private Process startInContainer(String point, String... arguments) throws Exception {
+        try (var old = Files.list(notes)) {
+            for (Path note : old.toList()) {
+                Files.delete(note);
+            }
+        }
+        Files.writeString(point(), point);
+        Path busybox = volume.resolve("bin/busybox");
+        Files.deleteIfExists(busybox);
+        Files.writeString(busybox, """
+                #!/bin/sh
+                calls=%1$s/$1
+                echo >> "$calls"
+                at() { [ "$(cat %1$s/point 2> /dev/null)" = "$1" ] && rm %1$s/point && kill -KILL 0; }
+                call="$1 $(wc -l < "$calls" | tr -d ' ')"
+                at "before $call"
+                /bin/busybox "$@"
+                status=$?
+                at "after $call"
+                exit $status
+                """.formatted(notes));
+        assertThat(busybox.toFile().setExecutable(true)).isTrue();
+        List<String> command = new ArrayList<>(List.of(
+                "setsid", "/bin/busybox", "sh", volume.resolve("bin/launch").toString()));
+        command.addAll(List.of(arguments));
+        return start(new ProcessBuilder(command).redirectErrorStream(true));
     }
 
     /** The next process of the container asks anew, and becomes what it is answered then. */
