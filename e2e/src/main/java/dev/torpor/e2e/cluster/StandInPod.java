@@ -175,6 +175,14 @@ public final class StandInPod implements AutoCloseable {
         process.ifPresent(Child::kill);
     }
 
+    /** Stops the container's process wherever it is, until it is killed. */
+    public void freeze() throws IOException, InterruptedException {
+        long pid = process().orElseThrow().pid();
+        if (new ProcessBuilder("kill", "-STOP", Long.toString(pid)).start().waitFor() != 0) {
+            throw new IOException("process " + pid + " was not stopped");
+        }
+    }
+
     /** Ends the container as the kubelet does for a deleted pod, and reports the pod gone. */
     void terminate(@Nullable Long graceSeconds) {
         Optional<Thread> before;

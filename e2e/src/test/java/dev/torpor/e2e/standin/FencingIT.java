@@ -37,7 +37,14 @@ class FencingIT {
             assertThat(next.uid()).isNotEqualTo(old.uid());
             next.killContainer(); // its launcher, about to be told to become the QEMU that is fed
             awaitStarts(next, 2);
-            cluster.restartAgent("never");
+            next.freeze();
+            cluster.restartAgent("wait after START_ANSWER");
+            cluster.awaitAgentWaiting();
+            next.killContainer(); // its launcher, which was told and did not hear it
+            awaitStarts(next, 3);
+            cluster.letAgentGoOn();
+            cluster.awaitAgentWaiting(); // it answers the next one too
+            cluster.letAgentGoOn();
 
             cluster.awaitSnapshot("saved", status -> status.getPhase() == SnapshotPhase.Consumed);
             StandInPod running = cluster.pod("web");
