@@ -13,11 +13,14 @@ import java.util.stream.Stream;
 
 /**
  * The memory cgroup of a container on a {@link RealNode}, as the kernel counts it; of a pod with several containers the
- * one with the least limit, which the container that holds the pod's namespaces never is.
+ * one with the least limit. The container that holds the pod's namespaces is never meant: it has no limit either where the
+ * others have none.
  */
 public final class ContainerCgroup {
     private static final Pattern MAPPING = Pattern.compile("[0-9a-f]+-[0-9a-f]+ ");
     private static final Pattern ANONYMOUS = Pattern.compile("Anonymous: +(\\d+) kB");
+    /** The program of {@link ContainerImages#PAUSE}. */
+    private static final String PAUSE = "pause";
 
     private final Path folder;
     private final boolean unified;
@@ -33,6 +36,7 @@ public final class ContainerCgroup {
         return LiveTree.folders(node).stream()
                 .filter(path -> path.toString().contains(podUid + "/"))
                 .map(path -> new ContainerCgroup(path, unified))
+                .filter(container -> !container.runs(PAUSE))
                 .min(Comparator.comparingLong(ContainerCgroup::limitBytes))
                 .orElseThrow(() -> new IllegalStateException("no cgroup of pod " + podUid + " in " + node));
     }
@@ -50,6 +54,22 @@ public final class ContainerCgroup {
     /** Returns what it uses that is no file's. */
     public long anonymousBytes() {
         return entry("memory.stat", unified ? "anon" : "rss");
+    }
+
+    /** Returns what it uses of files' pages: those that it was the first to touch. */
+    public long fileBytes() {
+        return entry("memory.stat", unified ? "file" : "cache");
+    }
+
+    /** Tells whether a process of it runs a program, by its name in the process table (15 characters at most). */
+    public boolean runs(String program) {
+        return read("cgroup.procs").anyMatch(pid -> {
+            try {
+                return Files.readString(Path.of("/proc", pid, "comm")).strip().equals(program);
+            } catch (IOException e) {
+                return false; // It has ended.
+            }
+        });
     }
 
     /** Returns how often it reached the limit, so that the kernel had to make room. */

@@ -1,8 +1,12 @@
 package dev.torpor.e2e.node;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
+import dev.torpor.e2e.cluster.ContainerCgroup;
 import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.install.InstalledTorpor;
+import java.io.IOException;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -12,7 +16,7 @@ import org.junit.jupiter.api.extension.ExtendWith;
 @ExtendWith(InstalledTorporExtension.class)
 class VmPodIT {
     @Test
-    void aBarePodIsSavedAndComesBackWhereItWas(Scene scene) {
+    void aBarePodIsSavedAndComesBackWhereItWas(Scene scene) throws IOException {
         Tick before = scene.start(VmManifest.of("web").memory(256, 32));
         kubectlShowsTheVm(scene);
 
@@ -29,6 +33,8 @@ class VmPodIT {
         assertThat(scene.kubectl("describe", "vmsnap", "web-saved")).contains("Image:", "Conditions:");
 
         scene.awaitVerified("vmsnap/web-saved");
+        ContainerCgroup agent = agent(scene);
+        long agentsBefore = agent.fileBytes();
         scene.restore("web-back", "web-saved");
         scene.awaitReady("vmrest/web-back");
         scene.awaitGoingOn("web", before);
@@ -41,6 +47,40 @@ class VmPodIT {
                 .isEqualTo(scene.field("pod/web", ".status.podIP"));
         assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
         assertThat(scene.kubectl("describe", "vmrest", "web-back")).contains("Conditions:");
+
+        await("all of the image is in memory").atMost(Scene.PATIENCE).until(() -> !scene.field(
+                        "vmrest/web-back", ".status.residentSeconds")
+                .isEmpty());
+        itsMemoryIsChargedToTheVm(scene, agent, agentsBefore);
+    }
+
+    /** What is read ahead of the image is the VM's memory from then on, and counts against its own limit. */
+    @SuppressWarnings("SystemOut") // The figure is of use to people.
+    private static void itsMemoryIsChargedToTheVm(Scene scene, ContainerCgroup agent, long agentsBefore)
+            throws IOException {
+        long imageBytes = Long.parseLong(scene.field("vmsnap/web-saved", ".status.image.allocatedBytes"));
+        ContainerCgroup vm = scene.cluster.node().cgroupOf(scene.field("pod/web", ".metadata.uid"));
+        assertThat(vm.runs("qemu-system-x86")).isTrue();
+        long agentsBytes = agent.fileBytes() - agentsBefore;
+        System.out.printf(
+                "figure: pages of files after a lazy resume: VM's cgroup %d MiB, agent's %d MiB more; image %d MiB%n",
+                vm.fileBytes() >> 20, agentsBytes >> 20, imageBytes >> 20);
+        assertThat(vm.fileBytes()).isGreaterThan(imageBytes * 3 / 4);
+        // It grows by pages of its own program too, when it does something for the first time.
+        assertThat(agentsBytes).isLessThan(imageBytes / 2);
+    }
+
+    private static ContainerCgroup agent(Scene scene) throws IOException {
+        return scene.cluster
+                .node()
+                .cgroupOf(scene.kubectl.run(
+                        "get",
+                        "pod",
+                        scene.torpor.pods("agent").getFirst(),
+                        "-n",
+                        InstalledTorpor.NAMESPACE,
+                        "-o",
+                        "jsonpath={.metadata.uid}"));
     }
 
     @Test
