@@ -42,9 +42,54 @@ class DrainIT {
             spec: {parallel: {compression: Zstd}}
             """;
 
+    /**
+     * What has nothing to do with VMs: a DaemonSet, a pod that the drain does not ask for, and a Deployment that is drained as
+     * on any other node.
+     */
+    private static final String ORDINARY = """
+            apiVersion: apps/v1
+            kind: DaemonSet
+            metadata: {name: log}
+            spec:
+              selector: {matchLabels: {app: log}}
+              template:
+                metadata: {labels: {app: log}}
+                spec:
+                  automountServiceAccountToken: false
+                  terminationGracePeriodSeconds: 1
+                  containers:
+                  - {name: work, image: "torpor-vm:local", imagePullPolicy: Never, command: [sleep, infinity]}
+            ---
+            apiVersion: v1
+            kind: Pod
+            metadata: {name: left, labels: {drained: "no"}}
+            spec:
+              automountServiceAccountToken: false
+              terminationGracePeriodSeconds: 1
+              containers:
+              - {name: work, image: "torpor-vm:local", imagePullPolicy: Never, command: [sleep, infinity]}
+            ---
+            apiVersion: apps/v1
+            kind: Deployment
+            metadata: {name: app}
+            spec:
+              selector: {matchLabels: {app: app}}
+              template:
+                metadata: {labels: {app: app}}
+                spec:
+                  automountServiceAccountToken: false
+                  terminationGracePeriodSeconds: 1
+                  containers:
+                  - {name: work, image: "torpor-vm:local", imagePullPolicy: Never, command: [sleep, infinity]}
+            """;
+
+    /** All but those, and the operator: it saves the VMs, and there is no other node for it. */
+    private static final String NOT_THE_OPERATOR = "app.kubernetes.io/name!=torpor-operator,drained!=no";
+
     @Test
-    void vmsSleepThroughADrainAndWakeUpByThemselves(Scene scene) {
+    void vmsSleepThroughADrainAndWakeUpByThemselvesAndNobodyElseIsTouched(Scene scene) {
         scene.apply(COMPRESSED);
+        scene.apply(ORDINARY);
         scene.apply(VmManifest.of("db").memory(256, 64).statefulSet());
         scene.apply(VmManifest.of("mq").memory(192, 16).statefulSet());
         scene.apply(VmManifest.of("web").pod());
@@ -54,15 +99,29 @@ class DrainIT {
         for (String pod : new String[] {"db-0", "mq-0", "web"}) {
             before.put(pod, scene.awaitTick(pod));
         }
+        scene.kubectl("rollout", "status", "daemonset/log", "deployment/app", "--timeout=60s");
+        scene.kubectl("wait", "--for=condition=Ready", "pod/left", "--timeout=60s");
+        List<String> others = List.of(
+                "pod/left",
+                scene.kubectl("get", "pods", "-l", "app=log", "-o", "name").strip());
+        Map<String, String> othersBefore = new LinkedHashMap<>();
+        others.forEach(pod -> othersBefore.put(pod, state(scene, pod)));
+        String appUid = appUid(scene);
         String node = scene.cluster.node().name();
         try {
-            assertThat(scene.kubectl(drain(node, "3m", ",torpor.dev/vm!=stays")))
-                    .contains("node/" + node + " drained");
+            assertThat(scene.kubectl(drainOf(NOT_THE_OPERATOR + ",torpor.dev/vm!=stays", node, "3m")))
+                    .contains("node/" + node + " drained", "/app-");
             before.keySet().forEach(pod -> awaitHeld(scene, pod));
+            assertThat(scene.kubectl("get", "pods", "-l", "app=app", "-o", "jsonpath={.items[*].spec.schedulingGates}"))
+                    .as("nothing holds a pod that is no VM's")
+                    .isEmpty();
         } finally {
             scene.kubectl("uncordon", node);
         }
         before.forEach(scene::awaitGoingOn);
+        scene.kubectl("rollout", "status", "deployment/app", "--timeout=60s");
+        assertThat(appUid(scene)).as("it was drained").isNotEqualTo(appUid);
+        others.forEach(pod -> assertThat(state(scene, pod)).as(pod).isEqualTo(othersBefore.get(pod)));
         scene.awaitGoingOn("stays", bystander);
         assertThat(uid(scene, "stays")).as("nobody evicted it").isEqualTo(bystanderUid);
         assertThat(scene.field("pod/stays", ".status.containerStatuses[0].restartCount"))
@@ -263,13 +322,17 @@ class DrainIT {
     }
 
     private static String[] drain(String node, String timeout, String more) {
+        return drainOf("torpor.dev/vm" + more, node, timeout);
+    }
+
+    private static String[] drainOf(String pods, String node, String timeout) {
         return new String[] {
             "drain",
             node,
             "--ignore-daemonsets",
             "--delete-emptydir-data",
             "--force",
-            "--pod-selector=torpor.dev/vm" + more,
+            "--pod-selector=" + pods,
             "--timeout=" + timeout
         };
     }
@@ -291,6 +354,18 @@ class DrainIT {
         await(pod + " is held").atMost(PATIENCE).ignoreExceptions().untilAsserted(() -> assertThat(
                         scene.field("pod/" + pod, ".spec.schedulingGates[*].name"))
                 .isEqualTo("torpor.dev/saved"));
+    }
+
+    /** Returns what there is to be touched of a pod: what it is meant to be, and which container of it runs. */
+    private static String state(Scene scene, String pod) {
+        return scene.field(
+                pod,
+                ".metadata.uid} {.metadata.labels} {.metadata.annotations} {.metadata.finalizers} {.spec}"
+                        + " {.status.containerStatuses[0].containerID} {.status.containerStatuses[0].restartCount");
+    }
+
+    private static String appUid(Scene scene) {
+        return scene.kubectl("get", "pods", "-l", "app=app", "-o", "jsonpath={.items[*].metadata.uid}");
     }
 
     private static String uid(Scene scene, String pod) {
