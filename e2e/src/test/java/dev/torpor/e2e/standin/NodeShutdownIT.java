@@ -12,6 +12,7 @@ import dev.torpor.api.v1alpha1.UnsavedVM;
 import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.host.StandInHost;
 import dev.torpor.e2e.standin.StandInCluster.AgentOptions;
 import java.io.IOException;
 import java.net.URI;

@@ -1,4 +1,4 @@
-package dev.torpor.e2e.standin;
+package dev.torpor.e2e.host;
 
 import java.nio.file.Path;
 import java.util.Map;

@@ -1,4 +1,4 @@
-package dev.torpor.e2e.standin;
+package dev.torpor.e2e.host;
 
 import static org.awaitility.Awaitility.await;
 
@@ -18,7 +18,7 @@ import org.freedesktop.dbus.exceptions.DBusException;
  * effect on it; systemd itself is stood in for ({@link StandInSystemd}). logind has a {@code /run} of its own, which outlives
  * it, as inhibitor locks are to.
  */
-final class StandInHost implements AutoCloseable {
+public final class StandInHost implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(20);
     private static final String LOGIND = "/lib/systemd/systemd-logind";
     private static final String CONFIGURATION = """
@@ -55,7 +55,7 @@ final class StandInHost implements AutoCloseable {
      * @param folder for everything that they write
      * @param waitSeconds how long logind waits for those who hold its locks
      */
-    StandInHost(Path folder, int waitSeconds) throws IOException, DBusException {
+    public StandInHost(Path folder, int waitSeconds) throws IOException, DBusException {
         this.folder = Files.createDirectories(folder);
         bus = folder.resolve("system_bus_socket");
         Path settings = Files.createDirectories(folder.resolve("run/systemd/logind.conf.d"));
@@ -100,27 +100,27 @@ final class StandInHost implements AutoCloseable {
     }
 
     /** Returns the socket of the bus. */
-    Path bus() {
+    public Path bus() {
         return bus;
     }
 
     /** Returns how often logind had the machine shut down, after whatever it waited for. */
-    int shutdowns() {
+    public int shutdowns() {
         return systemd.shutdowns();
     }
 
     /** Has the machine rebooted. */
-    void reboot() {
+    public void reboot() {
         manager("Reboot", "b", "false");
     }
 
     /** Gives up a reboot that logind has begun. */
-    void cancelReboot() throws DBusException {
+    public void cancelReboot() throws DBusException {
         systemd.cancelLast();
     }
 
     /** Returns logind's list of those that hold its locks, as busctl prints it. */
-    String inhibitors() {
+    public String inhibitors() {
         return Command.run(
                 "busctl",
                 "--address=unix:path=" + bus,
@@ -132,18 +132,18 @@ final class StandInHost implements AutoCloseable {
     }
 
     /** Tells whether a shutdown would wait for Torpor, as logind says. */
-    boolean isInhibited() {
+    public boolean isInhibited() {
         return inhibitors().contains("\"torpor\"");
     }
 
     /** Ends logind and starts another, which knows nothing of a shutdown that was to begin. */
-    void restartLogind() {
+    public void restartLogind() {
         logind.kill();
         logind = startLogind();
     }
 
     /** Ends the bus, and with it logind. */
-    void stopBus() throws IOException {
+    public void stopBus() throws IOException {
         systemd.close();
         logind.kill();
         daemon.kill();
@@ -151,7 +151,7 @@ final class StandInHost implements AutoCloseable {
     }
 
     /** Starts what {@link #stopBus} ended. */
-    void startBusAgain() throws DBusException {
+    public void startBusAgain() throws DBusException {
         daemon = startBus();
         systemd = new StandInSystemd(bus);
         logind = startLogind();
