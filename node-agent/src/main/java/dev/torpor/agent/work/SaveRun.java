@@ -111,47 +111,56 @@ final class SaveRun {
         node.readiness().saving(vm.process().podUID());
         Optional<Boolean> quiesced = freezable.map(can -> can && GuestCare.freeze(vm));
         long pausedAt = System.nanoTime();
-        SaveReport report = pausedAndSaved(vm, plan, partial, facts);
+        Written written = pausedAndSaved(vm, plan, partial, facts);
         node.metrics()
                 .saved(
                         Duration.ofNanos(System.nanoTime() - beganAt),
-                        report.duration(),
-                        report.writtenBytes(),
-                        plan.compression().method() != Compression.Method.NONE);
+                        written.report().duration(),
+                        written.report().writtenBytes(),
+                        compresses(written.plan()));
         return new Saved(pausedAt, OptionalLong.empty(), quiesced);
     }
 
-    private SaveReport pausedAndSaved(Vm vm, SavePlan plan, PartialImage partial, VmFacts facts)
-            throws TorporException {
+    /** What was written, and how. */
+    private record Written(SavePlan plan, SaveReport report) {}
+
+    private Written pausedAndSaved(Vm vm, SavePlan plan, PartialImage partial, VmFacts facts) throws TorporException {
         try (UnderWay.Transfer transfer = node.underWay().transfer()) {
             node.step(Step.SAVE_PAUSE, vm::pause);
             QemuDirectEngine.requireMigratable(vm.blockedReasons());
             order.paused(node.clock().instant());
-            SaveReport report = write(vm, plan, partial, transfer);
+            Written written = write(vm, facts, plan, partial, transfer);
             order.awaitDisks(cancellation);
             VmDisks disks = new VmDisks(order.claims(), vm.disks(order.claims()));
             cancellation.check();
             requireSound(vm); // it may have been found out meanwhile
             node.step(Step.SAVE_COMMIT, () -> {
-                var _ = report.commit(partial, header(facts, plan, partial.intent(), disks));
+                var _ = written.report().commit(partial, header(facts, written.plan(), partial.intent(), disks));
             });
-            return report;
+            return written;
         }
     }
 
     private SavePlan plan(VmFacts facts) throws TorporException {
-        QemuDirectEngine.StoreFacts store = new QemuDirectEngine.StoreFacts(
-                node.store().freeBytes(), node.store().directIO());
         try {
-            return Engines.plan(facts, order.options(), store);
+            return Engines.plan(facts, order.options(), storeFacts());
         } catch (TorporException e) {
             Optional<SaveOptions> other = order.otherwise();
             if (!OF_OPTIONS.contains(e.reason()) || other.isEmpty()) {
                 throw e;
             }
             LOG.warn("image {}: saved otherwise than its class says: {}", order.image(), e.getMessage());
-            return Engines.plan(facts, other.get(), store);
+            return Engines.plan(facts, other.get(), storeFacts());
         }
+    }
+
+    private QemuDirectEngine.StoreFacts storeFacts() throws TorporException {
+        return new QemuDirectEngine.StoreFacts(
+                node.store().freeBytes(), node.store().directIO());
+    }
+
+    private static boolean compresses(SavePlan plan) {
+        return plan.compression().method() != Compression.Method.NONE;
     }
 
     /** What was begun before the guest was paused. */
@@ -195,19 +204,40 @@ final class SaveRun {
         return new VmName(order.image().namespace(), order.image().vm());
     }
 
+    private Written write(Vm vm, VmFacts facts, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
+            throws TorporException {
+        node.hook().before(Step.SAVE_WRITE);
+        Written written;
+        try {
+            written = new Written(plan, write(vm, plan, partial, transfer));
+        } catch (TorporException e) {
+            // A build may lack a method that its version has; QEMU says so when it is set, and has begun nothing then.
+            if (e.reason() != FailureReason.CapabilityMissing
+                    || !compresses(plan)
+                    || order.otherwise().isEmpty()) {
+                throw e;
+            }
+            LOG.warn(
+                    "image {}: saved without compression, other than its class says: {}",
+                    order.image(),
+                    e.getMessage());
+            SavePlan plain = Engines.plan(facts, order.options().with(Compression.NONE), storeFacts());
+            written = new Written(plain, write(vm, plain, partial, transfer));
+        }
+        node.hook().after(Step.SAVE_WRITE);
+        return written;
+    }
+
     private SaveReport write(Vm vm, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
             throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
                 ProgressPublisher progress = new ProgressPublisher(node.timer(), order::progress, () -> cancellation
                         .why()
                         .ifPresent(why -> givingUp(vm, why, transfer)))) {
-            node.hook().before(Step.SAVE_WRITE);
-            SaveReport report = vm.save(plan, files, cancellation, (done, total) -> {
+            return vm.save(plan, files, cancellation, (done, total) -> {
                 progress.progress(done, total);
                 pace.progress(done, total);
             });
-            node.hook().after(Step.SAVE_WRITE);
-            return report;
         } catch (IOException e) {
             throw new TorporException(FailureReason.StoreFailed, "the image's file cannot be closed", e);
         }

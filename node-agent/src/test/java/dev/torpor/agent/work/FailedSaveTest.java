@@ -26,6 +26,7 @@ import java.time.Clock;
 import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -71,6 +72,7 @@ class FailedSaveTest {
     private boolean away;
 
     private String mode = "ManagedSave";
+    private String compression = "None";
     private @Nullable Runnable afterPause;
     private @Nullable Runnable beforeCommit;
     private @Nullable Runnable beforePublish;
@@ -105,6 +107,22 @@ class FailedSaveTest {
         try (World world = new World("a")) {
             world.requireAway();
             requireRest(world);
+        }
+    }
+
+    /** Somebody asked for it, and is told: nothing is lost, as the guest goes on. */
+    @Test
+    void compressionThatWasAskedForAndThatItsQemuWasBuiltWithoutIsRefused() throws Exception {
+        compression = "Zstd";
+        vms.parameters = Set.of("multifd-compression");
+        vms.refusesToCompress = true;
+        try (World world = new World("a")) {
+            while (!world.isEnded()) {
+                var _ = world.look();
+            }
+            assertThat(world.said()).contains("told to be built without");
+            assertThat(vms.saves).hasValue(1);
+            assertThat(vms.running).isTrue();
         }
     }
 
@@ -379,13 +397,14 @@ class FailedSaveTest {
         }
 
         VMSnapshot object(String uid) {
-            return Serialization.unmarshal("""
+            return Serialization.unmarshal(
+                    """
                     apiVersion: torpor.dev/v1alpha1
                     kind: VMSnapshot
                     metadata: {name: s, namespace: vms, uid: %s, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
-                    spec: {vmName: web, mode: %s, verify: Never}
+                    spec: {vmName: web, mode: %s, verify: Never, parallel: {compression: %s}}
                     status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
-                    """.formatted(uid, Instant.now(), mode, store.storeID()), VMSnapshot.class);
+                    """.formatted(uid, Instant.now(), mode, compression, store.storeID()), VMSnapshot.class);
         }
 
         List<String> retired() throws Exception {
@@ -433,7 +452,8 @@ class FailedSaveTest {
         }
 
         boolean isEnded() {
-            return ((VMSnapshotStatus) cluster.written().getLast()).getFailure() != null;
+            return !cluster.written().isEmpty()
+                    && ((VMSnapshotStatus) cluster.written().getLast()).getFailure() != null;
         }
 
         String said() {

@@ -10,6 +10,7 @@ import dev.torpor.agent.engine.SavePlan;
 import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.engine.VmFacts;
 import dev.torpor.agent.image.CommittedImage;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageLayout;
 import dev.torpor.agent.image.ProcessIdentity;
@@ -96,6 +97,9 @@ final class FakeVms implements Vm.Vms {
 
     /** Parameters of migrations that its QEMU has. */
     volatile Set<String> parameters = Set.of();
+
+    /** Whether its QEMU was built without any compression, which shows when it is to compress. */
+    volatile boolean refusesToCompress;
 
     /** Why its loads fail; null if they do not. */
     volatile @Nullable TorporException failsToLoad;
@@ -227,6 +231,9 @@ final class FakeVms implements Vm.Vms {
                 throws TorporException {
             saves.incrementAndGet();
             lastPlan = plan;
+            if (refusesToCompress && plan.compression().method() != Compression.Method.NONE) {
+                throw new TorporException(FailureReason.CapabilityMissing, "told to be built without");
+            }
             writing.countDown();
             if (writesSample) {
                 return writeSample(files);

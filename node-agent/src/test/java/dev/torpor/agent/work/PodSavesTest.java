@@ -134,6 +134,22 @@ class PodSavesTest {
         assertThat(requireNonNull(vms.lastPlan).compression().method()).isEqualTo(Compression.Method.ZSTD);
     }
 
+    /** It shows only when QEMU is told to compress, with its guest paused and the image begun. */
+    @Test
+    void aQemuThatWasBuiltWithoutTheMethodOfTheClassSavesWithoutCompression() throws Exception {
+        defaultClass("engine: MultifdStream, parallel: {compression: Zstd, channels: 3}");
+        vms.parameters = Set.of("multifd-compression");
+        vms.refusesToCompress = true;
+
+        assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
+        assertThat(vms.saves).hasValue(2);
+        assertThat(requireNonNull(vms.lastPlan).compression().method()).isEqualTo(Compression.Method.NONE);
+        assertThat(requireNonNull(vms.lastPlan).engine()).isEqualTo(Engine.MULTIFD_STREAM);
+        assertThat(requireNonNull(vms.lastPlan).channels()).isEqualTo(3);
+        assertThat(store.list()).singleElement().satisfies(record -> assertThat(record.state())
+                .isInstanceOf(ImageState.Complete.class));
+    }
+
     private void defaultClass(String spec) {
         cluster.defaults()
                 .add(Serialization.unmarshal("metadata: {name: c}\nspec: {" + spec + "}", VMSnapshotClass.class)
