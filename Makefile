@@ -117,7 +117,7 @@ bench-lazy: jdk packages ## from the launch of QEMU to a running guest: lazy res
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.LazyBench
 
 .PHONY: bench-streams
-bench-streams: jdk packages ## recorded channels beside a null sink, and compression; about 5 minutes
+bench-streams: jdk packages ## recorded channels beside a null sink and bare recording, on the disk and in memory, and compression; about 8 minutes
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.StreamBench
 

@@ -271,7 +271,7 @@ public final class Bench {
         return value == null || value.isEmpty() ? otherwise : value;
     }
 
-    private static void deleteTree(Path root) throws IOException {
+    static void deleteTree(Path root) throws IOException {
         try (Stream<Path> entries = Files.walk(root)) {
             for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
                 Files.delete(entry);

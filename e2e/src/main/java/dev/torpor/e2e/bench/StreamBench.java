@@ -14,6 +14,7 @@ import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.Directory;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.failure.TorporException;
@@ -29,17 +30,22 @@ import java.util.OptionalInt;
 
 /**
  * Recorded channels: saves into the store (flush, checks and commit included) beside what QEMU sends when nobody keeps it, and
- * beside what fio writes of as many bytes, for 1 to 16 channels, and loads beside what QEMU takes of the same streams out of the page cache, not looked at; then compression beside the other engine, with size and CPU time. RAM is the Java runtime's own
- * files over and over, which compress as programs do. Prints tables in Markdown and asserts nothing.
+ * beside what fio writes of as many bytes, and beside somebody who writes what QEMU sends into one file and does nothing else,
+ * for 1 to 16 channels; loads beside what QEMU takes of the same streams out of the page cache, not looked at. Once with the store
+ * on the disk, and once in memory, where the disk is no limit. Then compression beside the other engine, with size and CPU time. RAM is the
+ * Java runtime's own files over and over, which compress as programs do. Prints tables in Markdown and asserts nothing.
  *
- * <p>Settings from the environment: TORPOR_BENCH_GIB (2), TORPOR_BENCH_ROUNDS (3), TORPOR_BENCH_DIR (a folder on the disk to
- * measure; default below {@code target}).
+ * <p>Settings from the environment: TORPOR_BENCH_GIB (2; four times that is needed of memory), TORPOR_BENCH_ROUNDS (3),
+ * TORPOR_BENCH_DIR (a folder on the disk to measure; default below {@code target}).
  */
 public final class StreamBench {
     private static final List<Integer> CHANNELS = List.of(1, 2, 4, 8, 16);
 
+    private static final Path MEMORY = Path.of("/dev/shm");
+
     private final long bytes;
     private final int rounds;
+    /** Of the sockets. */
     private final Path directory;
 
     private StreamBench(long bytes, int rounds, Path directory) {
@@ -53,13 +59,15 @@ public final class StreamBench {
         Path folder =
                 Path.of(setting("TORPOR_BENCH_DIR", "target/bench/streams")).toAbsolutePath();
         Files.createDirectories(folder);
-        Path ram = Files.createTempFile(Path.of("/dev/shm"), "torpor-bench-", ".ram");
+        Path memory = Files.createTempDirectory(MEMORY, "torpor-bench-");
+        Path ram = memory.resolve("ram");
         long bytes = Long.parseLong(setting("TORPOR_BENCH_GIB", "2")) << 30;
         try {
             fill(ram, bytes);
-            new StreamBench(bytes, Integer.parseInt(setting("TORPOR_BENCH_ROUNDS", "3")), folder.toRealPath()).run(ram);
+            new StreamBench(bytes, Integer.parseInt(setting("TORPOR_BENCH_ROUNDS", "3")), folder.toRealPath())
+                    .run(ram, memory);
         } finally {
-            Files.deleteIfExists(ram);
+            Bench.deleteTree(memory);
         }
     }
 
@@ -83,104 +91,167 @@ public final class StreamBench {
         }
     }
 
-    private void run(Path ram) throws IOException, TorporException {
+    private void run(Path ram, Path memory) throws IOException, TorporException {
         try (BenchVm source = BenchVm.prefilled(directory, ram, bytes);
-                ImageStore store = ImageStore.open(directory.resolve("store"))) {
-            System.out.println(
-                    "| channels | null sink MB/s | fio MB/s | save MB/s | save / slower of both | page cache MB/s | restore MB/s | restore / page cache |");
-            System.out.println("|---|---|---|---|---|---|---|---|");
-            for (int channels : CHANNELS) {
-                byChannels(source, store, channels);
-            }
-            System.out.println("| | seconds | image MiB | CPU seconds | restore seconds |");
-            System.out.println("|---|---|---|---|---|");
-            SaveOptions four = new SaveOptions(OptionalInt.of(4), DirectIO.AUTO, 0);
-            byOptions("qemu-direct", source, store, four.with(Engine.QEMU_DIRECT));
-            byOptions("multifd-stream", source, store, four.with(Engine.MULTIFD_STREAM));
-            for (int level : List.of(1, 3)) {
-                Compression zstd = new Compression(Compression.Method.ZSTD, OptionalInt.of(level));
-                byOptions("multifd-stream, zstd " + level, source, store, four.with(zstd));
-            }
-            Compression zlib = new Compression(Compression.Method.ZLIB, OptionalInt.of(1));
-            byOptions("multifd-stream, zlib 1", source, store, four.with(zlib));
+                Place disk = Place.in(directory);
+                Place inMemory = Place.in(memory)) {
+            System.out.println("The store on the disk:");
+            byChannels(source, disk);
+            System.out.println("The store in memory:");
+            byChannels(source, inMemory);
+            System.out.println("On the disk:");
+            byOptions(source, disk.store());
         }
     }
 
-    private void byChannels(BenchVm source, ImageStore store, int channels) throws IOException, TorporException {
-        List<Double> sinks = new ArrayList<>();
-        List<Double> disk = new ArrayList<>();
-        List<Double> saves = new ArrayList<>();
-        List<Double> sources = new ArrayList<>();
-        List<Double> loads = new ArrayList<>();
+    /** Where images go, and fio's file. */
+    private record Place(Path directory, ImageStore store) implements AutoCloseable {
+        static Place in(Path directory) throws IOException, TorporException {
+            return new Place(directory, ImageStore.open(directory.resolve("store")));
+        }
+
+        Path file(ImageId id) {
+            return directory.resolve("store").resolve(id.relativePath());
+        }
+
+        /** Of a descriptor that is as the engine's. */
+        Access access() throws TorporException {
+            return store.directIO() ? Access.WRITE_DIRECT : Access.WRITE;
+        }
+
+        double fio(int jobs, long bytes) throws IOException {
+            double seconds = Fio.write(directory, jobs, bytes);
+            Files.delete(directory.resolve("fio.img"));
+            return seconds;
+        }
+
+        @Override
+        public void close() throws TorporException {
+            store.close();
+        }
+    }
+
+    private void byChannels(BenchVm source, Place place) throws IOException, TorporException {
+        System.out.println(
+                "| channels | null sink MB/s | fio MB/s | bare recording MB/s | save MB/s | save / slower of sink and fio"
+                        + " | save / bare recording | CPU s of sink, bare recording, save | page cache MB/s | restore MB/s"
+                        + " | restore / page cache |");
+        System.out.println("|---|---|---|---|---|---|---|---|---|---|---|");
+        for (int channels : CHANNELS) {
+            byChannels(source, place, channels);
+        }
+    }
+
+    /** What was measured of one thing, in seconds. */
+    private record Times(List<Double> wall, List<Double> cpu) {
+        Times() {
+            this(new ArrayList<>(), new ArrayList<>());
+        }
+
+        double seconds() {
+            return Measurement.median(wall);
+        }
+
+        double cpuSeconds() {
+            return Measurement.median(cpu);
+        }
+
+        void clear() {
+            wall.clear();
+            cpu.clear();
+        }
+    }
+
+    /** Something with a VM that has just run for an instant. */
+    private interface Work {
+        void with(QmpClient qmp) throws IOException, TorporException;
+    }
+
+    /** The time that a work takes, and that of the processors, ours and QEMU's. */
+    private static void time(Times times, BenchVm source, Work work) throws IOException, TorporException {
+        Duration before = cpu(source);
+        try (QmpClient qmp = source.connect()) {
+            rearm(qmp);
+            long began = System.nanoTime();
+            work.with(qmp);
+            times.wall().add(seconds(began));
+        }
+        times.cpu().add(cpu(source).minus(before).toMillis() / 1e3);
+    }
+
+    private void byChannels(BenchVm source, Place place, int channels) throws IOException, TorporException {
+        Times sink = new Times();
+        Times bare = new Times();
+        Times save = new Times();
+        Times fio = new Times();
+        Times played = new Times();
+        Times load = new Times();
         SaveOptions options = new SaveOptions(OptionalInt.of(channels), DirectIO.AUTO, 0).with(Engine.MULTIFD_STREAM);
         for (int round = 0; round <= rounds; round++) {
-            try (QmpClient qmp = source.connect()) {
-                rearm(qmp);
-                long began = System.nanoTime();
-                NullSink.swallow(qmp, directory, channels);
-                sinks.add(seconds(began));
-            }
-            disk.add(Fio.write(directory, channels, bytes));
-            Files.delete(directory.resolve("fio.img"));
+            time(sink, source, qmp -> NullSink.swallow(qmp, directory, channels));
+            fio.wall().add(place.fio(channels, bytes));
+            time(bare, source, qmp -> NullSink.keep(qmp, directory, channels, place.directory(), place.access()));
+            NullSink.forget(place.directory());
             ImageId id = new ImageId("bench", "vm", "streams-" + channels + "-" + round);
-            saves.add(save(source, store, id, options));
-            loads.add(load(store, id));
-            sources.add(source(store, id));
-            store.delete(id);
+            time(save, source, qmp -> EngineSave.save(qmp, place.store(), id, options, folder()));
+            load.wall().add(load(place.store(), id));
+            played.wall().add(source(place, id));
+            place.store().delete(id);
             if (round == 0) { // whoever comes first pays for what the machine's host has taken back
-                List.of(sinks, disk, saves, sources, loads).forEach(List::clear);
+                List.of(sink, bare, save, fio, played, load).forEach(Times::clear);
             }
         }
-        double sink = Measurement.median(sinks);
-        double written = Measurement.median(disk);
-        double save = Measurement.median(saves);
-        double played = Measurement.median(sources);
-        double load = Measurement.median(loads);
         System.out.printf(
-                "| %d | %.0f | %.0f | %.0f | %.2f | %.0f | %.0f | %.2f |%n",
+                "| %d | %.0f | %.0f | %.0f | %.0f | %.2f | %.2f | %.2f, %.2f, %.2f | %.0f | %.0f | %.2f |%n",
                 channels,
-                rate(sink),
-                rate(written),
-                rate(save),
-                Math.max(sink, written) / save,
-                rate(played),
-                rate(load),
-                played / load);
+                rate(sink.seconds()),
+                rate(fio.seconds()),
+                rate(bare.seconds()),
+                rate(save.seconds()),
+                Math.max(sink.seconds(), fio.seconds()) / save.seconds(),
+                bare.seconds() / save.seconds(),
+                sink.cpuSeconds(),
+                bare.cpuSeconds(),
+                save.cpuSeconds(),
+                rate(played.seconds()),
+                rate(load.seconds()),
+                played.seconds() / load.seconds());
+    }
+
+    private void byOptions(BenchVm source, ImageStore store) throws IOException, TorporException {
+        System.out.println("| | seconds | image MiB | CPU seconds | restore seconds |");
+        System.out.println("|---|---|---|---|---|");
+        SaveOptions four = new SaveOptions(OptionalInt.of(4), DirectIO.AUTO, 0);
+        byOptions("qemu-direct", source, store, four.with(Engine.QEMU_DIRECT));
+        byOptions("multifd-stream", source, store, four.with(Engine.MULTIFD_STREAM));
+        for (int level : List.of(1, 3)) {
+            Compression zstd = new Compression(Compression.Method.ZSTD, OptionalInt.of(level));
+            byOptions("multifd-stream, zstd " + level, source, store, four.with(zstd));
+        }
+        Compression zlib = new Compression(Compression.Method.ZLIB, OptionalInt.of(1));
+        byOptions("multifd-stream, zlib 1", source, store, four.with(zlib));
     }
 
     private void byOptions(String name, BenchVm source, ImageStore store, SaveOptions options)
             throws IOException, TorporException {
-        List<Double> saves = new ArrayList<>();
+        Times save = new Times();
         List<Double> loads = new ArrayList<>();
-        List<Double> cpu = new ArrayList<>();
         long allocated = 0;
         for (int round = 0; round < rounds; round++) {
             ImageId id = new ImageId("bench", "vm", "options-" + round);
-            Duration before = cpu(source);
-            saves.add(save(source, store, id, options));
-            cpu.add(cpu(source).minus(before).toMillis() / 1e3);
+            time(save, source, qmp -> EngineSave.save(qmp, store, id, options, folder()));
             allocated = store.open(id).allocatedBytes();
             loads.add(load(store, id));
             store.delete(id);
         }
         System.out.printf(
                 "| %s | %.2f | %d | %.1f | %.2f |%n",
-                name, Measurement.median(saves), allocated >> 20, Measurement.median(cpu), Measurement.median(loads));
+                name, save.seconds(), allocated >> 20, save.cpuSeconds(), Measurement.median(loads));
     }
 
     /** Of QEMU and of ourselves. */
     private static Duration cpu(BenchVm vm) {
         return vm.cpu().plus(ProcessHandle.current().info().totalCpuDuration().orElse(Duration.ZERO));
-    }
-
-    private double save(BenchVm source, ImageStore store, ImageId id, SaveOptions options)
-            throws IOException, TorporException {
-        try (QmpClient qmp = source.connect()) {
-            rearm(qmp);
-            long began = System.nanoTime();
-            var _ = EngineSave.save(qmp, store, id, options, folder());
-            return seconds(began);
-        }
     }
 
     private double load(ImageStore store, ImageId id) throws IOException, TorporException {
@@ -197,9 +268,9 @@ public final class StreamBench {
     }
 
     /** What QEMU takes of the same streams. */
-    private double source(ImageStore store, ImageId id) throws IOException, TorporException {
-        Path file = directory.resolve("store").resolve(id.relativePath());
-        ChannelLayout layout = store.open(id).layout().channels().orElseThrow();
+    private double source(Place place, ImageId id) throws IOException, TorporException {
+        Path file = place.file(id);
+        ChannelLayout layout = place.store().open(id).layout().channels().orElseThrow();
         NullSource.warm(file);
         try (BenchVm vm = BenchVm.incoming(directory, bytes);
                 QmpClient qmp = vm.connect()) {
