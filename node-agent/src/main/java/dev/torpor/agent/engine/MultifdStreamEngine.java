@@ -36,6 +36,16 @@ public final class MultifdStreamEngine {
     /** Most channels: of each we hold 1 MiB. */
     public static final int CHANNELS_MAX = 32;
 
+    /**
+     * That a QEMU before 5.1 is saved with: it dies in a save that has fewer than one before it had, as it begins with the channel
+     * that it left off at (multifd_send_pages; "migration: fix multifd_send_pages() next channel" of June 2020; tried with 4.2).
+     * As many as it has by itself, in case somebody else had it send.
+     */
+    static final int CHANNELS_OF_OLD = 2;
+
+    /** A parameter that has come with 5.1, and so with that mend. */
+    private static final String SINCE_5_1 = "cpu-throttle-tailslow";
+
     /** What our note begins with, before the settings. */
     private static final String NOTE = "streams ";
 
@@ -59,7 +69,8 @@ public final class MultifdStreamEngine {
     private MultifdStreamEngine() {}
 
     /**
-     * Decides how a VM will be saved, or why it cannot be. Touches nothing.
+     * Decides how a VM will be saved, or why it cannot be. Touches nothing. The channels are those that were asked for, but of a
+     * QEMU before 5.1 {@link #CHANNELS_OF_OLD}.
      *
      * @throws TorporException CapabilityMissing, MigrationBlocked, VMNotRunning, ChannelsOutOfRange, DescriptorLimit,
      *     DirectIOUnsupported, NotEnoughSpace
@@ -69,13 +80,7 @@ public final class MultifdStreamEngine {
         requireCompression(vm, options.compression());
         QemuDirectEngine.requireMigratable(vm.blockedReasons());
         QemuDirectEngine.requireRunSinceLastSave(vm.runState());
-        int channels = QemuDirectEngine.channels(options);
-        if (channels > CHANNELS_MAX) {
-            throw new TorporException(
-                    FailureReason.ChannelsOutOfRange,
-                    channels + " channels were asked for: the engine " + Engine.MULTIFD_STREAM.word() + " has 1 to "
-                            + CHANNELS_MAX);
-        }
+        int channels = channels(vm, options);
         QemuDirectEngine.requireDescriptors(vm, channels + 1);
         long memoryBytes = QemuDirectEngine.memoryBytes(vm);
         SavePlan plan = new SavePlan(
@@ -87,6 +92,17 @@ public final class MultifdStreamEngine {
                 memoryBytes);
         ImageStore.requireRoom(plan.imageBytesMax(), store.freeBytes());
         return plan;
+    }
+
+    private static int channels(VmFacts vm, SaveOptions options) throws TorporException {
+        int wanted = QemuDirectEngine.channels(options);
+        if (wanted > CHANNELS_MAX) {
+            throw new TorporException(
+                    FailureReason.ChannelsOutOfRange,
+                    wanted + " channels were asked for: the engine " + Engine.MULTIFD_STREAM.word() + " has 1 to "
+                            + CHANNELS_MAX);
+        }
+        return vm.parameters().contains(SINCE_5_1) ? wanted : CHANNELS_OF_OLD;
     }
 
     static void requireCapabilities(VmFacts vm) throws TorporException {

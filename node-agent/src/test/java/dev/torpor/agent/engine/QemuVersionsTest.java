@@ -14,6 +14,7 @@ import java.nio.file.Path;
 import java.util.Map;
 import java.util.OptionalInt;
 import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -60,6 +61,18 @@ class QemuVersionsTest {
     void itsMemoryIsTheSameInEachVersion(String version) throws Exception {
         assertThat(probe(version).definition().ramBlocks())
                 .isEqualTo(new TreeMap<>(Map.of("pc.ram", 64L << 20, "0000:00:01.0/vga.vram", 16L << 20)));
+    }
+
+    /** It would die of a save with fewer channels than an earlier one had, so they are always as many. */
+    @ParameterizedTest
+    @CsvSource({"4.2, 1, 2", "4.2, 16, 2", "4.2, , 2", "5.2, 1, 1", "5.2, 16, 16", "11.1, 16, 16"})
+    void beforeFiveOneTheNumberOfChannelsIsNotChosen(String version, @Nullable Integer asked, int channels)
+            throws Exception {
+        SaveOptions options =
+                new SaveOptions(asked == null ? OptionalInt.empty() : OptionalInt.of(asked), DirectIO.AUTO, 0);
+        assertThat(Engines.plan(probe(version), options.with(Engine.MULTIFD_STREAM), ROOMY)
+                        .channels())
+                .isEqualTo(channels);
     }
 
     /**

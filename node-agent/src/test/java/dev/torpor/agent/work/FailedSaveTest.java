@@ -114,7 +114,7 @@ class FailedSaveTest {
     @Test
     void compressionThatWasAskedForAndThatItsQemuWasBuiltWithoutIsRefused() throws Exception {
         compression = "Zstd";
-        vms.parameters = Set.of("multifd-compression");
+        vms.parameters = Set.of("multifd-compression", "cpu-throttle-tailslow");
         vms.refusesToCompress = true;
         try (World world = new World("a")) {
             while (!world.isEnded()) {

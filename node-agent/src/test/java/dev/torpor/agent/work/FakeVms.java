@@ -96,7 +96,7 @@ final class FakeVms implements Vm.Vms {
     volatile @Nullable SavePlan lastPlan;
 
     /** Parameters of migrations that its QEMU has. */
-    volatile Set<String> parameters = Set.of();
+    volatile Set<String> parameters = Set.of("cpu-throttle-tailslow");
 
     /** Whether its QEMU was built without any compression, which shows when it is to compress. */
     volatile boolean refusesToCompress;

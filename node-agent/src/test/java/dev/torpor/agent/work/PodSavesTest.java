@@ -129,7 +129,7 @@ class PodSavesTest {
         assertThat(requireNonNull(vms.lastPlan).compression().method()).isEqualTo(Compression.Method.NONE);
 
         vms.running = true;
-        vms.parameters = Set.of("multifd-compression");
+        vms.parameters = Set.of("multifd-compression", "cpu-throttle-tailslow");
         assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
         assertThat(requireNonNull(vms.lastPlan).compression().method()).isEqualTo(Compression.Method.ZSTD);
     }
@@ -138,7 +138,7 @@ class PodSavesTest {
     @Test
     void aQemuThatWasBuiltWithoutTheMethodOfTheClassSavesWithoutCompression() throws Exception {
         defaultClass("engine: MultifdStream, parallel: {compression: Zstd, channels: 3}");
-        vms.parameters = Set.of("multifd-compression");
+        vms.parameters = Set.of("multifd-compression", "cpu-throttle-tailslow");
         vms.refusesToCompress = true;
 
         assertThat(save()).isEqualTo(PodSaves.Result.SAVED);
