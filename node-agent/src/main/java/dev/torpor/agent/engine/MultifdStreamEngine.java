@@ -55,9 +55,9 @@ public final class MultifdStreamEngine {
     private static final Duration LET_GO_PATIENCE = Duration.ofSeconds(10);
     /**
      * For all that QEMU is still asked once we hung up on it in the middle of its load: more often than not its main loop waits
-     * for ever for the channels' threads then (tried on 10.0.2), and it is to be ended in any case.
+     * for ever for the channels' threads then (tried on 10.0.2), and it is to be ended in any case. The image is at fault, not it.
      */
-    private static final Duration SPENT_PATIENCE = Duration.ofSeconds(5);
+    public static final Duration SPENT_PATIENCE = Duration.ofSeconds(5);
 
     private static final long BEGIN_LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(2);
     private static final String SENT = "multifd-bytes";

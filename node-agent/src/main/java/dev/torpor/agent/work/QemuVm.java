@@ -7,6 +7,7 @@ import dev.torpor.agent.engine.Guest;
 import dev.torpor.agent.engine.LoadReport;
 import dev.torpor.agent.engine.MappedMemory;
 import dev.torpor.agent.engine.MigrationFolder;
+import dev.torpor.agent.engine.MultifdStreamEngine;
 import dev.torpor.agent.engine.ProgressListener;
 import dev.torpor.agent.engine.QemuDirectEngine;
 import dev.torpor.agent.engine.QemuProbe;
@@ -215,8 +216,8 @@ record QemuVm(VmMonitor monitor, PodDirectories pods, PodVolumes volumes, Map<St
     }
 
     @Override
-    public void hasten(Duration atMost) {
-        monitor.qmp().hasten(atMost);
+    public void hasten() {
+        monitor.qmp().hasten(MultifdStreamEngine.SPENT_PATIENCE);
     }
 
     @Override

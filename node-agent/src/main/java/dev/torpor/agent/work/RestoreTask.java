@@ -34,9 +34,6 @@ final class RestoreTask implements AutoCloseable {
     // While the pod starts: the guest is down, so its owner counts every bit of it.
     private static final Duration START_POLL = Duration.ofMillis(100);
 
-    // A QEMU that was hung up on in the middle of its load may answer nothing any more; the image is at fault, not it.
-    private static final Duration SPENT_PATIENCE = Duration.ofSeconds(5);
-
     private static final Duration READ_AHEAD_POLL = Duration.ofSeconds(1);
     // A launcher that is not done by then has been held up, or is not ours; nothing but a figure is missing.
     private static final Duration READ_AHEAD_MAX = Duration.ofMinutes(30);
@@ -456,7 +453,7 @@ final class RestoreTask implements AutoCloseable {
         }
         try (Vm vm = node.vms().connect(podUID.get())) {
             if (why.reason().isOfImage()) {
-                vm.hasten(SPENT_PATIENCE);
+                vm.hasten();
             }
             if (!vm.runState().running()) {
                 vm.quit();

@@ -106,8 +106,8 @@ interface Vm extends AutoCloseable {
 
     void settle() throws TorporException;
 
-    /** From now on waits for its answers no longer than this, for all of them together; it is told things all the same. */
-    void hasten(Duration atMost);
+    /** From now on waits for all its answers no longer than for those of a QEMU that was hung up on in its load; it is told things all the same. */
+    void hasten();
 
     @Override
     void close();

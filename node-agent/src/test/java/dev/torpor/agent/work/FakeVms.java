@@ -315,7 +315,7 @@ final class FakeVms implements Vm.Vms {
         }
 
         @Override
-        public void hasten(Duration atMost) {}
+        public void hasten() {}
 
         @Override
         public void close() {}

@@ -301,7 +301,7 @@ final class SimulatedQemu implements Vm.Vms {
         }
 
         @Override
-        public void hasten(Duration atMost) {}
+        public void hasten() {}
 
         @Override
         public void close() {}
