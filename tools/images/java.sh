@@ -52,6 +52,12 @@ install -m 644 "${libraries[@]}" "$work/libraries/opt/torpor/lib/"
 install -m 644 "${own[@]}" "$work/own/opt/torpor/lib/"
 ln -s start "$work/own/usr/bin/$program"
 install -m 644 "$bill" "$work/own/usr/share/sbom/"
+# The library of D-Bus connects to no bus without an identity of the machine, which it would tell whoever asks it. A
+# container has none: the image's own does.
+if [ "$name" = agent ]; then
+  mkdir -p "$work/own/etc"
+  printf '%s' "torpor-$name" | md5sum | cut -c1-32 >"$work/own/etc/machine-id"
+fi
 # Ours first; one order for the training and for ever.
 jars=()
 for jar in "${own[@]}" "${libraries[@]}"; do jars+=("/opt/torpor/lib/$(basename "$jar")"); done

@@ -144,6 +144,12 @@ class ImagesIT {
                 .doesNotContain("[error]", "[warning]");
     }
 
+    /** Without, the library of D-Bus would not connect, and no shutdown of a node would wait for its VMs. */
+    @Test
+    void theAgentHasAnIdentityOfAMachine() {
+        assertThat(image("agent").root().resolve("etc/machine-id")).content().matches("[0-9a-f]{32}\\n");
+    }
+
     @ParameterizedTest
     @ValueSource(strings = {"operator", "agent"})
     void theOnlyProgramsAreJavaAndOurs(String name) throws IOException {
