@@ -14,12 +14,14 @@ qemu=/usr/bin/qemu-system-x86_64
 modules=/usr/lib/x86_64-linux-gnu/qemu
 # shellcheck source=tools/images/pack.sh
 source "$here/images/pack.sh"
+# shellcheck source=tools/images/root.sh
+source "$here/images/root.sh"
 
 for f in "$qemu" /bin/busybox /usr/bin/gcc; do
   [ -x "$f" ] || { say "$f is missing: run tools/packages.sh"; exit 1; }
 done
 guest=$("$here/guest.sh")
-inputs=$( (basename "$guest"; sha256sum <"$qemu"; cat "$here"/{images.sh,images/pack.sh} /bin/busybox "$launcher"/{launch,install}) |
+inputs=$( (basename "$guest"; sha256sum <"$qemu"; cat "$here"/{images.sh,images/pack.sh,images/root.sh} /bin/busybox "$launcher"/{launch,install}) |
   sha256sum | cut -c1-12)
 out=${TORPOR_CACHE:-$HOME/.cache/torpor}/images-$inputs
 mkdir -p "$out"
@@ -56,13 +58,7 @@ place() { # files that keep their paths in the root of $1; what a link points to
   for f in "$@"; do install -D "$f" "$root$f"; done
 }
 
-put_busybox() { # name of the image
-  mkdir -p "$work/$1"/{bin,dev,proc,sys,tmp,run}
-  cp /bin/busybox "$work/$1/bin/busybox"
-  for applet in $(/bin/busybox --list | grep -v '^busybox$'); do ln -s busybox "$work/$1/bin/$applet"; done
-}
-
-put_busybox vm
+put_busybox "$work/vm"
 binaries=("$qemu")
 for m in "$modules"/accel-*.so "$modules"/hw-display-virtio-*.so; do [ ! -e "$m" ] || binaries+=("$m"); done
 place vm "${binaries[@]}"
@@ -76,7 +72,7 @@ mkdir -p "$work/vm/boot"
 cp "$guest/vmlinuz" "$guest/initrd.gz" "$work/vm/boot/"
 pack_root vm null
 
-put_busybox launcher
+put_busybox "$work/launcher"
 install -m 755 "$launcher"/{launch,install} "$work/launcher/"
 pack_root launcher '["/install"]'
 

@@ -30,17 +30,20 @@ public record ContainerImages(Path directory) {
         return Found.INSTANCE;
     }
 
+    /** Returns the archive of {@code torpor-vm-VERSION:local}, in which VMs of another QEMU run, packing it if need be. */
+    public static Path vmOf(String version) {
+        return Path.of(WorkTree.run("tools/images/vm.sh", version));
+    }
+
     /** Loads all of them into the containerd at a socket, where its kubelet finds them. */
     public void loadInto(Path socket) {
         for (String image : List.of(PAUSE, LAUNCHER, VM, OPERATOR, AGENT)) {
-            Command.run(
-                    "ctr",
-                    "--address=" + socket,
-                    "--namespace=k8s.io",
-                    "images",
-                    "import",
-                    archive(image).toString());
+            load(archive(image), socket);
         }
+    }
+
+    static void load(Path archive, Path socket) {
+        Command.run("ctr", "--address=" + socket, "--namespace=k8s.io", "images", "import", archive.toString());
     }
 
     /** Returns the path of the archive of one of the images above. */

@@ -82,6 +82,11 @@ public final class RealNode implements AutoCloseable {
                 .isEmpty());
     }
 
+    /** Loads the archive of one more image, where the kubelet finds it. */
+    public void load(Path archive) {
+        ContainerImages.load(archive, Objects.requireNonNull(runtime).socket());
+    }
+
     private Child startKubelet(NodeCgroup cgroup, ContainerRuntime runtime) throws IOException {
         Path configuration = workspace.file("kubelet.yaml");
         Files.writeString(

@@ -6,6 +6,7 @@ import java.util.List;
  * An ordinary workload that runs QEMU, plus the label that makes it a VM: nothing in it knows of a launcher.
  *
  * @param name of the workload and of the VM
+ * @param qemu which QEMU it runs in: this machine's, or one whose image was loaded
  * @param memoryMiB the guest's memory
  * @param fillMiB how much of it the guest fills with random data, which it checks at each tick
  * @param podSpec further lines of the pod's spec
@@ -14,25 +15,32 @@ import java.util.List;
  */
 record VmManifest(
         String name,
+        String qemu,
         int memoryMiB,
         int fillMiB,
         List<String> podSpec,
         List<String> containerSpec,
         List<String> arguments) {
 
+    private static final String INSTALLED = "10.0";
     private static final String GRACE = "terminationGracePeriodSeconds: ";
 
     /** A small VM. */
     static VmManifest of(String name) {
-        return new VmManifest(name, 192, 0, List.of(), List.of(), List.of());
+        return new VmManifest(name, INSTALLED, 192, 0, List.of(), List.of(), List.of());
     }
 
     VmManifest memory(int memory, int fill) {
-        return new VmManifest(name, memory, fill, podSpec, containerSpec, arguments);
+        return new VmManifest(name, qemu, memory, fill, podSpec, containerSpec, arguments);
+    }
+
+    /** Has it run in another QEMU, of which {@code torpor-vm-VERSION:local} was loaded. */
+    VmManifest qemu(String version) {
+        return new VmManifest(name, version, memoryMiB, fillMiB, podSpec, containerSpec, arguments);
     }
 
     VmManifest podSpec(String... lines) {
-        return new VmManifest(name, memoryMiB, fillMiB, List.of(lines), containerSpec, arguments);
+        return new VmManifest(name, qemu, memoryMiB, fillMiB, List.of(lines), containerSpec, arguments);
     }
 
     /** Leaves the pod the time to be saved in when it is terminated. */
@@ -41,13 +49,14 @@ record VmManifest(
     }
 
     VmManifest containerSpec(String... lines) {
-        return new VmManifest(name, memoryMiB, fillMiB, podSpec, List.of(lines), arguments);
+        return new VmManifest(name, qemu, memoryMiB, fillMiB, podSpec, List.of(lines), arguments);
     }
 
     /** Gives it a raw disk, the file {@code disk} on a claim of its own name, on which its guest keeps a line. */
     VmManifest disk() {
         return new VmManifest(
                 name,
+                qemu,
                 memoryMiB,
                 fillMiB,
                 List.of("volumes:", "- {name: disks, persistentVolumeClaim: {claimName: " + name + "}}"),
@@ -96,15 +105,17 @@ record VmManifest(
                 %s
                 containers:
                 - name: qemu
-                  image: torpor-vm:local
+                  image: torpor-vm%s:local
                   imagePullPolicy: Never
                   command: [qemu-system-x86_64]
-                  args: [-machine, pc-q35-10.0, -accel, tcg, -cpu, max, -m, %dM, -nodefaults, -display, none,
+                  args: [-machine, pc-q35-%s, -accel, tcg, -cpu, max, -m, %dM, -nodefaults, -display, none,
                          -serial, stdio, -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, %s%s]
                 %s
                 """.formatted(
                         podSpec.stream().anyMatch(line -> line.startsWith(GRACE)) ? "" : GRACE + "2",
                         String.join("\n", podSpec),
+                        qemu.equals(INSTALLED) ? "" : "-" + qemu,
+                        qemu,
                         memoryMiB,
                         append,
                         arguments.isEmpty() ? "" : ", " + String.join(", ", arguments),

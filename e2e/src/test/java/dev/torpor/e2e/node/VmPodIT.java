@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.cluster.ContainerCgroup;
+import dev.torpor.e2e.cluster.ContainerImages;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.install.InstalledTorpor;
 import java.io.IOException;
@@ -97,6 +98,23 @@ class VmPodIT {
         assertThat(scene.field("vmrest/web-back", ".status.strategy")).isEqualTo("Eager");
         scene.awaitGoingOn("web", before);
         assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
+    }
+
+    /** That of Debian 12, which cannot write images itself. */
+    @Test
+    void aVmOfAnOlderQemuIsRecordedAndComesBackWhereItWas(Scene scene) {
+        scene.cluster.node().load(ContainerImages.vmOf("7.2"));
+        Tick before = scene.start(VmManifest.of("old").qemu("7.2").memory(192, 32));
+        scene.snapshot("old-saved", "old");
+        scene.awaitReady("vmsnap/old-saved");
+        assertThat(scene.field("vmsnap/old-saved", ".status.engine")).isEqualTo("multifd-stream");
+        assertThat(scene.field("vmsnap/old-saved", ".status.compression")).isEmpty();
+
+        scene.restore("old-back", "old-saved");
+        scene.awaitReady("vmrest/old-back");
+        assertThat(scene.field("vmrest/old-back", ".status.strategy")).isEqualTo("Eager");
+        scene.awaitGoingOn("old", before);
+        assertThat(scene.field("vmsnap/old-saved", ".status.phase")).isEqualTo("Consumed");
     }
 
     private static void kubectlShowsTheVm(Scene scene) {
