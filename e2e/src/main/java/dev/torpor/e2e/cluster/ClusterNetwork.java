@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.stream.Stream;
 
@@ -101,9 +102,15 @@ public final class ClusterNetwork implements AutoCloseable {
 
     /** Starts a process in this network, with its log in the workspace. */
     Child start(Workspace owner, String process, Path program, String... arguments) {
+        return start(owner, process, Map.of(), program, arguments);
+    }
+
+    /** The same, with variables on top of this JVM's. */
+    Child start(Workspace owner, String process, Map<String, String> environment, Path program, String... arguments) {
         List<String> command = inside(program.toString(), arguments);
         return owner.start(
                 process,
+                environment,
                 Path.of(command.getFirst()),
                 command.subList(1, command.size()).toArray(String[]::new));
     }

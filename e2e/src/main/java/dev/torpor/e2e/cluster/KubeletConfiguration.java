@@ -1,6 +1,7 @@
 package dev.torpor.e2e.cluster;
 
 import java.nio.file.Path;
+import java.util.Optional;
 
 /**
  * What a node's kubelet is told: nothing of the machine is reserved, evicted or shared, and what it keeps is below one
@@ -12,9 +13,16 @@ import java.nio.file.Path;
  * @param clientAuthority file with the certificate of the only client that it serves
  * @param endpoint of the container runtime
  * @param cgroup path of the cgroup that pods are kept in
+ * @param shutdown how it ends pods at a shutdown of the machine, if it does
  */
 record KubeletConfiguration(
-        Path directory, String address, int port, Path clientAuthority, String endpoint, String cgroup) {
+        Path directory,
+        String address,
+        int port,
+        Path clientAuthority,
+        String endpoint,
+        String cgroup,
+        Optional<GracefulShutdown> shutdown) {
 
     /** Returns the file's text. */
     String text() {
@@ -50,6 +58,15 @@ record KubeletConfiguration(
                   nodefs.inodesFree: 1%%
                   imagefs.available: 1%%
                 nodeStatusUpdateFrequency: 5s
-                """.formatted(address, port, clientAuthority, endpoint, cgroup, directory, directory);
+                %s
+                """.formatted(
+                        address,
+                        port,
+                        clientAuthority,
+                        endpoint,
+                        cgroup,
+                        directory,
+                        directory,
+                        shutdown.map(GracefulShutdown::text).orElse(""));
     }
 }

@@ -7,7 +7,9 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.UUID;
 import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
@@ -29,6 +31,7 @@ public final class RealNode implements AutoCloseable {
     private final Teardown teardown;
     private @Nullable NodeCgroup cgroup;
     private @Nullable ContainerRuntime runtime;
+    private Optional<GracefulShutdown> graceful = Optional.empty();
     private @Nullable Child kubelet;
     private @Nullable Child proxy;
 
@@ -97,11 +100,13 @@ public final class RealNode implements AutoCloseable {
                                 FreePorts.take(),
                                 controlPlane.kubeletClientAuthority(),
                                 runtime.endpoint(),
-                                cgroup.path())
+                                cgroup.path(),
+                                graceful)
                         .text());
         return network.start(
                 workspace,
                 "kubelet",
+                graceful.map(GracefulShutdown::environment).orElse(Map.of()),
                 controlPlane.binaries().path("kubelet"),
                 "--config=" + configuration,
                 "--kubeconfig=" + controlPlane.kubeconfigOfNode(name),
@@ -156,6 +161,16 @@ public final class RealNode implements AutoCloseable {
 
     /** Kills the kubelet and starts another; what it started runs on. Returns when it answers. */
     public void restartKubelet() throws IOException {
+        restartKubelet(graceful);
+    }
+
+    /**
+     * The same, with other settings.
+     *
+     * @param shutdown how it and those after it end pods at a shutdown of the machine, if they do
+     */
+    public void restartKubelet(Optional<GracefulShutdown> shutdown) throws IOException {
+        graceful = shutdown;
         Objects.requireNonNull(kubelet).kill();
         kubelet = startKubelet(Objects.requireNonNull(cgroup), Objects.requireNonNull(runtime));
         awaitReady();

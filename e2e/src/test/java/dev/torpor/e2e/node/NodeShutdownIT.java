@@ -1,0 +1,101 @@
+package dev.torpor.e2e.node;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
+
+import dev.torpor.e2e.cluster.GracefulShutdown;
+import dev.torpor.e2e.cluster.LiveTree;
+import dev.torpor.e2e.cluster.RealNode;
+import dev.torpor.e2e.guest.Tick;
+import dev.torpor.e2e.host.StandInHost;
+import dev.torpor.e2e.install.InstalledTorpor;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The machine is shut down without a drain, and its kubelet, which holds a lock of logind's, ends all pods before: Torpor's
+ * too. The agent holds none, as is the default.
+ */
+@Tag("node")
+@ExtendWith(InstalledTorporExtension.class)
+class NodeShutdownIT {
+    /** No less than the kubelet wants, which would write the machine's own settings of logind otherwise. */
+    private static final int WAIT_SECONDS = 70;
+
+    private static final int GRACE_SECONDS = 60;
+    private static final int CRITICAL_SECONDS = 15;
+
+    @Test
+    void vmsOfAKubeletThatEndsItsPodsFirstAreSavedAndGoOnAfterTheBoot(Scene scene, @TempDir Path folder)
+            throws Exception {
+        scene.apply(VmManifest.of("db").memory(256, 64).grace(60).statefulSet());
+        scene.apply(VmManifest.of("web").grace(60).pod());
+        Map<String, Tick> before = new LinkedHashMap<>();
+        Map<String, String> uids = new LinkedHashMap<>();
+        for (String pod : List.of("db-0", "web")) {
+            before.put(pod, scene.awaitTick(pod));
+            uids.put(pod, scene.field("pod/" + pod, ".metadata.uid"));
+        }
+        RealNode node = scene.cluster.node();
+        assertThat(scene.torpor.refusals()).isEmpty();
+        try (StandInHost host = new StandInHost(folder, WAIT_SECONDS)) {
+            node.restartKubelet(Optional.of(new GracefulShutdown(host.bus(), GRACE_SECONDS, CRITICAL_SECONDS)));
+            await("the kubelet's lock").atMost(Scene.PATIENCE).until(() -> host.inhibitors()
+                    .contains("\"kubelet\""));
+            awaitPodsKnown(scene);
+
+            host.reboot();
+            await("the machine goes down").atMost(Scene.PATIENCE).until(() -> host.shutdowns() == 1);
+            assertThat(LiveTree.files(scene.torpor.store().resolve("images").resolve(scene.namespace)))
+                    .filteredOn(file -> file.toString().endsWith(".img"))
+                    .extracting(file -> file.getFileName().toString().substring(0, 36))
+                    .as("saved before that, each from its pod")
+                    .containsExactlyInAnyOrderElementsOf(uids.values());
+
+            // One that boots finds a bus, and a logind that knows of no shutdown.
+            host.restartLogind();
+            node.reboot();
+            uids.forEach((pod, uid) -> await("another pod " + pod)
+                    .atMost(Scene.PATIENCE)
+                    .until(
+                            () -> scene.tryKubectl("get", "pod", pod, "-o", "jsonpath={.metadata.uid}"),
+                            another -> another.code() == 0 && !another.output().contains(uid)));
+            before.forEach(scene::awaitGoingOn);
+        } finally {
+            node.restartKubelet(Optional.empty());
+            // Pods that a kubelet ended stay, for people to see.
+            for (String phase : List.of("Failed", "Succeeded")) {
+                scene.kubectl.run(
+                        "delete", "pods", "-n", InstalledTorpor.NAMESPACE, "--field-selector=status.phase=" + phase);
+            }
+            scene.torpor.awaitAgents();
+            scene.torpor.awaitOperators();
+            scene.torpor.forgetRestarts();
+        }
+        await("both images are consumed").atMost(Scene.PATIENCE).untilAsserted(() -> assertThat(
+                        scene.kubectl("get", "vmsnap", "-o", "jsonpath={.items[*].status.phase}"))
+                .isEqualTo("Consumed Consumed"));
+    }
+
+    /** A kubelet that has just started knows of no pods yet, and would have none to end. */
+    private static void awaitPodsKnown(Scene scene) {
+        String pods = scene.kubectl.run(
+                "get", "pods", "-A", "-o", "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}");
+        for (String pod : pods.strip().split(" ", -1)) {
+            String[] names = pod.split("/", -1);
+            await("logs of " + pod)
+                    .atMost(Scene.PATIENCE)
+                    .until(() -> scene.kubectl
+                                    .tryRun("logs", "-n", names[0], names[1], "--tail=1")
+                                    .code()
+                            == 0);
+        }
+    }
+}
