@@ -26,8 +26,17 @@ public final class OperatorMain {
     private OperatorMain() {}
 
     /** Runs the operator until the process is told to end. */
-    @SuppressWarnings("SystemOut") // Usage goes to the person who typed it, not to a log.
     public static void main(String[] arguments) throws IOException, InterruptedException {
+        run(arguments, StepHook.NONE);
+    }
+
+    /**
+     * The same.
+     *
+     * @param steps hears of each step
+     */
+    @SuppressWarnings("SystemOut") // Usage goes to the person who typed it, not to a log.
+    public static void run(String[] arguments, StepHook steps) throws IOException, InterruptedException {
         if (List.of(arguments).contains("--help")) {
             System.out.println(OperatorConfig.USAGE);
             return;
@@ -48,7 +57,7 @@ public final class OperatorMain {
         }
         Logging.apply(config.logs());
         LOG.info("starting with {}", config);
-        var process = new OperatorProcess(client(), config, InstantSource.system(), StepHook.NONE);
+        var process = new OperatorProcess(client(), config, InstantSource.system(), steps);
         Runtime.getRuntime().addShutdownHook(new Thread(process::close, "shutdown"));
         try {
             process.start();

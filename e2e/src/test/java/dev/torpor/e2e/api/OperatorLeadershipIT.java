@@ -3,11 +3,24 @@ package dev.torpor.e2e.api;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.api.v1alpha1.RestorePhase;
+import dev.torpor.api.v1alpha1.ResumePolicy;
+import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.ControlPlaneExtension;
 import dev.torpor.e2e.cluster.TestNamespace;
+import dev.torpor.operator.step.Step;
+import dev.torpor.operator.vm.RecordedManifests;
+import io.fabric8.kubernetes.api.model.Pod;
+import io.fabric8.kubernetes.api.model.apps.ControllerRevisionBuilder;
 import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -40,6 +53,150 @@ class OperatorLeadershipIT {
                 awaitLog(second, "VMSnapshot " + namespace + "/after");
             }
         }
+    }
+
+    /**
+     * It is stopped with four writes in its hands, each decided on what was true then, and goes on when another leader has done all
+     * of them, and what came after: it ends, and none of its writes changes anything.
+     */
+    @Test
+    void aLeaderThatIsFrozenUntilAnotherLeadsEndsAndTakesNothingBack(
+            ControlPlane cluster, @TestNamespace String namespace) throws Exception {
+        String system = cluster.createNamespace("freeze-system");
+        OperatorScene scene = new OperatorScene(cluster, namespace);
+        SimulatedAgent agent = new SimulatedAgent(cluster.client());
+        String[] arguments = {"--namespace", system, "--identity", "frozen"};
+        try (SimulatedNode node = SimulatedNode.create(cluster, system, "freeze-1");
+                OperatorUnderTest frozen = OperatorUnderTest.startToBeHeld(cluster, arguments)) {
+            awaitHolder(cluster, system, "frozen");
+            try (OperatorUnderTest _ = start(cluster, system, "other")) {
+                // A status that would go back.
+                node.runVm(namespace, "told", "told-pod");
+                scene.create("told", OperatorScene.spec("told", SaveMode.Checkpoint, null, 300));
+                VMSnapshot told = scene.awaitSnapshot("told", SnapshotPhase.Bound);
+                frozen.holdNext(Step.SNAPSHOT_PUBLISH);
+                agent.saving(told, 10);
+                frozen.awaitHeld(Step.SNAPSHOT_PUBLISH);
+                // A pod that would be made a second time.
+                scene.readySnapshot(node, agent, "back", "back", SaveMode.Save);
+                scene.restore("back", "back");
+                frozen.holdNext(Step.RESTORE_CREATE_POD);
+                agent.imageChecked(scene.awaitRestore("back", RestorePhase.Starting));
+                frozen.awaitHeld(Step.RESTORE_CREATE_POD);
+                // A pod that would be deleted, whose name is another's by then.
+                Pod slept = node.runVm(namespace, "slept", "slept-pod");
+                scene.create(
+                        "slept",
+                        new VMSnapshotSpec(
+                                "slept",
+                                SaveMode.ManagedSave,
+                                null,
+                                null,
+                                null,
+                                300,
+                                null,
+                                null,
+                                ResumePolicy.Manual,
+                                null));
+                VMSnapshot sleeps = scene.awaitSnapshot("slept", SnapshotPhase.Bound);
+                frozen.holdNext(Step.SNAPSHOT_DELETE_POD);
+                agent.saved(sleeps);
+                frozen.awaitHeld(Step.SNAPSHOT_DELETE_POD);
+                // A record of an earlier pod that would be dropped, which is one of the pod that was saved by then.
+                // The pod first: a VMSnapshot that is a second older than its pod is refused.
+                Pod pod = cluster.client()
+                        .resource(node.vmPod(namespace, "recorded", "recorded-pod")
+                                .build())
+                        .create();
+                VMSnapshot recorded = scene.create("recorded", OperatorScene.save("recorded"));
+                scene.awaitSnapshotReason("recorded", "VMNotRunning");
+                recordAnEarlierPod(cluster, recorded);
+                frozen.holdNext(Step.SNAPSHOT_DROP_MANIFEST);
+                var _ = node.markRunning(pod);
+                frozen.awaitHeld(Step.SNAPSHOT_DROP_MANIFEST);
+
+                frozen.freeze();
+                // As if it had run out: nobody waits 15 s for that, and the frozen one learns of it by asking only.
+                giveLeaseUp(cluster, system);
+                awaitHolder(cluster, system, "other");
+                agent.saved(scene.awaitSnapshot("told", SnapshotPhase.Saving));
+                scene.awaitTerminating(slept);
+                node.finishTermination(slept);
+                agent.saved(scene.awaitSnapshot("recorded", SnapshotPhase.Bound));
+                scene.awaitTerminating(pod);
+                node.finishTermination(pod);
+                scene.awaitRestore("back", "pod", seen -> seen.getStatus().getPod() != null);
+                agent.resumed(scene.restore("back"));
+                scene.awaitRestore("back", RestorePhase.Running);
+                for (String name : List.of("told", "slept", "recorded")) {
+                    scene.awaitSnapshot(name, SnapshotPhase.Ready);
+                }
+                scene.awaitSnapshotReason("back", "Consumed");
+                assertThat(scene.pods())
+                        .extracting(each -> each.getMetadata().getName())
+                        .containsExactlyInAnyOrder("told-pod", "back-pod", "slept-pod");
+                String done = awaitStillness(cluster, namespace);
+
+                for (Step step : List.of(
+                        Step.SNAPSHOT_PUBLISH,
+                        Step.RESTORE_CREATE_POD,
+                        Step.SNAPSHOT_DELETE_POD,
+                        Step.SNAPSHOT_DROP_MANIFEST)) {
+                    frozen.letGo(step);
+                }
+                frozen.thaw();
+                assertThat(frozen.awaitEnd()).isEqualTo(1);
+                assertThat(frozen.log()).contains("frozen lost its lease: ending at once");
+                assertThat(awaitStillness(cluster, namespace)).isEqualTo(done);
+                awaitHolder(cluster, system, "other");
+            }
+        }
+    }
+
+    private static void recordAnEarlierPod(ControlPlane cluster, VMSnapshot snapshot) {
+        cluster.client()
+                .resource(new ControllerRevisionBuilder()
+                        .withNewMetadata()
+                        .withNamespace(snapshot.getMetadata().getNamespace())
+                        .withName(RecordedManifests.nameFor(snapshot))
+                        .addNewOwnerReference()
+                        .withApiVersion(snapshot.getApiVersion())
+                        .withKind(snapshot.getKind())
+                        .withName(snapshot.getMetadata().getName())
+                        .withUid(snapshot.getMetadata().getUid())
+                        .endOwnerReference()
+                        .endMetadata()
+                        .withRevision(1L)
+                        .withData(Map.of("podUID", "an-earlier-pod"))
+                        .build())
+                .create();
+    }
+
+    private static void giveLeaseUp(ControlPlane cluster, String system) {
+        cluster.client()
+                .leases()
+                .inNamespace(system)
+                .withName("torpor-operator")
+                .edit(lease -> {
+                    lease.getSpec().setHolderIdentity("");
+                    return lease;
+                });
+    }
+
+    /** Waits until nothing has changed for a second, and returns each object with its version; Events too, with their counts. */
+    private static String awaitStillness(ControlPlane cluster, String namespace) {
+        AtomicReference<String> seen = new AtomicReference<>("");
+        await("nothing changes").atMost(TIMEOUT).during(Duration.ofSeconds(1)).until(() -> {
+            String now = cluster.kubectl(
+                    "get",
+                    "vmsnap,vmrestore,pods,controllerrevisions,events",
+                    "-n",
+                    namespace,
+                    "-o",
+                    "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}{end}");
+            return now.equals(seen.getAndSet(now));
+        });
+        return seen.get();
     }
 
     private static OperatorUnderTest start(ControlPlane cluster, String system, String identity) {

@@ -5,6 +5,9 @@ import static org.awaitility.Awaitility.await;
 import dev.torpor.e2e.cluster.Child;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.Workspace;
+import dev.torpor.operator.step.Step;
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -35,9 +38,23 @@ final class OperatorUnderTest implements AutoCloseable {
 
     /** Starts an operator with the identity of a kubeconfig file and waits until its caches are warm. */
     static OperatorUnderTest startAs(Path kubeconfig, String... arguments) {
+        return start(Workspace.create("operator"), kubeconfig, List.of("dev.torpor.operator.OperatorMain"), arguments);
+    }
+
+    /** Starts an operator whose threads can be held at a step. */
+    static OperatorUnderTest startToBeHeld(ControlPlane cluster, String... arguments) {
         Workspace workspace = Workspace.create("operator");
-        List<String> command = new ArrayList<>(
-                List.of("-Xmx128m", "-cp", System.getProperty("java.class.path"), "dev.torpor.operator.OperatorMain"));
+        return start(
+                workspace,
+                cluster.kubeconfig(),
+                List.of(HeldOperator.class.getName(), workspace.directory().toString()),
+                arguments);
+    }
+
+    private static OperatorUnderTest start(
+            Workspace workspace, Path kubeconfig, List<String> program, String... arguments) {
+        List<String> command = new ArrayList<>(List.of("-Xmx128m", "-cp", System.getProperty("java.class.path")));
+        command.addAll(program);
         command.addAll(List.of(arguments));
         var child = workspace.start(
                 "operator",
@@ -55,6 +72,50 @@ final class OperatorUnderTest implements AutoCloseable {
     /** Returns the last lines of the process's log. */
     String log() {
         return child.logTail(500);
+    }
+
+    /** Has the next thread that is about to take this step wait. */
+    void holdNext(Step step) throws IOException {
+        Files.createFile(HeldOperator.toHold(workspace.directory(), step));
+    }
+
+    /** Waits until a thread is held. */
+    void awaitHeld(Step step) {
+        await("a thread that is about to " + step).atMost(START_TIMEOUT).until(() -> {
+            child.requireAlive();
+            return Files.exists(HeldOperator.held(workspace.directory(), step));
+        });
+    }
+
+    /** Lets a thread that is held go on. */
+    void letGo(Step step) throws IOException {
+        Files.delete(HeldOperator.held(workspace.directory(), step));
+    }
+
+    /** Stops the process wherever it is. */
+    void freeze() throws Exception {
+        signal("STOP");
+    }
+
+    /** Lets a process that is stopped go on. */
+    void thaw() throws Exception {
+        signal("CONT");
+    }
+
+    private void signal(String name) throws Exception {
+        Process kill = new ProcessBuilder(
+                        "kill", "-" + name, Long.toString(child.process().pid()))
+                .start();
+        if (kill.waitFor() != 0) {
+            throw new IllegalStateException("no SIG" + name + " was sent");
+        }
+    }
+
+    /** Waits until the process has ended by itself, and returns its exit code. */
+    int awaitEnd() {
+        await("the end of the operator").atMost(START_TIMEOUT).until(() -> !child.process()
+                .isAlive());
+        return child.process().exitValue();
     }
 
     /** Ends the process with SIGTERM, and keeps its log. */
