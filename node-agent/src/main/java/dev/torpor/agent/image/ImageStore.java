@@ -250,10 +250,12 @@ public final class ImageStore implements AutoCloseable {
                 throw new TorporException(
                         FailureReason.StoreFailed, "there is an image " + id + " already; it is not overwritten");
             }
+            unflushed.add(id);
             folder.replaceFile(id.recordName(), RecordJson.encode(record));
             observer.done(Step.RECORDED_PARTIAL);
             folder.createFile(id.fileName()).close();
             folder.sync();
+            unflushed.remove(id);
             observer.done(Step.FILE_CREATED);
             return new PartialImage(this, record, observer);
         } catch (IOException e) {
@@ -373,8 +375,10 @@ public final class ImageStore implements AutoCloseable {
         if (!doubtful && !unflushed.contains(id)) { // whoever changes it says so before
             return seen;
         }
-        settle(id);
-        return seen(id);
+        synchronized (this) {
+            settle(id);
+            return seen(id);
+        }
     }
 
     private Optional<ImageRecord> seen(ImageId id) throws TorporException {
@@ -736,6 +740,7 @@ public final class ImageStore implements AutoCloseable {
     /** Removes an image's file and record for good, in whatever state it is; nothing if there is none. */
     public synchronized void delete(ImageId id) throws TorporException {
         requireOwner();
+        unflushed.add(id);
         try (Directory folder = folder(id)) {
             // The record goes last: after a crash in between the image is still listed, and deleted again.
             removeFiles(folder, id);
@@ -748,6 +753,7 @@ public final class ImageStore implements AutoCloseable {
                 throw failed("image " + id + " cannot be deleted", e);
             }
         }
+        unflushed.remove(id);
     }
 
     /**
@@ -756,6 +762,7 @@ public final class ImageStore implements AutoCloseable {
      */
     public synchronized void forget(ImageId id) throws TorporException {
         requireOwner();
+        unflushed.add(id);
         try (Directory folder = folder(id)) {
             folder.forgetPrepared(id.recordName());
             if (folder.unlink(id.recordName())) {
@@ -766,6 +773,7 @@ public final class ImageStore implements AutoCloseable {
                 throw failed("the record of image " + id + " cannot be removed", e);
             }
         }
+        unflushed.remove(id);
     }
 
     private static void removeFiles(Directory folder, ImageId id) throws IOException {

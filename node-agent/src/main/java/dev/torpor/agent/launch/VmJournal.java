@@ -65,8 +65,10 @@ public final class VmJournal {
         if (!doubtful && !unflushed.contains(vm)) { // whoever changes it says so before
             return seen;
         }
-        settle(vm);
-        return seen(vm);
+        synchronized (this) {
+            settle(vm);
+            return seen(vm);
+        }
     }
 
     private VmRecord seen(VmName vm) throws TorporException {
@@ -84,7 +86,7 @@ public final class VmJournal {
     }
 
     /** Sees to it that what is read here is on the disk too. */
-    private synchronized void settle(VmName vm) throws TorporException {
+    private void settle(VmName vm) throws TorporException {
         try (Directory vms = store.childCreating(DIRECTORY);
                 Directory namespace = vms.childCreating(vm.namespace())) {
             if (doubtful) {
@@ -179,7 +181,7 @@ public final class VmJournal {
      */
     public Map<String, VmName> podsOfLastRuns() throws TorporException {
         Map<String, VmName> pods = new HashMap<>();
-        try (Directory vms = store.childCreating(DIRECTORY)) {
+        try (Directory vms = store.child(DIRECTORY)) {
             for (String namespaceName : vms.list(VMS_MAX)) {
                 for (VmName vm : vmsIn(vms, namespaceName)) {
                     try {
@@ -190,7 +192,9 @@ public final class VmJournal {
                 }
             }
         } catch (IOException e) {
-            throw new TorporException(FailureReason.StoreFailed, "cannot list the VMs of the journal", e);
+            if (!(e instanceof ErrnoException errno && errno.errno() == ErrnoException.ENOENT)) {
+                throw new TorporException(FailureReason.StoreFailed, "cannot list the VMs of the journal", e);
+            }
         }
         return pods;
     }
