@@ -21,6 +21,11 @@ public record SavePlan(
         long memoryBytes) {
     private static final int PACKETS_PART = 256;
 
+    /** Returns the same without compression. */
+    public SavePlan uncompressed() {
+        return new SavePlan(engine, channels, Compression.NONE, directIO, bandwidthBytesPerSecondMax, memoryBytes);
+    }
+
     /** By QEMU itself. */
     public SavePlan(int channels, boolean directIO, long bandwidthBytesPerSecondMax, long memoryBytes) {
         this(Engine.QEMU_DIRECT, channels, Compression.NONE, directIO, bandwidthBytesPerSecondMax, memoryBytes);

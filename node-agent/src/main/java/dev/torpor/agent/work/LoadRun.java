@@ -187,8 +187,7 @@ final class LoadRun {
         vm.activateDisks();
         ahead.join();
         // The image first: whose it is must be known before it is known that this VM has it. Both are on the disk
-        // before the guest
-        // runs; RestoreDecision holds for either order in which a file system brings them there.
+        // before the guest runs; RestoreDecision holds for either order in which a file system brings them there.
         node.step(Step.RESTORE_HAND_OVER, () -> {
             var _ = node.store().transitionUnflushed(image.id(), new ImageState.HandedOver(vm.process()));
         });

@@ -129,7 +129,7 @@ final class SaveRun {
             node.step(Step.SAVE_PAUSE, vm::pause);
             QemuDirectEngine.requireMigratable(vm.blockedReasons());
             order.paused(node.clock().instant());
-            Written written = write(vm, facts, plan, partial, transfer);
+            Written written = write(vm, plan, partial, transfer);
             order.awaitDisks(cancellation);
             VmDisks disks = new VmDisks(order.claims(), vm.disks(order.claims()));
             cancellation.check();
@@ -142,21 +142,18 @@ final class SaveRun {
     }
 
     private SavePlan plan(VmFacts facts) throws TorporException {
+        QemuDirectEngine.StoreFacts store = new QemuDirectEngine.StoreFacts(
+                node.store().freeBytes(), node.store().directIO());
         try {
-            return Engines.plan(facts, order.options(), storeFacts());
+            return Engines.plan(facts, order.options(), store);
         } catch (TorporException e) {
             Optional<SaveOptions> other = order.otherwise();
             if (!OF_OPTIONS.contains(e.reason()) || other.isEmpty()) {
                 throw e;
             }
             LOG.warn("image {}: saved otherwise than its class says: {}", order.image(), e.getMessage());
-            return Engines.plan(facts, other.get(), storeFacts());
+            return Engines.plan(facts, other.get(), store);
         }
-    }
-
-    private QemuDirectEngine.StoreFacts storeFacts() throws TorporException {
-        return new QemuDirectEngine.StoreFacts(
-                node.store().freeBytes(), node.store().directIO());
     }
 
     private static boolean compresses(SavePlan plan) {
@@ -204,15 +201,18 @@ final class SaveRun {
         return new VmName(order.image().namespace(), order.image().vm());
     }
 
-    private Written write(Vm vm, VmFacts facts, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
+    private Written write(Vm vm, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
             throws TorporException {
         node.hook().before(Step.SAVE_WRITE);
         Written written;
         try {
-            written = new Written(plan, write(vm, plan, partial, transfer));
+            written = new Written(plan, writeOnce(vm, plan, partial, transfer));
         } catch (TorporException e) {
             // A build may lack a method that its version has; QEMU says so when it is set, and has begun nothing then.
+            // One
+            // whose settings could not be put back, which is said beside that, is not asked again.
             if (e.reason() != FailureReason.CapabilityMissing
+                    || e.getSuppressed().length > 1
                     || !compresses(plan)
                     || order.otherwise().isEmpty()) {
                 throw e;
@@ -221,14 +221,14 @@ final class SaveRun {
                     "image {}: saved without compression, other than its class says: {}",
                     order.image(),
                     e.getMessage());
-            SavePlan plain = Engines.plan(facts, order.options().with(Compression.NONE), storeFacts());
-            written = new Written(plain, write(vm, plain, partial, transfer));
+            SavePlan plain = plan.uncompressed();
+            written = new Written(plain, writeOnce(vm, plain, partial, transfer));
         }
         node.hook().after(Step.SAVE_WRITE);
         return written;
     }
 
-    private SaveReport write(Vm vm, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
+    private SaveReport writeOnce(Vm vm, SavePlan plan, PartialImage partial, UnderWay.Transfer transfer)
             throws TorporException {
         try (ImageFiles files = partial.openForQemu(plan.directIO());
                 ProgressPublisher progress = new ProgressPublisher(node.timer(), order::progress, () -> cancellation

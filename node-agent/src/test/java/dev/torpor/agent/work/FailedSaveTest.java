@@ -112,6 +112,7 @@ class FailedSaveTest {
 
     /** Somebody asked for it, and is told: nothing is lost, as the guest goes on. */
     @Test
+    @Timeout(60)
     void compressionThatWasAskedForAndThatItsQemuWasBuiltWithoutIsRefused() throws Exception {
         compression = "Zstd";
         vms.parameters = Set.of("multifd-compression", "cpu-throttle-tailslow");
