@@ -37,9 +37,9 @@ public final class MultifdStreamEngine {
     public static final int CHANNELS_MAX = 32;
 
     /**
-     * That a QEMU before 5.1 is saved with: it dies in a save that has fewer than one before it had, as it begins with the channel
-     * that it left off at (multifd_send_pages; "migration: fix multifd_send_pages() next channel" of June 2020; tried with 4.2).
-     * As many as it has by itself, in case somebody else had it send.
+     * Channels of a save of a QEMU before 5.1, which dies in one that has fewer than one before it had: it begins with the
+     * channel that it left off at (multifd_send_pages; "migration: fix multifd_send_pages() next channel" of June 2020; tried
+     * with 4.2). As many as it has by itself, in case somebody else had it send.
      */
     static final int CHANNELS_OF_OLD = 2;
 
@@ -95,6 +95,9 @@ public final class MultifdStreamEngine {
     }
 
     private static int channels(VmFacts vm, SaveOptions options) throws TorporException {
+        if (!vm.parameters().contains(SINCE_5_1)) {
+            return CHANNELS_OF_OLD;
+        }
         int wanted = QemuDirectEngine.channels(options);
         if (wanted > CHANNELS_MAX) {
             throw new TorporException(
@@ -102,7 +105,7 @@ public final class MultifdStreamEngine {
                     wanted + " channels were asked for: the engine " + Engine.MULTIFD_STREAM.word() + " has 1 to "
                             + CHANNELS_MAX);
         }
-        return vm.parameters().contains(SINCE_5_1) ? wanted : CHANNELS_OF_OLD;
+        return wanted;
     }
 
     static void requireCapabilities(VmFacts vm) throws TorporException {
@@ -184,8 +187,7 @@ public final class MultifdStreamEngine {
             end = MigrationWatch.await(qmp, cancellation, listener);
             duration = Duration.ofNanos(System.nanoTime() - began);
             // It says how it went before it closes its channels, and settings must stay until then. If it never does,
-            // the
-            // next wait for the same says so.
+            // the next wait for the same says so.
             var _ = recorder.awaitEnd(LET_GO_PATIENCE, end instanceof MigrationWatch.End.Completed);
             QemuDirectEngine.awaitLetGo(qmp, end);
             MigrationWatch.awaitCleanUp(qmp);

@@ -65,7 +65,7 @@ class QemuVersionsTest {
 
     /** It would die of a save with fewer channels than an earlier one had, so they are always as many. */
     @ParameterizedTest
-    @CsvSource({"4.2, 1, 2", "4.2, 16, 2", "4.2, , 2", "5.2, 1, 1", "5.2, 16, 16", "11.1, 16, 16"})
+    @CsvSource({"4.2, 1, 2", "4.2, 16, 2", "4.2, 64, 2", "4.2, , 2", "5.2, 1, 1", "5.2, 16, 16", "11.1, 16, 16"})
     void beforeFiveOneTheNumberOfChannelsIsNotChosen(String version, @Nullable Integer asked, int channels)
             throws Exception {
         SaveOptions options =
@@ -83,8 +83,8 @@ class QemuVersionsTest {
     @CsvSource({
         "4.0, multifd,            multifd-channels,                               MULTIFD_STREAM, false, false",
         "5.0, multifd,            multifd-channels multifd-compression,           MULTIFD_STREAM, false, true",
-        "9.0, multifd mapped-ram, multifd-channels multifd-compression,           QEMU_DIRECT,    false, true",
-        "9.1, multifd mapped-ram, multifd-channels multifd-compression direct-io, QEMU_DIRECT,    true,  true"
+        "9.0, multifd mapped-ram, cpu-throttle-tailslow multifd-channels multifd-compression,           QEMU_DIRECT,    false, true",
+        "9.1, multifd mapped-ram, cpu-throttle-tailslow multifd-channels multifd-compression direct-io, QEMU_DIRECT,    true,  true"
     })
     void aVersionThatWasReadOf(
             String version, String capabilities, String parameters, Engine chosen, boolean direct, boolean compresses)
