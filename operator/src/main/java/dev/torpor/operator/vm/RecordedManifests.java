@@ -53,9 +53,8 @@ public final class RecordedManifests {
             if (pod.getMetadata().getUid().equals(field(before, POD_UID))) {
                 return;
             }
-            // Left by an admission that did not come to its end; revisions cannot be changed. This one and no other:
-            // another
-            // operator may lead by now, and its record is that of the pod that is saved.
+            // Left by an admission that did not come to its end; revisions cannot be changed. This one and no other, as
+            // another operator may lead by now, and its record is that of the pod that is saved.
             steps.take(Step.SNAPSHOT_DROP_MANIFEST, () -> resource.lockResourceVersion(
                             before.getMetadata().getResourceVersion())
                     .delete());

@@ -25,6 +25,7 @@ import dev.torpor.operator.vm.TestPods;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
+import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
@@ -195,7 +196,7 @@ class SnapshotReconcilerTest {
     }
 
     @Test
-    void recordOfAnotherPodIsReplacedBeforeBinding() {
+    void recordOfAnotherPodIsReplacedBeforeBinding() throws Exception {
         client.resource(TestPods.running("web-pod", "u1").build()).create();
         cluster.snapshot("web-1", SaveMode.Checkpoint); // of which the age does not matter
         step();
@@ -204,9 +205,15 @@ class SnapshotReconcilerTest {
         writer.answerStale(false);
         client.pods().inNamespace("vms").withName("web-pod").delete();
         client.resource(TestPods.running("other-pod", "u2").build()).create();
+        ObjectMeta before = revisions().getFirst().getMetadata();
 
         step();
 
+        assertThat(TestCluster.lastDeletion(server, before.getName())
+                        .getPreconditions()
+                        .getResourceVersion())
+                .as("no record of another operator's")
+                .isEqualTo(before.getResourceVersion());
         assertThat(status().getPod()).isNotNull();
         assertThat(revisions()).singleElement().satisfies(revision -> assertThat(revision.toString())
                 .contains("other-pod"));
