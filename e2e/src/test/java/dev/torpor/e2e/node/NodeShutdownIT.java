@@ -9,11 +9,15 @@ import dev.torpor.e2e.cluster.RealNode;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.host.StandInHost;
 import dev.torpor.e2e.install.InstalledTorpor;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -31,6 +35,7 @@ class NodeShutdownIT {
 
     private static final int GRACE_SECONDS = 60;
     private static final int CRITICAL_SECONDS = 15;
+    private static final Pattern COMMITTED = Pattern.compile("\"state\" *: *\"(Complete|Verified)\"");
 
     @Test
     void vmsOfAKubeletThatEndsItsPodsFirstAreSavedAndGoOnAfterTheBoot(Scene scene, @TempDir Path folder)
@@ -54,7 +59,7 @@ class NodeShutdownIT {
             host.reboot();
             await("the machine goes down").atMost(Scene.PATIENCE).until(() -> host.shutdowns() == 1);
             assertThat(LiveTree.files(scene.torpor.store().resolve("images").resolve(scene.namespace)))
-                    .filteredOn(file -> file.toString().endsWith(".img"))
+                    .filteredOn(NodeShutdownIT::isCommitted)
                     .extracting(file -> file.getFileName().toString().substring(0, 36))
                     .as("saved before that, each from its pod")
                     .containsExactlyInAnyOrderElementsOf(uids.values());
@@ -84,18 +89,29 @@ class NodeShutdownIT {
                 .isEqualTo("Consumed Consumed"));
     }
 
+    /** Tells whether a file is the record of an image that is committed. */
+    private static boolean isCommitted(Path file) {
+        try {
+            return file.toString().endsWith(".json")
+                    && COMMITTED.matcher(Files.readString(file)).find();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
     /** A kubelet that has just started knows of no pods yet, and would have none to end. */
     private static void awaitPodsKnown(Scene scene) {
-        String pods = scene.kubectl.run(
-                "get", "pods", "-A", "-o", "jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {end}");
-        for (String pod : pods.strip().split(" ", -1)) {
-            String[] names = pod.split("/", -1);
-            await("logs of " + pod)
-                    .atMost(Scene.PATIENCE)
-                    .until(() -> scene.kubectl
-                                    .tryRun("logs", "-n", names[0], names[1], "--tail=1")
-                                    .code()
-                            == 0);
+        for (String namespace : List.of(scene.namespace, InstalledTorpor.NAMESPACE)) {
+            String pods = scene.kubectl.run(
+                    "get", "pods", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {end}");
+            for (String pod : pods.strip().split(" ", -1)) {
+                await("logs of " + pod)
+                        .atMost(Scene.PATIENCE)
+                        .until(() -> scene.kubectl
+                                        .tryRun("logs", "-n", namespace, pod, "--tail=1")
+                                        .code()
+                                == 0);
+            }
         }
     }
 }

@@ -182,7 +182,7 @@ final class Scene {
 
     /** Takes away what the test left, so that its guests don't take the processor from the next one. */
     void close() {
-        tryKubectl("delete", "vmrestores,vmsnapshots,statefulsets,pods", "--all", TIMEOUT);
+        tryKubectl("delete", "vmrestores,vmsnapshots,statefulsets,deployments,daemonsets,pods", "--all", TIMEOUT);
         tryKubectl("delete", "namespace", namespace, "--wait=false");
     }
 }
