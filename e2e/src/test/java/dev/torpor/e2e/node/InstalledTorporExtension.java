@@ -64,14 +64,16 @@ final class InstalledTorporExtension
     @Override
     public Object resolveParameter(ParameterContext parameter, ExtensionContext context) {
         Shared shared = shared(context);
-        return context.getStore(STORE)
-                .computeIfAbsent(
-                        Scene.class,
-                        key -> new Scene(
-                                shared.cluster(),
-                                shared.torpor(),
-                                shared.cluster().controlPlane().createNamespace("vms")),
-                        Scene.class);
+        return context.getStore(STORE).computeIfAbsent(Scene.class, key -> scene(shared), Scene.class);
+    }
+
+    private static Scene scene(Shared shared) {
+        Scene scene = new Scene(
+                shared.cluster(),
+                shared.torpor(),
+                shared.cluster().controlPlane().createNamespace("vms"));
+        scene.awaitWebhook();
+        return scene;
     }
 
     @Override

@@ -54,7 +54,8 @@ class NodeShutdownIT {
             node.restartKubelet(Optional.of(new GracefulShutdown(host.bus(), GRACE_SECONDS, CRITICAL_SECONDS)));
             await("the kubelet's lock").atMost(Scene.PATIENCE).until(() -> host.inhibitors()
                     .contains("\"kubelet\""));
-            awaitPodsKnown(scene);
+            awaitPodsKnown(scene, scene.namespace);
+            awaitPodsKnown(scene, InstalledTorpor.NAMESPACE);
 
             host.reboot();
             await("the machine goes down").atMost(Scene.PATIENCE).until(() -> host.shutdowns() == 1);
@@ -80,8 +81,10 @@ class NodeShutdownIT {
                 scene.kubectl.run(
                         "delete", "pods", "-n", InstalledTorpor.NAMESPACE, "--field-selector=status.phase=" + phase);
             }
+            awaitPodsKnown(scene, InstalledTorpor.NAMESPACE); // until then what the kubelet says of them is of before
             scene.torpor.awaitAgents();
             scene.torpor.awaitOperators();
+            scene.awaitWebhook();
             scene.torpor.forgetRestarts();
         }
         await("both images are consumed").atMost(Scene.PATIENCE).untilAsserted(() -> assertThat(
@@ -100,18 +103,13 @@ class NodeShutdownIT {
     }
 
     /** A kubelet that has just started knows of no pods yet, and would have none to end. */
-    private static void awaitPodsKnown(Scene scene) {
-        for (String namespace : List.of(scene.namespace, InstalledTorpor.NAMESPACE)) {
-            String pods = scene.kubectl.run(
-                    "get", "pods", "-n", namespace, "-o", "jsonpath={range .items[*]}{.metadata.name} {end}");
-            for (String pod : pods.strip().split(" ", -1)) {
-                await("logs of " + pod)
-                        .atMost(Scene.PATIENCE)
-                        .until(() -> scene.kubectl
-                                        .tryRun("logs", "-n", namespace, pod, "--tail=1")
-                                        .code()
-                                == 0);
-            }
-        }
+    private static void awaitPodsKnown(Scene scene, String namespace) {
+        await("logs of all pods of " + namespace).atMost(Scene.PATIENCE).until(() -> scene.kubectl
+                .run("get", "pods", "-n", namespace, "-o", "name")
+                .lines()
+                .allMatch(pod -> scene.kubectl
+                                .tryRun("logs", "-n", namespace, pod, "--tail=1")
+                                .code()
+                        == 0));
     }
 }

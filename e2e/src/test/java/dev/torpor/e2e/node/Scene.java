@@ -50,6 +50,17 @@ final class Scene {
         return all;
     }
 
+    /** Waits until the webhook answers: after a restart of the kubelet its pods are Ready, not Ready for a while, and Ready. */
+    void awaitWebhook() {
+        await("the webhook")
+                .atMost(PATIENCE)
+                .until(() -> kubectl.tryWithInput(
+                                        VmManifest.of("asks").pod(),
+                                        inNamespace("apply", "--dry-run=server", "-f", "-"))
+                                .code()
+                        == 0);
+    }
+
     /** Applies a manifest, and returns what kubectl says, warnings too. */
     String apply(String manifest) {
         return kubectl.runWithInput(manifest, inNamespace("apply", "-f", "-"));
