@@ -1,6 +1,7 @@
 package dev.torpor.agent.launch;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
@@ -107,9 +108,7 @@ class HangingDiskTest {
             hangs = other.submit(() -> journal.update(WEB_VM, vm -> vm.retired("pod")));
             disk.awaitFlush();
             thread.start();
-            while (thread.getState() != Thread.State.BLOCKED) {
-                Thread.sleep(1);
-            }
+            await("a reader that waits").until(() -> thread.getState() == Thread.State.BLOCKED);
         }
         hangs.get();
         assertThat(reader.get().retiredPods()).containsExactly("first", "pod");
