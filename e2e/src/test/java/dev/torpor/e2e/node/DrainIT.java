@@ -42,46 +42,34 @@ class DrainIT {
             spec: {parallel: {compression: Zstd}}
             """;
 
+    private static final String WORKLOAD = """
+            apiVersion: apps/v1
+            kind: %1$s
+            metadata: {name: %2$s}
+            spec:
+              selector: {matchLabels: {app: %2$s}}
+              template:
+                metadata: {labels: {app: %2$s}}
+                spec: %3$s
+            ---
+            """;
+
+    private static final String WORK =
+            "{automountServiceAccountToken: false, terminationGracePeriodSeconds: 1, containers:"
+                    + " [{name: work, image: 'torpor-vm:local', imagePullPolicy: Never, command: [sleep, infinity]}]}";
+
     /**
      * What has nothing to do with VMs: a DaemonSet, a pod that the drain does not ask for, and a Deployment that is drained as
      * on any other node.
      */
-    private static final String ORDINARY = """
-            apiVersion: apps/v1
-            kind: DaemonSet
-            metadata: {name: log}
-            spec:
-              selector: {matchLabels: {app: log}}
-              template:
-                metadata: {labels: {app: log}}
-                spec:
-                  automountServiceAccountToken: false
-                  terminationGracePeriodSeconds: 1
-                  containers:
-                  - {name: work, image: "torpor-vm:local", imagePullPolicy: Never, command: [sleep, infinity]}
-            ---
+    private static final String ORDINARY = WORKLOAD.formatted("DaemonSet", "log", WORK)
+            + WORKLOAD.formatted("Deployment", "app", WORK)
+            + """
             apiVersion: v1
             kind: Pod
             metadata: {name: left, labels: {drained: "no"}}
-            spec:
-              automountServiceAccountToken: false
-              terminationGracePeriodSeconds: 1
-              containers:
-              - {name: work, image: "torpor-vm:local", imagePullPolicy: Never, command: [sleep, infinity]}
-            ---
-            apiVersion: apps/v1
-            kind: Deployment
-            metadata: {name: app}
-            spec:
-              selector: {matchLabels: {app: app}}
-              template:
-                metadata: {labels: {app: app}}
-                spec:
-                  automountServiceAccountToken: false
-                  terminationGracePeriodSeconds: 1
-                  containers:
-                  - {name: work, image: "torpor-vm:local", imagePullPolicy: Never, command: [sleep, infinity]}
-            """;
+            spec: %s
+            """.formatted(WORK);
 
     /** All but those, and the operator: it saves the VMs, and there is no other node for it. */
     private static final String NOT_THE_OPERATOR = "app.kubernetes.io/name!=torpor-operator,drained!=no";
