@@ -15,11 +15,14 @@ import org.junit.jupiter.api.Test;
 class EnginesTest {
     private static final StoreFacts ROOMY = new StoreFacts(1L << 40, true);
     private static final Compression ZSTD = new Compression(Compression.Method.ZSTD, OptionalInt.of(3));
-    private static final VmFacts NEW =
-            Vms.withParameters(Vms.RUNNING, "direct-io", "multifd-channels", "multifd-compression");
+    private static final VmFacts NEW = Vms.withParameters(
+            Vms.RUNNING, "direct-io", "multifd-channels", "multifd-compression", "cpu-throttle-tailslow");
     /** As 7.2 is. */
     private static final VmFacts OLD = Vms.withParameters(
-            Vms.withCapabilities(Vms.RUNNING, "multifd", "xbzrle"), "multifd-channels", "multifd-compression");
+            Vms.withCapabilities(Vms.RUNNING, "multifd", "xbzrle"),
+            "multifd-channels",
+            "multifd-compression",
+            "cpu-throttle-tailslow");
     /** As 4.0 is. */
     private static final VmFacts OLDEST =
             Vms.withParameters(Vms.withCapabilities(Vms.RUNNING, "multifd"), "multifd-channels");
