@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Counts the tests of the last run by tier, from the XML reports of surefire and failsafe, names those that failed or
-# were skipped, and repeats what tests told in figures (lines "figure: ..."). Arguments: the tiers that should have run;
-# default all. Exits non-zero if a test failed or was skipped, or if one of these tiers ran nothing.
+# Counts the tests of the last run by tier, from the XML reports of surefire and failsafe, repeats what tests told in
+# figures (lines "figure: ..."), and names those that failed or were skipped; last, for who sees only the end. Arguments: the
+# tiers that should have run; default all. Exits non-zero if a test failed or was skipped, or if one of these tiers ran nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # For a check of this script: another work tree to look at.
@@ -9,7 +9,7 @@ cd "${TORPOR_TALLY_IN:-.}"
 
 tiers=("$@")
 [ ${#tiers[@]} -gt 0 ] || tiers=(unit qemu api standin node)
-passed=0 failed=0 skipped=0 empty=() reports=()
+passed=0 failed=0 skipped=0 empty=() reports=() unhappy=()
 
 # Lines "passed|failed|skipped <class> <method>" of the given report files, with both ends of what a failure says.
 outcomes() {
@@ -48,11 +48,12 @@ for tier in "${tiers[@]}"; do
   f=$(grep -c '^failed' <<<"$found") || true
   s=$(grep -c '^skipped' <<<"$found") || true
   printf '%-10s%8d%8d%8d\n' "$tier" "$p" "$f" "$s"
-  grep -E '^(failed|skipped)' <<<"$found" | sed 's/^/  /' || true
+  while read -r line; do unhappy+=("$tier: $line"); done < <(grep -E '^(failed|skipped)' <<<"$found")
   [ $((p + f)) -gt 0 ] || empty+=("$tier")
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
 [ ${#reports[@]} -eq 0 ] || grep -Eho 'figure: .*' "${reports[@]}" | sed 's/^figure: /  /' || true
+[ ${#unhappy[@]} -eq 0 ] || printf '%s\n' "${unhappy[@]}"
 for tier in "${empty[@]}"; do echo "tier $tier ran nothing"; done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ] && [ "$skipped" -eq 0 ] && [ ${#empty[@]} -eq 0 ]
