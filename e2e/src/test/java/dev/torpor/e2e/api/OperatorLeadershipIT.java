@@ -7,6 +7,7 @@ import dev.torpor.api.v1alpha1.RestorePhase;
 import dev.torpor.api.v1alpha1.ResumePolicy;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
+import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotSpec;
 import dev.torpor.e2e.cluster.ControlPlane;
@@ -18,9 +19,12 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevisionBuilder;
 import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -183,20 +187,39 @@ class OperatorLeadershipIT {
                 });
     }
 
-    /** Waits until nothing has changed for a second, and returns each object with its version; Events too, with their counts. */
+    /**
+     * Waits until nothing that an operator writes has changed for a second, and returns all of it: of its own objects and Events
+     * (with their counts) the versions, of pods what they are, as scheduler and node controller write to those as well.
+     */
     private static String awaitStillness(ControlPlane cluster, String namespace) {
         AtomicReference<String> seen = new AtomicReference<>("");
         await("nothing changes").atMost(TIMEOUT).during(Duration.ofSeconds(1)).until(() -> {
-            String now = cluster.kubectl(
-                    "get",
-                    "vmsnap,vmrestore,pods,controllerrevisions,events",
-                    "-n",
-                    namespace,
-                    "-o",
-                    "jsonpath={range .items[*]}{.kind} {.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{\"\\n\"}{end}");
+            String now = get(cluster, namespace, "vmsnap,vmrestore,controllerrevisions", ".metadata.resourceVersion")
+                    + get(cluster, namespace, "pods", ".metadata.deletionTimestamp", ".metadata.annotations", ".spec")
+                    + get(
+                            cluster,
+                            namespace,
+                            "events",
+                            List.of("--field-selector", "source=" + Torpor.OPERATOR_MANAGER),
+                            ".metadata.resourceVersion",
+                            ".message");
             return now.equals(seen.getAndSet(now));
         });
         return seen.get();
+    }
+
+    private static String get(ControlPlane cluster, String namespace, String kinds, String... fields) {
+        return get(cluster, namespace, kinds, List.of(), fields);
+    }
+
+    private static String get(
+            ControlPlane cluster, String namespace, String kinds, List<String> selector, String... fields) {
+        String line = Stream.concat(Stream.of(".kind", ".metadata.name", ".metadata.uid"), Stream.of(fields))
+                .collect(Collectors.joining("} {", "{", "}"));
+        List<String> command = new ArrayList<>(List.of("get", kinds, "-n", namespace, "-o"));
+        command.add("jsonpath={range .items[*]}" + line + "{\"\\n\"}{end}");
+        command.addAll(selector);
+        return cluster.kubectl(command.toArray(String[]::new));
     }
 
     private static OperatorUnderTest start(ControlPlane cluster, String system, String identity) {
