@@ -53,12 +53,12 @@ class VmPodIT {
         await("all of the image is in memory").atMost(Scene.PATIENCE).until(() -> !scene.field(
                         "vmrest/web-back", ".status.residentSeconds")
                 .isEmpty());
-        tellWhoseTheImagesPagesAre(scene, booted, agent, agentsBefore);
+        theImagesPagesAreTheVms(scene, booted, agent, agentsBefore);
     }
 
-    /** What is read ahead of the image is the VM's memory from then on, but for what the agent is charged for (docs/dev/state.md). */
+    /** What is read ahead of the image is the VM's memory from then on, though the agent compares it. */
     @SuppressWarnings("SystemOut") // The figure is of use to people.
-    private static void tellWhoseTheImagesPagesAre(Scene scene, long booted, ContainerCgroup agent, long agentsBefore)
+    private static void theImagesPagesAreTheVms(Scene scene, long booted, ContainerCgroup agent, long agentsBefore)
             throws IOException {
         long imageBytes = Long.parseLong(scene.field("vmsnap/web-saved", ".status.image.allocatedBytes"));
         long vmsBytes = vm(scene).fileBytes() - booted;
@@ -66,6 +66,8 @@ class VmPodIT {
         System.out.printf(
                 "figure: pages of files after a lazy resume: VM's cgroup %d MiB more, agent's %d MiB more; image %d MiB%n",
                 vmsBytes >> 20, agentsBytes >> 20, imageBytes >> 20);
+        assertThat(vmsBytes).isGreaterThan(imageBytes / 2);
+        assertThat(agentsBytes).isLessThan(imageBytes / 8);
     }
 
     private static ContainerCgroup vm(Scene scene) throws IOException {

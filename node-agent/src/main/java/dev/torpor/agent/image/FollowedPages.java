@@ -8,8 +8,8 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.function.LongSupplier;
 
 /**
- * Follows whoever reads an image into the page cache: a chunk that is there is taken from there, as the guest sees it and without
- * a second read from the disk; one that is not is waited for. If nothing comes for a while, because nobody reads ahead or what was
+ * Follows whoever reads an image into the page cache: a chunk that is there is taken from there, as the guest sees it, without
+ * a second read from the disk, and without one more ahead; one that is not is waited for. If nothing comes for a while, because nobody reads ahead or what was
  * read had to go again, chunks are read from the disk itself, past the page cache, until one is found there again.
  */
 final class FollowedPages implements PageReader.Way {
@@ -36,7 +36,12 @@ final class FollowedPages implements PageReader.Way {
     }
 
     @Override
-    public boolean cached(RamBlock block, long offset, long length) throws IOException {
+    public PageReader.Source source(RamBlock block, long offset, long length, PageReader.Source disk)
+            throws IOException {
+        return cached(block, offset, length) ? cache::read : disk;
+    }
+
+    private boolean cached(RamBlock block, long offset, long length) throws IOException {
         if (!followed.contains(block.name())) {
             return false;
         }

@@ -32,15 +32,21 @@ final class PageReader implements AutoCloseable {
         this.way = way;
     }
 
+    /** Where bytes of the file are read from; as {@link Descriptor#read}. */
+    @FunctionalInterface
+    interface Source {
+        int read(ByteBuffer buffer, long offsetBytes) throws IOException;
+    }
+
     /** How a chunk is come by. */
     @FunctionalInterface
     interface Way {
-        /** Waits until a chunk is to be read, and tells whether from the page cache. */
-        boolean cached(RamBlock block, long offset, long length) throws IOException;
+        /** Waits until a chunk is to be read, and tells from where: the disk, or what the page cache holds. */
+        Source source(RamBlock block, long offset, long length, Source disk) throws IOException;
     }
 
     static PageReader open(Directory directory, String name) throws IOException {
-        return open(directory, name, (_, _, _) -> false);
+        return open(directory, name, (_, _, _, disk) -> disk);
     }
 
     static PageReader open(Directory directory, String name, Way way) throws IOException {
@@ -131,7 +137,7 @@ final class PageReader implements AutoCloseable {
         if (nextData < begin) {
             nextData = bitmaps.nextData(begin);
         }
-        if (nextData < begin + length && read(pages, block, at, length) != zeros(length)) {
+        if (nextData < begin + length && read(pages::read, block, at, length) != zeros(length)) {
             throw new TorporException(
                     FailureReason.ImageDamaged,
                     "the image is damaged: RAM block '" + block.name() + "' has no page at offset " + begin
@@ -152,10 +158,10 @@ final class PageReader implements AutoCloseable {
     }
 
     private int read(RamBlock block, long at, long length) throws IOException, TorporException {
-        return read(way.cached(block, block.pages().offsetBytes() + at, length) ? bitmaps : pages, block, at, length);
+        return read(way.source(block, block.pages().offsetBytes() + at, length, pages::read), block, at, length);
     }
 
-    private int read(Descriptor source, RamBlock block, long at, long length) throws IOException, TorporException {
+    private int read(Source source, RamBlock block, long at, long length) throws IOException, TorporException {
         crc.reset();
         for (long done = 0; done < length; done += CHUNK_BYTES) {
             long offset = block.pages().offsetBytes() + at + done;

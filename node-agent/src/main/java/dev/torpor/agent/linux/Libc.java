@@ -51,6 +51,7 @@ final class Libc {
     static final int MAP_SHARED = 1;
     static final int MAP_PRIVATE = 2;
     static final int MAP_ANONYMOUS = 0x20;
+    static final int MADV_RANDOM = 1;
     // linux/openat2.h
     static final long SYS_OPENAT2 = 437;
     static final long RESOLVE_NO_XDEV = 0x01;
@@ -90,6 +91,7 @@ final class Libc {
     static final MethodHandle GETSOCKOPT = bind("getsockopt", JAVA_INT, JAVA_INT, JAVA_INT, JAVA_INT, ADDRESS, ADDRESS);
     static final MethodHandle LISTEN = bind("listen", JAVA_INT, JAVA_INT, JAVA_INT);
     static final MethodHandle LSEEK = bind("lseek", JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_INT);
+    static final MethodHandle MADVISE = bind("madvise", JAVA_INT, JAVA_LONG, JAVA_LONG, JAVA_INT);
     static final MethodHandle MINCORE = bind("mincore", JAVA_INT, JAVA_LONG, JAVA_LONG, ADDRESS);
     static final MethodHandle MKDIRAT = bind("mkdirat", JAVA_INT, JAVA_INT, ADDRESS, JAVA_INT);
     // Its result is an address of user space, so below zero only if it failed (MAP_FAILED is -1).

@@ -24,6 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 class FollowedPagesTest {
     private static final int MIB = 1 << 20;
     private static final RamBlock RAM = block("pc.ram");
+    private static final PageReader.Source DISK = (_, _) -> 0;
     private static final RamBlock OTHER = block("vga.vram");
 
     @TempDir
@@ -67,30 +68,30 @@ class FollowedPagesTest {
     @Test
     void aChunkThatIsBeingReadIsWaitedFor() throws Exception {
         FollowedPages pages = new FollowedPages(cache, Set.of("pc.ram"), Duration.ofHours(1), now::get);
-        CompletableFuture<Boolean> found = CompletableFuture.supplyAsync(() -> {
+        CompletableFuture<PageReader.Source> found = CompletableFuture.supplyAsync(() -> {
             try {
-                return pages.cached(RAM, 0, MIB);
+                return pages.source(RAM, 0, MIB, DISK);
             } catch (IOException e) {
                 throw new IllegalStateException(e);
             }
         });
         read(0);
-        assertThat(found.join()).isTrue();
+        assertThat(found.join()).isNotSameAs(DISK);
     }
 
     @Test
     void whereNobodyReadsTheDiskIsReadUntilSomebodyDoes() throws Exception {
         FollowedPages pages = new FollowedPages(cache, Set.of("pc.ram"), Duration.ofSeconds(5), now::get);
         now.addAndGet(Duration.ofSeconds(6).toNanos());
-        assertThat(pages.cached(RAM, 0, MIB)).isFalse();
+        assertThat(pages.source(RAM, 0, MIB, DISK)).isSameAs(DISK);
         read(MIB);
-        assertThat(pages.cached(RAM, MIB, MIB)).isTrue();
+        assertThat(pages.source(RAM, MIB, MIB, DISK)).isNotSameAs(DISK);
     }
 
     @Test
     void whatNobodyIsExpectedToReadIsNotWaitedFor() throws Exception {
         FollowedPages pages = new FollowedPages(cache, Set.of("pc.ram"), Duration.ofHours(1), now::get);
-        assertThat(pages.cached(OTHER, 0, MIB)).isFalse();
+        assertThat(pages.source(OTHER, 0, MIB, DISK)).isSameAs(DISK);
     }
 
     private void read(long offset) throws IOException {
