@@ -111,7 +111,7 @@ class LauncherScriptTest {
         Ask ask = onlyAsk();
         Answer.ReadAhead ahead = new Answer.ReadAhead(file.toString(), plan.toString());
         asks.answer(ask.id(), new Answer.Start(ask.argv(), Optional.of(ahead)), PATIENCE);
-        await().until(() -> Files.exists(volume.resolve("read-ahead.done")));
+        await().atMost(Duration.ofMinutes(1)).until(() -> Files.exists(volume.resolve("read-ahead.done")));
         assertThat(launcher.isAlive()).isTrue();
     }
 
