@@ -27,6 +27,8 @@ public final class InstalledTorpor {
     private static final Pattern REVISION = Pattern.compile("\"version\":(\\d+)");
     private static final String LEASE = "torpor-operator";
     private static final String TAG = "local";
+    /** The kubelet refuses a pod that was bound just before its node was tainted: it never runs, has no logs, and is left lying. */
+    private static final String NOT_FAILED = "--field-selector=status.phase!=Failed";
 
     private final Kubectl kubectl;
     private final Helm helm;
@@ -143,12 +145,21 @@ public final class InstalledTorpor {
     }
 
     /**
-     * Returns the names of the pods of one part.
+     * Returns the names of the pods of one part, without failed ones.
      *
      * @param part {@code operator} or {@code agent}
      */
     public List<String> pods(String part) {
-        return kubectl.run("get", "pods", "-n", NAMESPACE, "-o", "name", "-l", "app.kubernetes.io/name=torpor-" + part)
+        return kubectl.run(
+                        "get",
+                        "pods",
+                        "-n",
+                        NAMESPACE,
+                        "-o",
+                        "name",
+                        "-l",
+                        "app.kubernetes.io/name=torpor-" + part,
+                        NOT_FAILED)
                 .lines()
                 .map(line -> line.substring(line.indexOf('/') + 1))
                 .toList();
@@ -204,6 +215,7 @@ public final class InstalledTorpor {
                         "pods",
                         "-n",
                         NAMESPACE,
+                        NOT_FAILED,
                         "-o",
                         "jsonpath={range .items[*]}{.metadata.name}{range .status.containerStatuses[*]}/{.name}:"
                                 + " {.restartCount}{end}{\"\\n\"}{end}")

@@ -98,7 +98,9 @@ class TerminationIT {
                     .until(() -> cluster.agentLog().stream()
                             .anyMatch(
                                     line -> line.contains("could not be saved") && line.contains("StoreUnavailable")));
-            assertThat(cluster.imageFiles()).isEmpty();
+            await("what was begun is taken back")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> cluster.imageFiles().isEmpty());
             Tick tick = StandInCluster.awaitGoingOn(pod, pod.lastTick().orElseThrow());
             cluster.controlPlane.continueApiServer();
             cluster.awaitAgentWaiting();
