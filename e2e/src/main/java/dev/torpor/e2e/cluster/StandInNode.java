@@ -16,6 +16,7 @@ import java.nio.file.Path;
 import java.time.ZoneOffset;
 import java.time.ZonedDateTime;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Executors;
@@ -99,6 +100,11 @@ public final class StandInNode implements AutoCloseable {
                 .findFirst()
                 .orElseThrow(() -> new IllegalStateException(
                         "no pod " + namespace + "/" + podName + " runs on " + name + ", only " + pods.values()));
+    }
+
+    /** Returns the pod of this UID; empty if it does not run here. */
+    public Optional<StandInPod> pod(String podUid) {
+        return Optional.ofNullable(pods.get(podUid));
     }
 
     /** Tells whether a pod of this name runs here. */

@@ -117,18 +117,29 @@ final class StandInCluster implements AutoCloseable {
         return store;
     }
 
-    /** Returns the running pod of this name. */
+    /**
+     * Returns the running pod of this name, whose container was started. A node may not have heard yet that the one before it
+     * is gone: which one it is, is asked of the API server.
+     */
     StandInPod pod(String name) {
         return await("pod " + name)
                 .atMost(PATIENCE)
                 .ignoreExceptions()
-                .until(
-                        () -> Stream.concat(Stream.of(node), otherNodes.stream())
-                                .filter(one -> one.runs(namespace, name))
-                                .findFirst()
-                                .orElseThrow()
-                                .pod(namespace, name),
-                        pod -> true);
+                .until(() -> running(name), Optional::isPresent)
+                .orElseThrow();
+    }
+
+    private Optional<StandInPod> running(String name) {
+        String uid = client.pods()
+                .inNamespace(namespace)
+                .withName(name)
+                .require()
+                .getMetadata()
+                .getUid();
+        return Stream.concat(Stream.of(node), otherNodes.stream())
+                .flatMap(one -> one.pod(uid).stream())
+                .filter(pod -> pod.starts() > 0)
+                .findFirst();
     }
 
     /** Adds a node with a store and an agent of its own, which does not die. */
