@@ -17,6 +17,7 @@ import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.LiveTree;
 import dev.torpor.e2e.cluster.StandInNode;
 import dev.torpor.e2e.cluster.StandInPod;
+import dev.torpor.e2e.cluster.Teardown;
 import dev.torpor.e2e.guest.GuestImage;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.tree.WorkTree;
@@ -82,6 +83,7 @@ final class StandInCluster implements AutoCloseable {
         this.webhook = webhook;
         controlPlane = ControlPlane.start(ControlPlane.Options.WHOLE);
         try {
+        List<AutoCloseable> started = new ArrayList<>(List.of(controlPlane));
             client = controlPlane.client();
             controlPlane.applyCrds();
             client.resource(new NamespaceBuilder()
@@ -93,6 +95,7 @@ final class StandInCluster implements AutoCloseable {
             namespace = controlPlane.createNamespace("vms");
             node = StandInNode.start(controlPlane, NODE);
             store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
+            started.add(node);
             Files.createDirectories(store);
             List<String> arguments = new ArrayList<>(List.of("--no-leader-election"));
             int port = FreePorts.take();
@@ -103,11 +106,17 @@ final class StandInCluster implements AutoCloseable {
             operatorArguments = arguments;
             operator = startOperator();
             agent = startAgent(AgentOptions.dies("never"));
+            started.add(operator);
             if (webhook) {
+            started.add(agent);
                 WebhookUnderTest.configure(controlPlane, port, port, namespace).awaitInForce(namespace);
             }
-        } catch (IOException | RuntimeException e) {
-            controlPlane.close();
+        } catch (IOException | RuntimeException | AssertionError e) {
+            try {
+                close(started);
+            } catch (RuntimeException more) {
+                e.addSuppressed(more);
+            }
             throw e;
         }
     }
@@ -802,13 +811,18 @@ final class StandInCluster implements AutoCloseable {
     }
 
     private String describe(String kind, String name) {
-        return controlPlane.kubectl("get", kind, name, "-n", namespace, "-o", "yaml") + "\n" + logs();
+        return controlPlane
+                        .kubectl()
+                        .tryRun("get", kind, name, "-n", namespace, "-o", "yaml", "--request-timeout=20s")
+                        .output()
+                + "\n" + logs();
     }
 
     /** Waits until the guest of a pod has ticked on from a tick. */
     static Tick awaitGoingOn(StandInPod pod, Tick from) throws IOException {
         return pod.awaitTick(
                 tick -> tick.nonce().equals(from.nonce()) && tick.number() > from.number() && !tick.memoryWrong());
+    /** For a message: that it cannot be had is no failure of its own. */
     }
 
     private Child startAgent(AgentOptions options) throws IOException {
@@ -867,11 +881,19 @@ final class StandInCluster implements AutoCloseable {
 
     @Override
     public void close() {
-        agent.close();
-        otherAgents.forEach(Child::close);
-        operator.close();
-        node.close();
-        otherNodes.forEach(StandInNode::close);
-        controlPlane.close();
+        List<AutoCloseable> parts = new ArrayList<>(List.of(controlPlane));
+        parts.addAll(otherNodes);
+        parts.addAll(List.of(node, operator));
+        parts.addAll(otherAgents);
+        parts.add(agent);
+        // First of all, as nodes take their leave of it: a test may have failed while it hung.
+        parts.add(controlPlane::continueApiServer);
+        close(parts);
+    }
+
+    private static void close(List<AutoCloseable> parts) {
+        try (Teardown all = new Teardown("the stand-in cluster")) {
+            parts.forEach(all::add);
+        }
     }
 }
