@@ -164,8 +164,7 @@ class DamagedImageIT {
             flip(file(cluster, saved), page);
             verify(cluster, "put back");
             cluster.awaitVerified("saved");
-            assertThat(cluster.snapshot("saved").getStatus().getHandledVerifyRequest())
-                    .isEqualTo("put back");
+            cluster.awaitSnapshot("saved", status -> "put back".equals(status.getHandledVerifyRequest()));
         }
     }
 

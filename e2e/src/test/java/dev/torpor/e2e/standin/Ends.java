@@ -11,16 +11,15 @@ import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.e2e.cluster.LiveTree;
 import dev.torpor.failure.FailureReason;
 import io.fabric8.kubernetes.api.model.Condition;
 import java.io.IOException;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** What a user reads of a save or a restore that came to a bad end, whole. Messages are patterns; {@link #exactly} quotes. */
@@ -74,11 +73,9 @@ final class Ends {
                 .resolve("images")
                 .resolve(cluster.namespace)
                 .resolve(snapshot.getSpec().vmName());
-        if (!Files.exists(folder)) {
-            return List.of();
-        }
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(file -> file.getFileName()
+        try {
+            return LiveTree.files(folder).stream()
+                    .filter(file -> file.getFileName()
                             .toString()
                             .startsWith(snapshot.getMetadata().getUid()))
                     .toList();

@@ -128,7 +128,7 @@ class FencingIT {
             pod.killContainer();
             pod.awaitTick(tick -> !tick.nonce().equals(last.nonce()));
             assertThat(pod.starts()).isEqualTo(2);
-            assertThat(cluster.snapshot("saved").getStatus().getPhase()).isEqualTo(SnapshotPhase.Consumed);
+            cluster.awaitSnapshot("saved", status -> status.getPhase() == SnapshotPhase.Consumed);
             assertThat(Conditions.isTrue(cluster.snapshot("saved").getStatus().getConditions(), ConditionType.READY))
                     .isFalse();
         }

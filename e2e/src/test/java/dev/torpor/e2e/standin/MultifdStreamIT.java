@@ -160,8 +160,8 @@ class MultifdStreamIT {
                 "flips-back",
                 FailureReason.ImageDamaged,
                 "VMRestore " + cluster.namespace + "/flips-back: " + why);
-        VMSnapshot damaged = cluster.awaitSnapshot(
-                "flips-saved", status -> !Conditions.isTrue(status.getConditions(), ConditionType.READY));
+        VMSnapshot damaged = cluster.awaitSnapshot("flips-saved", status -> FailureReason.ImageDamaged.name()
+                .equals(Conditions.reason(status.getConditions(), ConditionType.READY)));
         for (String type : List.of(ConditionType.READY, ConditionType.VERIFIED)) {
             Ends.assertCondition(
                     damaged.getStatus().getConditions(),

@@ -104,7 +104,10 @@ class NodeShutdownIT {
             assertThat(told.savedVMs()).isZero();
             assertThat(told.unsaved()).extracting(UnsavedVM::reason).containsExactly("Cancelled");
             StandInCluster.awaitGoingOn(db, tick);
-            assertThat(cluster.imageFiles()).noneMatch(file -> file.toString().endsWith(".img"));
+            await("what was begun is taken back")
+                    .atMost(StandInCluster.PATIENCE)
+                    .until(() -> cluster.imageFiles().stream()
+                            .noneMatch(file -> file.toString().endsWith(".img")));
             assertThat(host.shutdowns()).isZero();
             await("a lock again").atMost(StandInCluster.PATIENCE).until(host::isInhibited);
         }

@@ -256,7 +256,8 @@ class RestoreRefusedIT {
 
     @Test
     void sameManifestAgainIsNothing() throws Exception {
-        String version = saved("web-saved").getMetadata().getResourceVersion();
+        // The last that is said of it by itself.
+        String version = cluster.awaitVerified("web-saved").getMetadata().getResourceVersion();
         long saves = saves();
         cluster.snapshot("web-saved", "web");
 
@@ -347,8 +348,8 @@ class RestoreRefusedIT {
                 exactly("VMRestore " + cluster.namespace + "/" + name + ": ")
                         + message
                         + exactly("The image cannot be restored."));
-        VMSnapshot unusable = cluster.awaitSnapshot(
-                vm + "-saved", status -> !Conditions.isTrue(status.getConditions(), ConditionType.READY));
+        VMSnapshot unusable = cluster.awaitSnapshot(vm + "-saved", status -> reason.name()
+                .equals(Conditions.reason(status.getConditions(), ConditionType.IMAGE_AVAILABLE)));
         String why = message + exactly("The image cannot be restored while this is so.");
         Ends.assertCondition(unusable.getStatus().getConditions(), ConditionType.IMAGE_AVAILABLE, "False", reason, why);
         await("Ready tells why")

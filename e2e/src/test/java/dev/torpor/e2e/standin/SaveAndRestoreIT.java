@@ -2,12 +2,15 @@ package dev.torpor.e2e.standin;
 
 import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.v1alpha1.ImageStatus;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.Tick;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -56,7 +59,9 @@ class SaveAndRestoreIT {
         Tick now = StandInCluster.awaitGoingOn(again, last);
         assertThat(now.number()).isLessThan(last.number() + 60);
         cluster.awaitSnapshot("web-saved", status -> "Consumed".equals(String.valueOf(status.getPhase())));
-        assertThat(cluster.store().resolve(requireNonNull(image.path()))).doesNotExist();
+        // The operator says so as soon as the VM is back; the agent removes the file then.
+        Path file = cluster.store().resolve(requireNonNull(image.path()));
+        await("the image's file is gone").atMost(StandInCluster.PATIENCE).until(() -> !Files.exists(file));
         assertThat(cluster.steps())
                 .containsSubsequence("after SAVE_COMMIT", "after SAVE_RETIRE", "before SAVE_PUBLISH");
     }

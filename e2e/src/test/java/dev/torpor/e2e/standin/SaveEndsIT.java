@@ -232,7 +232,8 @@ class SaveEndsIT {
         StandInCluster.awaitGoingOn(again, before);
         again.killContainer();
         again.awaitTick(tick -> !tick.nonce().equals(before.nonce()));
-        assertThat(cluster.imageFiles()).noneMatch(file -> file.toString().endsWith(".img"));
+        await("the image is consumed").atMost(StandInCluster.PATIENCE).until(() -> cluster.imageFiles().stream()
+                .noneMatch(file -> file.toString().endsWith(".img")));
     }
 
     @Test

@@ -122,7 +122,7 @@ class ShutdownIT {
 
             cluster.awaitPodGone("leaving");
             assertThat(pod.nonces()).as("no boot in between").hasSize(1);
-            assertThat(cluster.client
+            await("its order is over").atMost(StandInCluster.PATIENCE).untilAsserted(() -> assertThat(cluster.client
                             .resources(VMSnapshot.class)
                             .inNamespace(cluster.namespace)
                             .list()
@@ -133,7 +133,7 @@ class ShutdownIT {
                         assertThat(order.getStatus().getPhase()).isEqualTo(SnapshotPhase.Cancelled);
                         assertThat(order.getStatus().getImage()).isNull();
                         assertThat(order.getStatus().getProgress()).isNull();
-                    });
+                    }));
         } finally {
             maintain("false");
             cluster.controlPlane.kubectl("taint", "node", StandInCluster.NODE, REMOVAL + "-");

@@ -133,8 +133,8 @@ class TerminationIT {
             cluster.restartAgent("never");
             StandInPod booted = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
             assertThat(booted.lastTick().orElseThrow().nonce()).isNotEqualTo(tick.nonce());
-            assertThat(cluster.imageFiles()).as("half an image is none").noneMatch(file -> file.toString()
-                    .endsWith(".img"));
+            await("half an image is none").atMost(StandInCluster.PATIENCE).until(() -> cluster.imageFiles().stream()
+                    .noneMatch(file -> file.toString().endsWith(".img")));
             await("nothing is told of it").atMost(StandInCluster.PATIENCE).until(() -> saves(cluster)
                     .isEmpty());
         }
@@ -195,8 +195,8 @@ class TerminationIT {
 
             StandInPod next = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
             assertThat(next.lastTick().orElseThrow().nonce()).isNotEqualTo(nonce);
-            assertThat(cluster.imageFiles()).as("half an image is none").noneMatch(file -> file.toString()
-                    .endsWith(".img"));
+            await("half an image is none").atMost(StandInCluster.PATIENCE).until(() -> cluster.imageFiles().stream()
+                    .noneMatch(file -> file.toString().endsWith(".img")));
             await("nothing is told of it any more")
                     .atMost(StandInCluster.PATIENCE)
                     .until(() -> saves(cluster).isEmpty());
