@@ -132,6 +132,11 @@ public final class StandInPod implements AutoCloseable {
     /** Returns the nonces that its guests printed, each once, in their order: one for each boot. */
     public List<String> nonces() throws IOException {
         return output().lines()
+    /** Returns the first tick of a guest here. */
+    public Optional<Tick> firstTick() throws IOException {
+        return output().lines().flatMap(line -> Tick.parse(line).stream()).findFirst();
+    }
+
                 .flatMap(line -> Tick.parse(line).stream())
                 .map(Tick::nonce)
                 .distinct()

@@ -106,9 +106,12 @@ class VolumeSnapshotsIT {
         cluster.createClaim("db", requireNonNull(disk.getParent()));
         cluster.restore("db-back", "db-1", "disks: Restored");
         cluster.awaitRunning("db-back");
-        Tick now = StandInCluster.awaitGoingOn(cluster.pod("db"), paused);
-        assertThat(now.number()).isEqualTo(paused.number() + 1);
-        assertThat(now.disk()).isEqualTo("ok");
+        StandInPod back = cluster.pod("db");
+        StandInCluster.awaitGoingOn(back, paused);
+        Tick first = back.firstTick().orElseThrow();
+        assertThat(first.nonce()).isEqualTo(paused.nonce());
+        assertThat(first.number()).isEqualTo(paused.number() + 1);
+        assertThat(first.disk()).isEqualTo("ok");
     }
 
     @Test
