@@ -138,7 +138,9 @@ class DiskFaultIT {
         StandInPod mate = cluster.startVm("mate", 256, 8);
         Tick mateBefore = mate.lastTick().orElseThrow();
         cluster.snapshot("first", "web", "className: slow", "mode: Checkpoint");
-        awaitWriting("first");
+        // It is under way for as long as the other one takes to be refused.
+        cluster.restartAgent("wait before SAVE_WRITE");
+        cluster.awaitAgentWaiting();
         long pauses = pauses();
         cluster.snapshot("second", "mate", "mode: Checkpoint");
         awaitSaved("second", message -> message.contains("saves under way may need"));
@@ -156,7 +158,11 @@ class DiskFaultIT {
                 "-p",
                 "{\"spec\":{\"cancel\":true}}");
         cluster.awaitReady("second");
+        cluster.letAgentGoOn();
+        cluster.awaitAgentWaiting(); // with the other one
+        cluster.letAgentGoOn();
         StandInCluster.awaitGoingOn(mate, mateBefore);
+        cluster.restartAgent("never");
         StandInCluster.awaitGoingOn(pod, before);
     }
 
