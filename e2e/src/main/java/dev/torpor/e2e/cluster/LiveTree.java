@@ -29,7 +29,7 @@ public final class LiveTree {
         return seen.folders;
     }
 
-    /** Deletes a tree that nobody changes, sockets included. */
+    /** Deletes a tree, sockets included; fails if somebody changes it meanwhile. */
     static void delete(Path root) throws IOException {
         Files.walkFileTree(root, new SimpleFileVisitor<>() {
             @Override

@@ -14,11 +14,12 @@ import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryNotEmptyException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
-import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -37,6 +38,8 @@ public final class StandInPod implements AutoCloseable {
     private static final Path CGROUPS = cgroupHierarchy();
     private static final long RESTART_DELAY_MILLIS = 300;
     private static final long PATIENCE_SECONDS = 120;
+    private static final long AGAIN_MILLIS = 20;
+    private static final int AGAIN_MAX = 3000; // a minute
 
     private final KubernetesClient client;
     private final Pod pod;
@@ -129,14 +132,14 @@ public final class StandInPod implements AutoCloseable {
         return output().lines().map(Tick::parse).flatMap(Optional::stream).reduce((first, second) -> second);
     }
 
-    /** Returns the nonces that its guests printed, each once, in their order: one for each boot. */
-    public List<String> nonces() throws IOException {
-        return output().lines()
     /** Returns the first tick of a guest here. */
     public Optional<Tick> firstTick() throws IOException {
         return output().lines().flatMap(line -> Tick.parse(line).stream()).findFirst();
     }
 
+    /** Returns the nonces that its guests printed, each once, in their order: one for each boot. */
+    public List<String> nonces() throws IOException {
+        return output().lines()
                 .flatMap(line -> Tick.parse(line).stream())
                 .map(Tick::nonce)
                 .distinct()
@@ -158,7 +161,7 @@ public final class StandInPod implements AutoCloseable {
             if (tick.isPresent()) {
                 return tick.get();
             }
-            pause(20);
+            pause(AGAIN_MILLIS);
         }
         throw new IllegalStateException("waited in vain for a tick; the container printed:\n" + output());
     }
@@ -292,12 +295,10 @@ public final class StandInPod implements AutoCloseable {
             ending = true;
         }
         process.ifPresent(Child::kill);
-        deleteTree(directory);
         try {
             if (Files.exists(cgroup)) {
                 try (Stream<Path> containers = Files.list(cgroup)) {
                     for (Path container : containers.filter(Files::isDirectory).toList()) {
-                        killAll(container);
                         deleteCgroup(container);
                     }
                 }
@@ -306,6 +307,7 @@ public final class StandInPod implements AutoCloseable {
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
+        deleteTree(directory);
     }
 
     @Override
@@ -535,30 +537,35 @@ public final class StandInPod implements AutoCloseable {
     }
 
     private static void deleteCgroup(Path directory) throws IOException {
-        // The kernel takes a moment to see that the last process is gone.
+        // The kernel takes a moment to see that the last process is gone, and one may be forked while others are
+        // killed.
         for (int tries = 0; ; tries++) {
+            killAll(directory);
             try {
                 Files.deleteIfExists(directory);
                 return;
             } catch (IOException e) {
-                if (tries == 250) {
+                if (tries == AGAIN_MAX) {
                     throw e;
                 }
-                pause(20);
+                pause(AGAIN_MILLIS);
             }
         }
     }
 
+    /** The agent, or a hook, may still take away what it has there, or put down something more. */
     private static void deleteTree(Path root) {
-        if (!Files.exists(root)) {
-            return;
-        }
-        try (Stream<Path> entries = Files.walk(root)) {
-            for (Path entry : entries.sorted(Comparator.reverseOrder()).toList()) {
-                Files.deleteIfExists(entry);
+        for (int tries = 0; Files.exists(root); tries++) {
+            try {
+                LiveTree.delete(root);
+            } catch (NoSuchFileException | DirectoryNotEmptyException e) {
+                if (tries == AGAIN_MAX) {
+                    throw new UncheckedIOException(e);
+                }
+                pause(AGAIN_MILLIS);
+            } catch (IOException e) {
+                throw new UncheckedIOException(e);
             }
-        } catch (IOException e) {
-            throw new UncheckedIOException(e);
         }
     }
 }
