@@ -57,14 +57,15 @@ class ApiEdgesIT {
     @AfterEach
     void clean() {
         cluster.controlPlane.kubectl(
-                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=60s");
-        cluster.controlPlane.kubectl("delete", "pods", "--all", "-n", cluster.namespace, "--timeout=60s");
+                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=120s");
+        cluster.controlPlane.kubectl("delete", "pods", "--all", "-n", cluster.namespace, "--timeout=120s");
     }
 
     @Test
     void anApiServerThatHangsAcrossTheCommitKeepsNoCheckpointPausedAndLosesNoImage() throws Exception {
-        StandInPod web = cluster.startVm("web", 160, 8);
-        StandInPod db = cluster.startVm("db", 160, 8);
+        // Enough that neither is done before both are seen to be written.
+        StandInPod web = cluster.startVm("web", 192, 40);
+        StandInPod db = cluster.startVm("db", 192, 40);
         cluster.snapshot("point", "web", SLOW, "mode: Checkpoint");
         cluster.snapshot("saved", "db", SLOW, "mode: ManagedSave");
         awaitProgress("point");
@@ -137,7 +138,7 @@ class ApiEdgesIT {
         cluster.restore("back", "s");
         cluster.awaitAgentWaiting();
         String first = cluster.restore("back").getMetadata().getUid();
-        cluster.controlPlane.kubectl("delete", "vmrestore", "back", "-n", cluster.namespace, "--timeout=60s");
+        cluster.controlPlane.kubectl("delete", "vmrestore", "back", "-n", cluster.namespace, "--timeout=120s");
         cluster.restore("back", "s");
         cluster.letAgentGoOn();
 
@@ -172,12 +173,12 @@ class ApiEdgesIT {
         await("a pod that is held")
                 .atMost(StandInCluster.PATIENCE)
                 .until(() -> cluster.gates("web"), List.of(Torpor.SAVED_GATE)::equals);
-        cluster.snapshot("failed", "mail", SLOW, "deadlineSeconds: 2");
+        cluster.snapshot("failed", "mail", SLOW, "deadlineSeconds: 6");
         cluster.awaitFailure("failed");
         cluster.snapshot("middle", "db", SLOW, "mode: ManagedSave");
         awaitProgress("middle");
 
-        cluster.controlPlane.kubectl("delete", "namespace", cluster.namespace, "--timeout=60s");
+        cluster.controlPlane.kubectl("delete", "namespace", cluster.namespace, "--timeout=120s");
         assertThat(cluster.imageFiles()).isEmpty();
         cluster.client
                 .namespaces()

@@ -78,7 +78,7 @@ class DiskFaultIT {
     @Order(1)
     void aDiskThatHangsIsSaidAndTheVmGoesOnWhenItIsBack() throws Exception {
         Tick before = pod.lastTick().orElseThrow();
-        cluster.snapshot("hangs", "web", "className: slow", "deadlineSeconds: 6");
+        cluster.snapshot("hangs", "web", "className: slow", "deadlineSeconds: 15");
         awaitWriting("hangs");
         disk.hang();
         try {
@@ -91,16 +91,17 @@ class DiskFaultIT {
                 cluster,
                 "hangs",
                 FailureReason.DeadlineExceeded,
-                exactly("VMSnapshot " + cluster.namespace + "/hangs: not done within 6 s: raise deadlineSeconds, or see"
+                exactly("VMSnapshot " + cluster.namespace
+                        + "/hangs: not done within 15 s: raise deadlineSeconds, or see"
                         + " what keeps the node busy. The VM runs."));
         StandInCluster.awaitGoingOn(pod, before);
     }
 
     private static void whileItHangs() throws Exception {
-        cluster.snapshot("of-none", "none", "deadlineSeconds: 3");
+        cluster.snapshot("of-none", "none", "deadlineSeconds: 12");
         awaitSaved(
                 "hangs",
-                message -> message.startsWith("not done within 6 s")
+                message -> message.startsWith("not done within 15 s")
                         && message.endsWith(
                                 "; QEMU, or the store's disk, is still at work, and the VM goes on when it is done"));
         // Other VMs are served.
@@ -108,7 +109,7 @@ class DiskFaultIT {
                 cluster,
                 "of-none",
                 FailureReason.DeadlineExceeded,
-                exactly("VMSnapshot " + cluster.namespace + "/of-none: not done within 3 s; the last trouble was ")
+                exactly("VMSnapshot " + cluster.namespace + "/of-none: not done within 12 s; the last trouble was ")
                         + "SocketMissing: .*");
         assertThat(cluster.snapshot("hangs").getStatus().getFailure()).isNull();
     }
@@ -137,9 +138,9 @@ class DiskFaultIT {
         Tick before = pod.lastTick().orElseThrow();
         StandInPod mate = cluster.startVm("mate", 256, 8);
         Tick mateBefore = mate.lastTick().orElseThrow();
-        cluster.snapshot("first", "web", "className: slow", "mode: Checkpoint");
         // It is under way for as long as the other one takes to be refused.
         cluster.restartAgent("wait before SAVE_WRITE");
+        cluster.snapshot("first", "web", "className: slow", "mode: Checkpoint");
         cluster.awaitAgentWaiting();
         long pauses = pauses();
         cluster.snapshot("second", "mate", "mode: Checkpoint");
@@ -157,12 +158,12 @@ class DiskFaultIT {
                 "--type=merge",
                 "-p",
                 "{\"spec\":{\"cancel\":true}}");
-        cluster.awaitReady("second");
         cluster.letAgentGoOn();
         cluster.awaitAgentWaiting(); // with the other one
         cluster.letAgentGoOn();
-        StandInCluster.awaitGoingOn(mate, mateBefore);
+        cluster.awaitReady("second");
         cluster.restartAgent("never");
+        StandInCluster.awaitGoingOn(mate, mateBefore);
         StandInCluster.awaitGoingOn(pod, before);
     }
 

@@ -46,7 +46,7 @@ class MultifdStreamIT {
                         apiVersion: torpor.dev/v1alpha1
                         kind: VMSnapshotClass
                         metadata: {name: slow-streams}
-                        spec: {engine: MultifdStream, bandwidthBytesPerSecond: 8000000}
+                        spec: {engine: MultifdStream, bandwidthBytesPerSecond: 4000000}
                         """, "apply", "-f", "-");
     }
 

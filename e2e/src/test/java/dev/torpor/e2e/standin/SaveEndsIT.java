@@ -88,7 +88,7 @@ class SaveEndsIT {
     @AfterEach
     void clean() {
         cluster.controlPlane.kubectl(
-                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=60s");
+                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=120s");
         cluster.deletePod("web");
     }
 
@@ -128,10 +128,10 @@ class SaveEndsIT {
     @MethodSource("engines")
     void saveThatIsNotDoneByItsDeadlineLeavesTheVmRunningAndNoFile(String engine, String slow) throws Exception {
         Tick before = pod.lastTick().orElseThrow();
-        cluster.snapshot("s", "web", slow, "deadlineSeconds: 4");
+        cluster.snapshot("s", "web", slow, "deadlineSeconds: 8");
         FailureStatus failure = failure("s", engine);
         assertThat(failure.reason()).isEqualTo("DeadlineExceeded");
-        assertThat(failure.message()).contains("not done within 4 s").endsWith("The VM runs.");
+        assertThat(failure.message()).contains("not done within 8 s").endsWith("The VM runs.");
         StandInCluster.awaitGoingOn(pod, before);
         assertThat(cluster.imageFiles()).isEmpty();
     }
@@ -142,7 +142,7 @@ class SaveEndsIT {
         Tick before = pod.lastTick().orElseThrow();
         cluster.snapshot("s", "web", slow);
         assertThat(awaitProgress("s").getStatus().getEngine()).isEqualTo(engine);
-        cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=60s");
+        cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=120s");
         StandInCluster.awaitGoingOn(pod, before);
         assertThat(cluster.imageFiles()).isEmpty();
         assertThat(pod.starts()).isEqualTo(1);
@@ -161,12 +161,13 @@ class SaveEndsIT {
                 .startsWith("VMSnapshot " + cluster.namespace + "/s: ")
                 .contains(" monitor ");
         pod.awaitTick(tick -> !tick.nonce().equals(before.nonce()));
-        await().until(() -> cluster.imageFiles().isEmpty());
+        await().atMost(StandInCluster.PATIENCE).until(() -> cluster.imageFiles().isEmpty());
     }
 
     @Test
     void progressIsShownWithFewWrites() throws Exception {
         List<VMSnapshot> seen = new CopyOnWriteArrayList<>();
+        double seconds;
         try (Watch _ = cluster.client
                 .resources(VMSnapshot.class)
                 .inNamespace(cluster.namespace)
@@ -183,13 +184,15 @@ class SaveEndsIT {
                 })) {
             cluster.snapshot("s", "web", SLOW);
             VMSnapshot saved = cluster.awaitReady("s");
-            assertThat(requireNonNull(saved.getStatus()).getPausedSeconds()).isGreaterThan(8);
+            seconds = requireNonNull(requireNonNull(saved.getStatus()).getPausedSeconds());
+            assertThat(seconds).isGreaterThan(8);
             // More may follow: the image is read back.
-            await().until(() -> seen.stream().anyMatch(object -> object.getMetadata()
+            await().atMost(StandInCluster.PATIENCE).until(() -> seen.stream().anyMatch(object -> object.getMetadata()
                     .getResourceVersion()
                     .equals(saved.getMetadata().getResourceVersion())));
         }
-        assertThat(seen).hasSizeLessThanOrEqualTo(14);
+        // One each two seconds, and those that every save has.
+        assertThat(seen).hasSizeLessThanOrEqualTo(10 + (int) (seconds / 2));
         List<Integer> percents = seen.stream()
                 .map(VMSnapshot::getStatus)
                 .filter(Objects::nonNull)
@@ -240,7 +243,7 @@ class SaveEndsIT {
     void retainedImageStaysWhenItsObjectGoes() throws Exception {
         cluster.snapshot("s", "web", "mode: Checkpoint", "deletionPolicy: Retain");
         cluster.awaitReady("s");
-        cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=60s");
+        cluster.controlPlane.kubectl("delete", "vmsnap", "s", "-n", cluster.namespace, "--timeout=120s");
         List<Path> left = cluster.imageFiles();
         assertThat(left).anyMatch(file -> file.toString().endsWith(".img"));
         for (Path file : left) {

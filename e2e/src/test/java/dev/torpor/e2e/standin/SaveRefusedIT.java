@@ -49,8 +49,8 @@ class SaveRefusedIT {
         apply("{apiVersion: torpor.dev/v1alpha1, kind: VMSnapshotClass, metadata: {name: streams},"
                 + " spec: {engine: MultifdStream}}");
         // All at once, so that they boot while the others are at work.
-        // Enough to write for some eight seconds: QEMU takes its limit of bytes per second as a hint.
-        createVm("slow", 32);
+        // Enough to write for some twelve seconds: QEMU takes its limit of bytes per second as a hint.
+        createVm("slow", 48);
         createVm("blocked", 0, BLOCKED);
         for (String mode : List.of("none", "silent", "http", "old")) {
             cluster.createPod(
@@ -69,6 +69,9 @@ class SaveRefusedIT {
                 .list()
                 .getItems()
                 .isEmpty());
+        for (String mode : List.of("none", "silent")) {
+            awaitMonitor(mode);
+        }
         cluster.snapshot("of-none", "none", "deadlineSeconds: " + DEADLINE_SECONDS);
         cluster.snapshot("of-silent", "silent", "deadlineSeconds: " + DEADLINE_SECONDS);
         cluster.createPod("bare", List.of("perl"), List.of("-e", "sleep while 1"));
@@ -183,14 +186,14 @@ class SaveRefusedIT {
                 file.write(new byte[1 << 20]);
             }
         }
-        cluster.snapshot("no-room", "slow", "deadlineSeconds: 8");
+        cluster.snapshot("no-room", "slow", "deadlineSeconds: " + DEADLINE_SECONDS);
 
         Ends.saveFails(
                 cluster,
                 "no-room",
                 FailureReason.DeadlineExceeded,
                 exactly(about("no-room")
-                                + "not done within 8 s; the last trouble was NotEnoughSpace: the image may need ")
+                                + "not done within 20 s; the last trouble was NotEnoughSpace: the image may need ")
                         + "2\\d{8} bytes and the store has 1\\d{8}"
                         + exactly(
                                 " free: delete images that are no longer needed, or enlarge the store. The VM runs."));
@@ -235,14 +238,14 @@ class SaveRefusedIT {
     void deadlineDuringASave() throws Exception {
         StandInPod pod = cluster.pod("slow");
         Tick before = pod.awaitTick(tick -> tick.number() >= 2);
-        cluster.snapshot("late", "slow", "className: slow", "deadlineSeconds: 5");
+        cluster.snapshot("late", "slow", "className: slow", "deadlineSeconds: 8");
         awaitWriting("late");
 
         Ends.saveFails(
                 cluster,
                 "late",
                 FailureReason.DeadlineExceeded,
-                exactly(about("late") + "not done within 5 s: raise deadlineSeconds, or see what keeps the node busy."
+                exactly(about("late") + "not done within 8 s: raise deadlineSeconds, or see what keeps the node busy."
                         + " The VM runs."));
         StandInCluster.awaitGoingOn(pod, before);
     }
