@@ -307,7 +307,7 @@ public final class ControlPlane implements AutoCloseable {
     public void applyCrds() {
         String manifests = WorkTree.root().resolve("crds/manifests").toString();
         kubectl("apply", "--server-side", "-f", manifests);
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", manifests);
+        kubectl("wait", "--for=condition=Established", "--timeout=90s", "-f", manifests);
     }
 
     /** Creates a namespace that pods can be created in, with a name that begins with the prefix. */

@@ -42,7 +42,7 @@ public final class ExportedDisk implements AutoCloseable {
         command.addAll(
                 List.of("--export", "type=fuse,id=export,node-name=" + top + ",writable=on,mountpoint=" + export));
         daemon = new ProcessBuilder(command).inheritIO().start();
-        Awaitility.await().atMost(Duration.ofSeconds(20)).until(() -> Files.size(export) > 0);
+        Awaitility.await().atMost(Duration.ofSeconds(90)).until(() -> Files.size(export) > 0);
         device = run("losetup", "-f", "--show", export.toString()).strip();
         List<String> make = new ArrayList<>(List.of("mkfs.ext4", "-q"));
         make.addAll(mkfs);

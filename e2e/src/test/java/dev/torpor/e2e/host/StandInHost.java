@@ -19,7 +19,7 @@ import org.freedesktop.dbus.exceptions.DBusException;
  * it, as inhibitor locks are to.
  */
 public final class StandInHost implements AutoCloseable {
-    private static final Duration PATIENCE = Duration.ofSeconds(20);
+    private static final Duration PATIENCE = Duration.ofSeconds(90);
     private static final String LOGIND = "/lib/systemd/systemd-logind";
     private static final String CONFIGURATION = """
             <!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"

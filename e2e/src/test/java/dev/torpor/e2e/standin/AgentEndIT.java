@@ -68,7 +68,7 @@ class AgentEndIT {
     void clean() throws Exception {
         cluster.restartAgent("never");
         cluster.controlPlane.kubectl(
-                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=60s");
+                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=120s");
         cluster.deletePod("web");
     }
 

@@ -124,7 +124,7 @@ class DamagedImageIT {
 
             cluster.controlPlane.kubectl(
                     "annotate", "vmsnapshot", "saved", "-n", cluster.namespace, Torpor.DISCARD_ANNOTATION + "=true");
-            cluster.controlPlane.kubectl("delete", "vmsnapshot", "saved", "-n", cluster.namespace, "--timeout=60s");
+            cluster.controlPlane.kubectl("delete", "vmsnapshot", "saved", "-n", cluster.namespace, "--timeout=120s");
             StandInPod fresh = cluster.pod("web");
             assertThat(fresh.awaitTick(tick -> tick.number() >= 1).nonce()).isNotEqualTo(last.nonce());
         }

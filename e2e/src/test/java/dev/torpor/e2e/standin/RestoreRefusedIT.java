@@ -262,7 +262,7 @@ class RestoreRefusedIT {
         cluster.snapshot("web-saved", "web");
 
         await().during(Duration.ofSeconds(3))
-                .atMost(Duration.ofSeconds(20))
+                .atMost(StandInCluster.PATIENCE)
                 .until(() ->
                         saved("web-saved").getMetadata().getResourceVersion().equals(version));
         assertThat(saves()).isEqualTo(saves);

@@ -126,7 +126,7 @@ class SoakIT {
 
     private static void forgetAll() {
         cluster.controlPlane.kubectl(
-                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=60s");
+                "delete", "vmrestores,vmsnapshots", "--all", "-n", cluster.namespace, "--timeout=120s");
         await("no image is left").atMost(StandInCluster.PATIENCE).until(() -> cluster.imageFiles()
                 .isEmpty());
         assertThat(cluster.client.pods().inNamespace(cluster.namespace).list().getItems())

@@ -30,6 +30,7 @@ import io.fabric8.kubernetes.api.model.PodSchedulingGate;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -82,8 +83,8 @@ final class StandInCluster implements AutoCloseable {
     private StandInCluster(Optional<Path> storeDirectory, boolean webhook) throws IOException {
         this.webhook = webhook;
         controlPlane = ControlPlane.start(ControlPlane.Options.WHOLE);
-        try {
         List<AutoCloseable> started = new ArrayList<>(List.of(controlPlane));
+        try {
             client = controlPlane.client();
             controlPlane.applyCrds();
             client.resource(new NamespaceBuilder()
@@ -94,8 +95,8 @@ final class StandInCluster implements AutoCloseable {
                     .create();
             namespace = controlPlane.createNamespace("vms");
             node = StandInNode.start(controlPlane, NODE);
-            store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
             started.add(node);
+            store = storeDirectory.orElse(controlPlane.directory().resolve("store"));
             Files.createDirectories(store);
             List<String> arguments = new ArrayList<>(List.of("--no-leader-election"));
             int port = FreePorts.take();
@@ -105,10 +106,10 @@ final class StandInCluster implements AutoCloseable {
             }
             operatorArguments = arguments;
             operator = startOperator();
-            agent = startAgent(AgentOptions.dies("never"));
             started.add(operator);
-            if (webhook) {
+            agent = startAgent(AgentOptions.dies("never"));
             started.add(agent);
+            if (webhook) {
                 WebhookUnderTest.configure(controlPlane, port, port, namespace).awaitInForce(namespace);
             }
         } catch (IOException | RuntimeException | AssertionError e) {
@@ -261,9 +262,16 @@ final class StandInCluster implements AutoCloseable {
         node.giveUpShutdown();
     }
 
-    /** Returns what the agent has written so far. */
+    /** Returns the lines that the agent has written so far, whole ones only. */
     List<String> agentLog() throws IOException {
-        return Files.readAllLines(agent.log());
+        String all = new String(Files.readAllBytes(agent.log()), StandardCharsets.UTF_8);
+        return all.substring(0, all.lastIndexOf('\n') + 1).lines().toList();
+    }
+
+    /** Waits until the agent serves: what it is to do within a time does not wait for its start. */
+    void awaitAgentServing() {
+        await("an agent that serves").atMost(PATIENCE).until(() -> agentLog().stream()
+                .anyMatch(line -> line.contains("agent of node " + NODE + " with store ")));
     }
 
     /**
@@ -480,7 +488,7 @@ final class StandInCluster implements AutoCloseable {
 
     /** Deletes a claim, and waits until it is gone. */
     void deleteClaim(String name) {
-        controlPlane.kubectl("delete", "pvc", name, "-n", namespace, "--timeout=60s");
+        controlPlane.kubectl("delete", "pvc", name, "-n", namespace, "--timeout=120s");
     }
 
     /**
@@ -800,7 +808,7 @@ final class StandInCluster implements AutoCloseable {
 
     /** Deletes a VM's pod, and waits until it is gone. */
     void deletePod(String name) {
-        controlPlane.kubectl("delete", "pod", name, "-n", namespace, "--timeout=60s", "--ignore-not-found");
+        controlPlane.kubectl("delete", "pod", name, "-n", namespace, "--timeout=120s", "--ignore-not-found");
     }
 
     /** Waits until there is no pod of this name. */
@@ -810,6 +818,7 @@ final class StandInCluster implements AutoCloseable {
                 .until(() -> client.pods().inNamespace(namespace).withName(name).get() == null);
     }
 
+    /** For a message: that it cannot be had is no failure of its own. */
     private String describe(String kind, String name) {
         return controlPlane
                         .kubectl()
@@ -822,7 +831,6 @@ final class StandInCluster implements AutoCloseable {
     static Tick awaitGoingOn(StandInPod pod, Tick from) throws IOException {
         return pod.awaitTick(
                 tick -> tick.nonce().equals(from.nonce()) && tick.number() > from.number() && !tick.memoryWrong());
-    /** For a message: that it cannot be had is no failure of its own. */
     }
 
     private Child startAgent(AgentOptions options) throws IOException {

@@ -13,7 +13,6 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
@@ -32,10 +31,10 @@ class StandInNodeIT {
             String namespace = controlPlane.createNamespace("vms");
             controlPlane.client().resource(vm(namespace)).create();
 
-            await().atMost(Duration.ofSeconds(60)).until(() -> node.runs(namespace, "vm1"));
+            await().atMost(StandInCluster.PATIENCE).until(() -> node.runs(namespace, "vm1"));
             StandInPod pod = node.pod(namespace, "vm1");
             Tick first = pod.awaitTick(tick -> tick.number() >= 2);
-            await().atMost(Duration.ofSeconds(30)).until(() -> ready(controlPlane, namespace));
+            await().atMost(StandInCluster.PATIENCE).until(() -> ready(controlPlane, namespace));
             qemu = pod.process().orElseThrow().toHandle();
             assertThat(Files.readString(Path.of("/proc", Long.toString(qemu.pid()), "cgroup")))
                     .contains("pod" + pod.uid() + "/");
@@ -46,8 +45,8 @@ class StandInNodeIT {
             pod.awaitTick(tick -> !tick.nonce().equals(first.nonce()));
             assertThat(pod.starts()).isEqualTo(2);
 
-            controlPlane.kubectl("delete", "pod", "vm1", "-n", namespace, "--timeout=60s");
-            await().atMost(Duration.ofSeconds(30)).until(() -> !node.runs(namespace, "vm1"));
+            controlPlane.kubectl("delete", "pod", "vm1", "-n", namespace, "--timeout=120s");
+            await().atMost(StandInCluster.PATIENCE).until(() -> !node.runs(namespace, "vm1"));
             qemu = pod.process().orElseThrow().toHandle();
         }
         assertThat(qemu.isAlive()).isFalse();

@@ -33,6 +33,7 @@ class TerminationIT {
             for (String step : STEPS) {
                 String uid = pod.uid();
                 cluster.restartAgent(step);
+                cluster.awaitAgentServing(); // the pod's grace period is not for its start
                 cluster.client
                         .pods()
                         .inNamespace(cluster.namespace)
@@ -143,6 +144,7 @@ class TerminationIT {
     /** Deletes the VM's pod, and waits until the agent is at a step of its save. */
     private static void end(StandInCluster cluster, long graceSeconds, String step) throws Exception {
         cluster.restartAgent("wait " + step);
+        cluster.awaitAgentServing(); // the pod's grace period is not for its start
         cluster.client
                 .pods()
                 .inNamespace(cluster.namespace)
@@ -183,6 +185,7 @@ class TerminationIT {
             StandInPod pod = cluster.startVmWithHook("db", 192, 8, Optional.of(OnTermination.ManagedSave));
             String nonce = pod.lastTick().orElseThrow().nonce();
             cluster.restartAgent("before SAVE_WRITE");
+            cluster.awaitAgentServing(); // the pod's grace period is not for its start
             cluster.client
                     .pods()
                     .inNamespace(cluster.namespace)

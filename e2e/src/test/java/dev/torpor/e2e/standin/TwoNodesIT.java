@@ -88,7 +88,7 @@ class TwoNodesIT {
                         "--ignore-daemonsets",
                         "--delete-emptydir-data",
                         "--force",
-                        "--timeout=120s"));
+                        "--timeout=300s"));
     }
 
     private static boolean isHeld(StandInCluster cluster, String vm) {

@@ -200,7 +200,7 @@ class VolumeSnapshotsIT {
                     .runWithInput(new String(crd.readAllBytes(), StandardCharsets.UTF_8), "apply", "-f", "-");
         }
         cluster.controlPlane.kubectl(
-                "wait", "--for=condition=Established", "--timeout=30s", "crd/volumesnapshots.snapshot.storage.k8s.io");
+                "wait", "--for=condition=Established", "--timeout=90s", "crd/volumesnapshots.snapshot.storage.k8s.io");
     }
 
     private static GenericKubernetesResource awaitCut(String claim) {
@@ -219,7 +219,7 @@ class VolumeSnapshotsIT {
     /** A guest that ran would tick three times. */
     private static void staysPaused(String vm, Tick last) {
         await().during(Duration.ofSeconds(3))
-                .atMost(Duration.ofSeconds(10))
+                .atMost(StandInCluster.PATIENCE)
                 .until(() -> cluster.pod(vm).lastTick().orElseThrow().equals(last));
     }
 
