@@ -12,6 +12,12 @@ import java.util.List;
  * @param initrd path of the initramfs
  */
 public record GuestImage(Path kernel, Path initrd) {
+    /**
+     * What each guest's kernel is told. On a busy machine QEMU's timer can miss the moment in which Linux tries it at boot, and
+     * Linux would panic ("IO-APIC + timer doesn't work").
+     */
+    public static final String KERNEL_ARGUMENTS = "console=ttyS0 quiet no_timer_check";
+
     private static final class Holder {
         static final GuestImage INSTANCE = make();
     }
@@ -30,7 +36,7 @@ public record GuestImage(Path kernel, Path initrd) {
                 "-initrd",
                 initrd.toString(),
                 "-append",
-                "console=ttyS0 quiet" + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "")));
+                KERNEL_ARGUMENTS + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "")));
         return arguments;
     }
 
@@ -43,7 +49,7 @@ public record GuestImage(Path kernel, Path initrd) {
                 "-initrd",
                 initrd.resolveSibling("initrd-agent.gz").toString(),
                 "-append",
-                "console=ttyS0 quiet torpor.agent=1"));
+                KERNEL_ARGUMENTS + " torpor.agent=1"));
         return arguments;
     }
 

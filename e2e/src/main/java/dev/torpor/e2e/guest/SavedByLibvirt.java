@@ -121,7 +121,7 @@ public record SavedByLibvirt(Path folder, Tick last) {
                     <type arch='x86_64' machine='q35'>hvm</type>
                     <kernel>%s</kernel>
                     <initrd>%s</initrd>
-                    <cmdline>console=ttyS0 quiet torpor.fill=%d</cmdline>
+                    <cmdline>%s torpor.fill=%d</cmdline>
                   </os>
                   <features><acpi/></features>
                   <cpu mode='maximum'/>
@@ -133,6 +133,7 @@ public record SavedByLibvirt(Path folder, Tick last) {
                     <audio id='1' type='none'/>
                   </devices>
                 </domain>
-                """.formatted(UUID, memoryMiB, guest.kernel(), guest.initrd(), fillMiB, serial);
+                """.formatted(
+                        UUID, memoryMiB, guest.kernel(), guest.initrd(), GuestImage.KERNEL_ARGUMENTS, fillMiB, serial);
     }
 }

@@ -36,7 +36,7 @@ class RealNodeIT {
                 imagePullPolicy: Never
                 command: [qemu-system-x86_64]
                 args: [-accel, tcg, -machine, q35, -cpu, max, -m, 256M, -nodefaults, -display, none, -serial, stdio,
-                       -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, console=ttyS0 quiet]
+                       -kernel, /boot/vmlinuz, -initrd, /boot/initrd.gz, -append, console=ttyS0 quiet no_timer_check]
                 volumeMounts: [{name: torpor, mountPath: /run/torpor}]
               - name: web
                 image: torpor-vm:local

@@ -1,5 +1,6 @@
 package dev.torpor.e2e.node;
 
+import dev.torpor.e2e.guest.GuestImage;
 import java.util.List;
 
 /**
@@ -97,7 +98,8 @@ record VmManifest(
     }
 
     private String spec() {
-        String append = "console=ttyS0 quiet" + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "")
+        String append = GuestImage.KERNEL_ARGUMENTS
+                + (fillMiB > 0 ? " torpor.fill=" + fillMiB : "")
                 + (arguments.isEmpty() ? "" : " torpor.disk=1");
         return """
                 %s

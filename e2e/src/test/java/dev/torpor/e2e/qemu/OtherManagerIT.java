@@ -218,7 +218,7 @@ class OtherManagerIT {
                     <type arch='x86_64' machine='pc-q35-10.0'>hvm</type>
                     <kernel>%s</kernel>
                     <initrd>%s</initrd>
-                    <cmdline>console=ttyS0 quiet torpor.fill=16</cmdline>
+                    <cmdline>%s torpor.fill=16</cmdline>
                   </os>
                   <devices>
                     <emulator>/usr/bin/qemu-system-x86_64</emulator>
@@ -226,7 +226,8 @@ class OtherManagerIT {
                     <memballoon model='none'/>
                   </devices>
                 </domain>
-                """.formatted(guest.kernel(), guest.initrd(), temp).strip();
+                """.formatted(guest.kernel(), guest.initrd(), GuestImage.KERNEL_ARGUMENTS, temp)
+                .strip();
     }
 
     private static List<String> arguments(Document domain) {

@@ -175,7 +175,7 @@ class LibvirtPodIT {
                     <type arch='x86_64' machine='pc-q35-10.0'>hvm</type>
                     <kernel>%s</kernel>
                     <initrd>%s</initrd>
-                    <cmdline>console=ttyS0 quiet torpor.fill=16</cmdline>
+                    <cmdline>%s torpor.fill=16</cmdline>
                   </os>
                   <devices>
                     <emulator>/usr/bin/qemu-system-x86_64</emulator>
@@ -183,6 +183,6 @@ class LibvirtPodIT {
                     <memballoon model='none'/>
                   </devices>
                 </domain>
-                """.formatted(name, UUID.randomUUID(), guest.kernel(), guest.initrd());
+                """.formatted(name, UUID.randomUUID(), guest.kernel(), guest.initrd(), GuestImage.KERNEL_ARGUMENTS);
     }
 }
