@@ -202,7 +202,10 @@ class DrainIT {
 
         VMSnapshot cancelled = scene.awaitSnapshot(first.getMetadata().getName(), SnapshotPhase.Cancelled);
         assertThat(cancelled.getMetadata().getAnnotations()).containsEntry(Torpor.CANCELLED_BY_ANNOTATION, "drain");
-        assertThat(scene.eventReasons(first.getMetadata().getName())).contains("DrainEnded");
+        // Who has it cancelled tells of it afterwards.
+        await().atMost(TIMEOUT).untilAsserted(() -> assertThat(
+                        scene.eventReasons(first.getMetadata().getName()))
+                .contains("DrainEnded"));
         assertThat(uids("db-0")).isEqualTo(before);
 
         agent.commit();
@@ -227,7 +230,7 @@ class DrainIT {
         });
         List<String> before = uids("db-0", "cache", "sick");
         awaitFloor();
-        configuration.loseEvictions();
+        configuration.loseEvictions(namespace);
         await("the webhook is away")
                 .atMost(TIMEOUT)
                 .untilAsserted(() -> assertThat(evict("cache").output()).contains(FLOOR));
@@ -271,7 +274,7 @@ class DrainIT {
                 }));
         assertThat(evict("db-0").output()).contains("torpor: saving VM db");
 
-        configuration.loseEvictions();
+        configuration.loseEvictions(namespace);
 
         await("the webhook is away")
                 .atMost(TIMEOUT)
@@ -312,7 +315,7 @@ class DrainIT {
         List<String> before = uids("db-0");
         awaitFloor();
         // Documented: a plain delete passes webhook and budget.
-        assertThat(drain("--disable-eviction", "--timeout=30s").output()).contains("pod/db-0 deleted");
+        assertThat(drain("--disable-eviction", "--timeout=60s").output()).contains("pod/db-0 deleted");
         awaitOthers(before, "db-0");
         assertThat(saves()).isEmpty();
     }

@@ -15,6 +15,7 @@ import io.fabric8.kubernetes.api.model.ContainerBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
 import io.fabric8.kubernetes.api.model.admissionregistration.v1.MutatingWebhookConfiguration;
+import io.fabric8.kubernetes.api.model.admissionregistration.v1.ValidatingWebhook;
 import io.fabric8.kubernetes.api.model.admissionregistration.v1.ValidatingWebhookConfiguration;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.utils.Serialization;
@@ -79,9 +80,13 @@ public final class WebhookUnderTest implements AutoCloseable {
         var pods = cluster.client().pods().inNamespace(namespace);
         Pod first = probe("probe-1");
         await("the server is trusted").atMost(TIMEOUT).ignoreExceptions().until(() -> {
-            pods.resource(first).create();
+            // It is there if only the answer was late.
+            if (pods.withName("probe-1").get() == null) {
+                pods.resource(first).create();
+            }
             return true;
         });
+        // The first one may have come before the API server knew of a configuration whose server it does not trust yet.
         await("pods are changed").atMost(TIMEOUT).ignoreExceptions().untilAsserted(() -> assertThat(
                         LauncherWiring.lacks(
                                 pods.resource(vmPod("probe")).dryRun().create()))
@@ -189,18 +194,35 @@ public final class WebhookUnderTest implements AutoCloseable {
         return webhook;
     }
 
-    /** Has the API server ask about evictions where nobody answers. */
-    void loseEvictions() {
+    /**
+     * Has the API server ask about evictions of a namespace where nobody answers. Returns when it does: it learns of that a moment
+     * later, of all webhooks of a configuration at once, and an eviction that the webhook hears of begins a save.
+     */
+    void loseEvictions(String namespace) {
+        String gone = "https://127.0.0.1:%d/gone".formatted(FreePorts.take());
         cluster.client()
                 .resources(ValidatingWebhookConfiguration.class)
                 .withName("torpor")
                 .edit(now -> {
                     now.getWebhooks().stream()
                             .filter(webhook -> "evictions.torpor.dev".equals(webhook.getName()))
-                            .forEach(webhook -> webhook.getClientConfig()
-                                    .setUrl("https://127.0.0.1:%d/gone".formatted(FreePorts.take())));
+                            .forEach(webhook -> webhook.getClientConfig().setUrl(gone));
+                    now.getWebhooks()
+                            .add(Serialization.unmarshal("""
+                            name: marker.torpor.dev
+                            failurePolicy: Fail
+                            rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}]
+                            sideEffects: None
+                            admissionReviewVersions: [v1]
+                            namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: %s}}
+                            clientConfig: {url: "%s"}
+                            """.formatted(namespace, gone), ValidatingWebhook.class));
                     return now;
                 });
+        await("the API server knows of it").atMost(TIMEOUT).until(() -> cluster.kubectl()
+                .tryRun("create", "configmap", "marker", "-n", namespace, "--dry-run=server")
+                .output()
+                .contains("marker.torpor.dev"));
     }
 
     MutatingWebhookConfiguration mutating() {
