@@ -136,15 +136,8 @@ class AgentPodRightsIT {
     }
 
     @Test
-    void mayDoNothingElseToPodsEvenIfItHadTheRight() {
-        String binding = "too-much-of-pods";
-        cluster.kubectl(
-                "create",
-                "clusterrolebinding",
-                binding,
-                "--clusterrole=cluster-admin",
-                "--serviceaccount=" + InstalledChart.NAMESPACE + ":torpor-agent");
-        try {
+    void mayDoNothingElseToPodsEvenIfItHadTheRight() throws Exception {
+        try (AutoCloseable _ = chart.allRightsToAgents()) {
             var mighty = chart.kubectlOf(chart.agentOf(InstalledChart.NODE_1));
             String expected = "an agent may not create, change or delete pods";
             assertThat(mighty.tryRun("delete", "pod", "vm", "-n", namespace).output())
@@ -155,8 +148,6 @@ class AgentPodRightsIT {
             assertThat(mighty.tryRun("run", "mine", "-n", namespace, "--image=a")
                             .output())
                     .contains(expected);
-        } finally {
-            cluster.kubectl("delete", "clusterrolebinding", binding);
         }
     }
 

@@ -315,15 +315,8 @@ class AgentRightsIT {
     // Were RBAC ever wider than the chart has it, the policies would still hold.
 
     @Test
-    void mayNeitherCreateNorDeleteEvenIfItHadTheRight() {
-        String binding = "too-much";
-        cluster.kubectl(
-                "create",
-                "clusterrolebinding",
-                binding,
-                "--clusterrole=cluster-admin",
-                "--serviceaccount=" + InstalledChart.NAMESPACE + ":torpor-agent");
-        try {
+    void mayNeitherCreateNorDeleteEvenIfItHadTheRight() throws Exception {
+        try (AutoCloseable _ = chart.allRightsToAgents()) {
             Kubectl mighty = agentOf(InstalledChart.NODE_1);
             assertThat(mighty.tryRun("delete", "-n", namespace, SNAPSHOT, "web"))
                     .satisfies(refusedWith("an agent may neither create nor delete a VMSnapshot"));
@@ -351,8 +344,6 @@ class AgentRightsIT {
             assertThat(applyLease(mighty, "torpor-n1")).satisfies(AgentRightsIT::accepted);
             assertThat(mighty.tryRun("delete", "-n", InstalledChart.NAMESPACE, "lease", "torpor-n1"))
                     .satisfies(refusedWith("an agent may not delete a Lease"));
-        } finally {
-            cluster.kubectl("delete", "clusterrolebinding", binding);
         }
     }
 

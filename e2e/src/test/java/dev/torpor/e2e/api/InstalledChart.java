@@ -3,6 +3,7 @@ package dev.torpor.e2e.api;
 import static org.awaitility.Awaitility.await;
 
 import dev.torpor.api.v1alpha1.Torpor;
+import dev.torpor.e2e.cluster.Conflicts;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.Helm;
 import dev.torpor.e2e.cluster.Kubectl;
@@ -11,6 +12,7 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.Quantity;
 import io.fabric8.kubernetes.api.model.admissionregistration.v1.ValidatingAdmissionPolicy;
 import io.fabric8.kubernetes.api.model.coordination.v1.LeaseBuilder;
+import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.ZoneOffset;
@@ -52,8 +54,7 @@ final class InstalledChart implements AutoCloseable {
         InstalledChart chart = new InstalledChart(cluster);
         try {
             List.of(NODE_1, NODE_2).forEach(chart::addNode);
-            var _ = chart.heart.scheduleAtFixedRate(
-                    () -> List.of(NODE_1, NODE_2).forEach(chart::beat), 0, HEARTBEAT.toSeconds(), TimeUnit.SECONDS);
+            var _ = chart.heart.scheduleAtFixedRate(chart::beat, 0, HEARTBEAT.toSeconds(), TimeUnit.SECONDS);
             chart.keepAnUnboundToken();
             // The webhook has nobody to serve it here.
             cluster.helm()
@@ -126,7 +127,8 @@ final class InstalledChart implements AutoCloseable {
                         .endMetadata()
                         .build())
                 .create();
-        cluster.client().nodes().withName(name).editStatus(node -> new NodeBuilder(node)
+        // The node's controllers write it at the same time.
+        Conflicts.retried(() -> cluster.client().nodes().withName(name).editStatus(node -> new NodeBuilder(node)
                 .withNewStatus()
                 .withCapacity(
                         Map.of("cpu", new Quantity("8"), "memory", new Quantity("16Gi"), "pods", new Quantity("100")))
@@ -138,7 +140,18 @@ final class InstalledChart implements AutoCloseable {
                 .withReason("KubeletReady")
                 .endCondition()
                 .endStatus()
-                .build());
+                .build()));
+    }
+
+    private void beat() {
+        for (String node : List.of(NODE_1, NODE_2)) {
+            try {
+                beat(node);
+            } catch (KubernetesClientException e) {
+                // A beat that throws would be the last one.
+                System.err.println("heartbeat of node " + node + " failed: " + e.getMessage());
+            }
+        }
     }
 
     private void beat(String node) {
@@ -201,6 +214,29 @@ final class InstalledChart implements AutoCloseable {
                                 .findFirst(),
                         Optional::isPresent)
                 .orElseThrow();
+    }
+
+    /** Gives all agents each right that RBAC can give, until it is closed. */
+    AutoCloseable allRightsToAgents() {
+        cluster.kubectl(
+                "create",
+                "clusterrolebinding",
+                "too-much",
+                "--clusterrole=cluster-admin",
+                "--serviceaccount=" + NAMESPACE + ":torpor-agent");
+        awaitAllRightsOfAgents(true);
+        return () -> {
+            cluster.kubectl("delete", "clusterrolebinding", "too-much");
+            awaitAllRightsOfAgents(false);
+        };
+    }
+
+    /** The API server hears of a binding a moment later. */
+    private void awaitAllRightsOfAgents(boolean wanted) {
+        Kubectl agent = kubectlOf(agentOf(NODE_1));
+        await("all rights of agents: " + wanted)
+                .atMost(TIMEOUT)
+                .until(() -> (agent.tryRun("auth", "can-i", "*", "*").code() == 0) == wanted);
     }
 
     Kubectl kubectlOf(Path kubeconfig) {
