@@ -308,6 +308,12 @@ public final class ControlPlane implements AutoCloseable {
         String manifests = WorkTree.root().resolve("crds/manifests").toString();
         kubectl("apply", "--server-side", "-f", manifests);
         kubectl("wait", "--for=condition=Established", "--timeout=90s", "-f", manifests);
+        // It tells of them, as clients ask for it, a moment after it has said so.
+        for (String kind : List.of("vmsnapshots", "vmrestores", "vmsnapshotclasses", "nodestores")) {
+            awaitWithChildren(
+                    kind,
+                    () -> kubectl().tryRun("get", kind, "--all-namespaces").code() == 0);
+        }
     }
 
     /** Creates a namespace that pods can be created in, with a name that begins with the prefix. */

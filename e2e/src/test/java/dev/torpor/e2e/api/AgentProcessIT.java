@@ -61,7 +61,7 @@ class AgentProcessIT {
             scene.awaitSnapshot("web-1", "word of the agent", seen -> Conditions.find(
                             seen.getStatus().getConditions(), ConditionType.SAVED)
                     .isPresent());
-            cluster.kubectl("delete", "vmsnapshot", "web-1", "-n", namespace, "--timeout=30s");
+            cluster.kubectl("delete", "vmsnapshot", "web-1", "-n", namespace, "--timeout=60s");
 
             process.requireAlive();
             assertThat(process.logTail(500)).doesNotContainIgnoringCase("forbidden");
@@ -89,7 +89,7 @@ class AgentProcessIT {
             }
             process.requireAlive();
         } finally {
-            cluster.kubectl("delete", "vmsnapshots", "--all", "-n", namespace, "--timeout=30s");
+            cluster.kubectl("delete", "vmsnapshots", "--all", "-n", namespace, "--timeout=60s");
             cluster.kubectl()
                     .runWithInput(
                             cluster.helm().run("show", "crds", Helm.chart()),

@@ -10,6 +10,7 @@ import io.fabric8.kubernetes.api.model.admissionregistration.v1.ValidatingAdmiss
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -108,7 +109,7 @@ class ChartIT {
 
     @Test
     void agentsAreOnEveryNode(InstalledChart chart) {
-        await().untilAsserted(() -> assertThat(chart.cluster()
+        await().atMost(Duration.ofMinutes(1)).untilAsserted(() -> assertThat(chart.cluster()
                         .kubectl(
                                 "get",
                                 "daemonset",

@@ -7,6 +7,7 @@ import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.ControlPlaneExtension;
 import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.cluster.TestNamespace;
+import java.time.Duration;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
@@ -42,7 +43,7 @@ class ControlPlaneIT {
         cluster.kubectl("create", "configmap", "-n", namespace, "left-behind");
         cluster.kubectl("run", "-n", namespace, "pod", "--image=none");
 
-        await().untilAsserted(() -> assertThat(cluster.client()
+        await().atMost(Duration.ofMinutes(1)).untilAsserted(() -> assertThat(cluster.client()
                         .pods()
                         .inNamespace(namespace)
                         .withName("pod")
@@ -50,6 +51,6 @@ class ControlPlaneIT {
                         .getStatus()
                         .getConditions())
                 .anyMatch(condition -> "Unschedulable".equals(condition.getReason())));
-        cluster.kubectl("delete", "namespace", namespace, "--timeout=60s");
+        cluster.kubectl("delete", "namespace", namespace, "--timeout=120s");
     }
 }

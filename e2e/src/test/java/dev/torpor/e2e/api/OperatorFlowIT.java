@@ -90,8 +90,8 @@ class OperatorFlowIT {
                 .isTrue();
         assertThat(Conditions.find(ready.getStatus().getConditions(), ConditionType.RECONCILING))
                 .isEmpty();
-        await().untilAsserted(() ->
-                assertThat(scene.eventReasons("web-1")).containsExactlyInAnyOrder("Bound", "StoppingVM", "Restorable"));
+        await().atMost(OperatorScene.TIMEOUT).untilAsserted(() -> assertThat(scene.eventReasons("web-1"))
+                .containsExactlyInAnyOrder("Bound", "StoppingVM", "Restorable"));
     }
 
     @Test
@@ -184,7 +184,8 @@ class OperatorFlowIT {
                 OperatorScene.conditions(failed),
                 "MemorySizeMismatch",
                 "RAM is 1 GiB, the image has 512 MiB. The image is safe.");
-        await().untilAsserted(() -> assertThat(scene.pods()).isEmpty());
+        await().atMost(OperatorScene.TIMEOUT)
+                .untilAsserted(() -> assertThat(scene.pods()).isEmpty());
         scene.awaitSnapshot("web-1", SnapshotPhase.Ready);
     }
 
@@ -242,7 +243,7 @@ class OperatorFlowIT {
             scene.create("web-" + i, OperatorScene.spec("web", SaveMode.Checkpoint, null, 300));
         }
         for (int done = 0; done < 6; done++) {
-            VMSnapshot bound = await().atMost(Duration.ofSeconds(30)).until(this::onlyBound, found -> found != null);
+            VMSnapshot bound = await().atMost(OperatorScene.TIMEOUT).until(this::onlyBound, found -> found != null);
             agent.saved(bound);
             scene.awaitSnapshot(bound.getMetadata().getName(), SnapshotPhase.Ready);
         }

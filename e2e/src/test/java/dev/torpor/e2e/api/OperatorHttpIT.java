@@ -52,9 +52,9 @@ class OperatorHttpIT {
                 assertThat(metrics(first).lines().filter(line -> line.startsWith("# HELP ")))
                         .allSatisfy(line -> assertThat(line.split(" ", 4)).hasSize(4));
                 // Its caches are warm too.
-                assertThat(metrics(second))
+                await("metrics of who stands by").atMost(TIMEOUT).untilAsserted(() -> assertThat(metrics(second))
                         .contains("torpor_operator_leader 0.0")
-                        .containsPattern("torpor_operator_objects\\{kind=\"VMSnapshot\",phase=\"Pending\"} [1-9]");
+                        .containsPattern("torpor_operator_objects\\{kind=\"VMSnapshot\",phase=\"Pending\"} [1-9]"));
             }
         }
     }

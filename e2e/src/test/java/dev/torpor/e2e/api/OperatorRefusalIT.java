@@ -157,7 +157,7 @@ class OperatorRefusalIT {
                 """
                 {"status": {"phase": "Starting", "nodeName": "%s", "vmName": "web", "snapshotUID": "another", "conditions": []}}
                 """.formatted(node.name()));
-        await("an Event").untilAsserted(() -> assertThat(scene.events("web-1"))
+        await("an Event").atMost(OperatorScene.TIMEOUT).untilAsserted(() -> assertThat(scene.events("web-1"))
                 .anySatisfy(event -> assertThat(event.getMessage())
                         .startsWith("RestoredFromBackup: its status was restored from a backup")));
         assertThat(scene.pod("web-pod").getMetadata().getDeletionTimestamp()).isNull();
@@ -332,7 +332,8 @@ class OperatorRefusalIT {
                 scene.awaitSnapshotReason("web-1", "DeadlineExceeded"),
                 "DeadlineExceeded",
                 "Not saved within 300 s: 1 GiB is free. The VM runs.");
-        await().untilAsserted(() -> assertThat(scene.eventReasons("web-1")).contains("SaveFailed"));
+        await().atMost(OperatorScene.TIMEOUT)
+                .untilAsserted(() -> assertThat(scene.eventReasons("web-1")).contains("SaveFailed"));
     }
 
     @Test
@@ -340,7 +341,7 @@ class OperatorRefusalIT {
         scene.create("web-1", OperatorScene.save("web"));
         scene.awaitSnapshotReason("web-1", "VMNotFound");
 
-        cluster.kubectl("delete", "vmsnap/web-1", "-n", scene.namespace(), "--timeout=20s");
+        cluster.kubectl("delete", "vmsnap/web-1", "-n", scene.namespace(), "--timeout=60s");
     }
 
     @Test
@@ -351,7 +352,8 @@ class OperatorRefusalIT {
 
         agent.fileIsGone(scene.snapshot("web-1"));
 
-        await().until(() -> cluster.client().resource(ready).get() == null);
+        await().atMost(OperatorScene.TIMEOUT)
+                .until(() -> cluster.client().resource(ready).get() == null);
     }
 
     @Test
@@ -366,9 +368,10 @@ class OperatorRefusalIT {
             scene.awaitSnapshot("web-1", SnapshotPhase.Ready);
             lost.delete();
 
-            cluster.kubectl("delete", "vmsnap/web-1", "-n", scene.namespace(), "--timeout=20s");
+            cluster.kubectl("delete", "vmsnap/web-1", "-n", scene.namespace(), "--timeout=60s");
 
-            await().untilAsserted(() -> assertThat(scene.eventReasons("web-1")).contains("ImageOrphaned"));
+            await().atMost(OperatorScene.TIMEOUT)
+                    .untilAsserted(() -> assertThat(scene.eventReasons("web-1")).contains("ImageOrphaned"));
         }
     }
 
@@ -488,6 +491,9 @@ class OperatorRefusalIT {
     void podThatIsRefusedEndsTheRestore() {
         scene.readySnapshot(node, agent, "web-1", "web", SaveMode.Save);
         cluster.kubectl("create", "quota", "none", "--hard=pods=0", "-n", scene.namespace());
+        // Until what is used has been counted, the API server refuses pods for that.
+        cluster.kubectl(
+                "wait", "--for=jsonpath={.status.hard.pods}=0", "quota/none", "-n", scene.namespace(), "--timeout=60s");
         scene.restore("back", "web-1");
         agent.imageChecked(scene.awaitRestore("back", RestorePhase.Starting));
 

@@ -8,7 +8,6 @@ import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.SnapshotPhase;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.e2e.cluster.ControlPlane;
-import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
@@ -39,7 +38,7 @@ class OperatorRightsIT {
             scene.awaitRestore("back", RestorePhase.Running);
             scene.awaitSnapshot("web-1", SnapshotPhase.Consumed);
 
-            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(scene.eventReasons("web-1"))
+            await().atMost(OperatorScene.TIMEOUT).untilAsserted(() -> assertThat(scene.eventReasons("web-1"))
                     .contains("Bound", "StoppingVM", "Restorable", "Consumed"));
             assertThat(cluster.client()
                             .leases()
@@ -71,7 +70,7 @@ class OperatorRightsIT {
                 namespace);
         try (OperatorUnderTest operator =
                 OperatorUnderTest.startAs(chart.operator(), "--namespace", InstalledChart.NAMESPACE)) {
-            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(cluster.client()
+            await().atMost(OperatorScene.TIMEOUT).untilAsserted(() -> assertThat(cluster.client()
                             .policy()
                             .v1()
                             .podDisruptionBudget()
@@ -94,7 +93,7 @@ class OperatorRightsIT {
                 OperatorUnderTest operator =
                         OperatorUnderTest.startAs(chart.operator(), "--namespace", InstalledChart.NAMESPACE)) {
             scene.readySnapshot(node, agent, "web-1", "web", SaveMode.Save);
-            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(annotations(cluster, "kept-1"))
+            await().atMost(OperatorScene.TIMEOUT).untilAsserted(() -> assertThat(annotations(cluster, "kept-1"))
                     .containsEntry("cluster-autoscaler.kubernetes.io/scale-down-disabled", "true")
                     .containsEntry("karpenter.sh/do-not-disrupt", "true"));
             // One that keeps a right that the policy cuts down could be missed by its effect alone.
@@ -109,7 +108,7 @@ class OperatorRightsIT {
                         .contains("torpor-operator changes no");
             }
             agent.imageIs(scene.snapshot("web-1"), false, "Consumed", "");
-            await().atMost(Duration.ofSeconds(30)).untilAsserted(() -> assertThat(annotations(cluster, "kept-1"))
+            await().atMost(OperatorScene.TIMEOUT).untilAsserted(() -> assertThat(annotations(cluster, "kept-1"))
                     .doesNotContainKeys(
                             "cluster-autoscaler.kubernetes.io/scale-down-disabled",
                             "karpenter.sh/do-not-disrupt",

@@ -29,7 +29,8 @@ import org.jspecify.annotations.Nullable;
 
 /** One namespace with VMs, snapshots and restores, and what a test says and asks there. */
 final class OperatorScene {
-    private static final Duration TIMEOUT = Duration.ofSeconds(30);
+    /** How long to wait for what an operator does. */
+    static final Duration TIMEOUT = Duration.ofMinutes(1);
 
     private final KubernetesClient client;
     private final String namespace;

@@ -118,9 +118,10 @@ final class OperatorUnderTest implements AutoCloseable {
         return child.process().exitValue();
     }
 
-    /** Ends the process with SIGTERM, and keeps its log. */
+    /** Ends the process with SIGTERM, which may take as long as its last steps do, and keeps its log. */
     void terminate() {
-        child.close();
+        child.process().destroy();
+        int _ = awaitEnd();
     }
 
     @Override

@@ -1,12 +1,14 @@
 package dev.torpor.e2e.api;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.ControlPlaneExtension;
 import dev.torpor.e2e.cluster.Kubectl;
 import dev.torpor.e2e.cluster.TestNamespace;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -79,7 +81,10 @@ class StatusIT {
 
     @Test
     void explainDescribesFieldsWithUnits(ControlPlane cluster) {
-        assertThat(cluster.kubectl("explain", "vmsnap")).contains("Saves the memory of one running VM");
+        // What is explained is published a moment after the definitions are served.
+        await().atMost(Duration.ofMinutes(1)).untilAsserted(() -> assertThat(
+                        cluster.kubectl().tryRun("explain", "vmsnap").output())
+                .contains("Saves the memory of one running VM"));
         assertThat(cluster.kubectl("explain", "vmsnap.spec.deadlineSeconds")).contains("Seconds from the creation");
         assertThat(cluster.kubectl("explain", "vmsnap.status.progress.bytesPerSecond"))
                 .contains("bytes per second");
