@@ -120,8 +120,11 @@ public final class PageCache implements AutoCloseable {
     public void close() throws IOException {
         if (closed.compareAndSet(false, true)) {
             arena.close();
-            ourMemory.close();
-            Libc.call(Libc.MUNMAP, "munmap", about, address, lengthBytes);
+            try {
+                ourMemory.close();
+            } finally {
+                Libc.call(Libc.MUNMAP, "munmap", about, address, lengthBytes);
+            }
         }
     }
 }
