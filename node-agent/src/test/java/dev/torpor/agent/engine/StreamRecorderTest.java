@@ -202,7 +202,7 @@ class StreamRecorderTest {
         says(channel(0, UUID));
         says(channel(1, UUID));
         try (StreamRecorder recorder = recorder(new PeerCredentials(self.pid() + 1, self.uid()))) {
-            assertThatThrownBy(() -> recorder.finish(Compression.NONE, Duration.ofMillis(500)))
+            assertThatThrownBy(() -> recorder.finish(Compression.NONE, Duration.ofSeconds(2)))
                     .hasMessage("QEMU says that it has saved, and never opened channel 0");
         }
     }
@@ -233,7 +233,7 @@ class StreamRecorderTest {
         says(main());
         says(channel(1, UUID));
         try (StreamRecorder recorder = recorder(self)) {
-            assertThatThrownBy(() -> recorder.finish(Compression.NONE, Duration.ofMillis(500)))
+            assertThatThrownBy(() -> recorder.finish(Compression.NONE, Duration.ofSeconds(2)))
                     .hasMessage("QEMU says that it has saved, and never opened channel 1");
         }
     }

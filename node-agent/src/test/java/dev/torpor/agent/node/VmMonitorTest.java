@@ -30,11 +30,16 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-@Timeout(30)
+@Timeout(120)
 class VmMonitorTest {
     private static final String POD = "3fa7c1de-0000-4111-8222-1234567890ab";
-    private static final QmpLimits LIMITS =
-            new QmpLimits(Duration.ofMillis(300), Duration.ofSeconds(2), 1 << 16, 16, 1000, 16, 100);
+    private static final QmpLimits LIMITS = limits(Duration.ofSeconds(20));
+    private static final QmpLimits IMPATIENT = limits(Duration.ofMillis(300));
+
+    private static QmpLimits limits(Duration greeting) {
+        return new QmpLimits(greeting, Duration.ofSeconds(20), 1 << 16, 16, 1000, 16, 100);
+    }
+
     private static final String HONEST = """
             {"QMP":{"version":{"qemu":{"major":10,"minor":0,"micro":2}},"capabilities":[]}}
             {"return":{},"id":1}
@@ -176,7 +181,7 @@ class VmMonitorTest {
     @Test
     void aMonitorThatServesAnotherClientStaysSilent() throws IOException {
         try (var _ = serve(volume.resolve("qmp.sock"), "")) {
-            refused(POD, FailureReason.QMPTimeout, "another client");
+            refused(POD, IMPATIENT, FailureReason.QMPTimeout, "another client");
         }
     }
 
@@ -211,7 +216,11 @@ class VmMonitorTest {
     }
 
     private void refused(String pod, FailureReason reason, String message) {
-        assertThatThrownBy(() -> VmMonitor.connect(new PodDirectories(kubelet), pod, LIMITS))
+        refused(pod, LIMITS, reason, message);
+    }
+
+    private void refused(String pod, QmpLimits limits, FailureReason reason, String message) {
+        assertThatThrownBy(() -> VmMonitor.connect(new PodDirectories(kubelet), pod, limits))
                 .isInstanceOfSatisfying(
                         TorporException.class, e -> assertThat(e.reason()).isEqualTo(reason))
                 .hasMessageContaining(message);

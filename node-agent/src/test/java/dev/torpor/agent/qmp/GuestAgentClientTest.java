@@ -86,7 +86,7 @@ class GuestAgentClientTest {
     @Test
     void oneDeadlineIsForTheWholeConversation() throws Exception {
         try (FakeGuestAgent _ = agent(line -> "");
-                GuestAgentClient client = GuestAgentClient.connect(socket, SHORT)) {
+                GuestAgentClient client = GuestAgentClient.connect(socket, Duration.ofSeconds(3))) {
             assertThatThrownBy(client::version).hasMessage("no agent in the guest answers guest-info in time");
             assertThatThrownBy(() -> client.setTime(Instant.EPOCH)).isInstanceOf(GuestAgentException.class);
         }

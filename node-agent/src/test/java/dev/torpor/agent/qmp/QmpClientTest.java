@@ -27,8 +27,13 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** The client against peers that are honest, slow, lying, flooding or gone. */
 class QmpClientTest {
-    private static final QmpLimits STRICT =
-            new QmpLimits(Duration.ofMillis(300), Duration.ofMillis(300), 64 << 10, 16, 1000, 4, 100);
+    private static final Duration SHORT = Duration.ofMillis(300);
+    private static final Duration LONG = Duration.ofSeconds(20);
+    private static final QmpLimits STRICT = limits(LONG, LONG);
+
+    private static QmpLimits limits(Duration greeting, Duration command) {
+        return new QmpLimits(greeting, command, 64 << 10, 16, 1000, 4, 100);
+    }
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -179,6 +184,7 @@ class QmpClientTest {
     void aPeerThatNeverGreetsTimesOut() throws IOException {
         try (FakeMonitor _ = new FakeMonitor(socket, "", line -> "")) {
             assertReason(
+                    limits(SHORT, LONG),
                     FailureReason.QMPTimeout,
                     "no answer in time to the greeting (does another client hold the monitor?)");
         }
@@ -189,6 +195,7 @@ class QmpClientTest {
         try (ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
             server.bind(UnixDomainSocketAddress.of(socket));
             assertReason(
+                    limits(SHORT, LONG),
                     FailureReason.QMPTimeout,
                     "no answer in time to the greeting (does another client hold the monitor?)");
         }
@@ -256,7 +263,7 @@ class QmpClientTest {
 
     @Test
     void aPeerThatNeverAnswers() throws Exception {
-        assertCommandFails(line -> " ", FailureReason.QMPTimeout, "no answer in time to query-x");
+        assertCommandFails(limits(LONG, SHORT), line -> " ", FailureReason.QMPTimeout, "no answer in time to query-x");
     }
 
     @Test
@@ -293,15 +300,24 @@ class QmpClientTest {
     }
 
     private void assertReason(FailureReason reason, String message) {
-        TorporException e = catchThrowableOfType(TorporException.class, () -> QmpClient.connect(socket, STRICT));
+        assertReason(STRICT, reason, message);
+    }
+
+    private void assertReason(QmpLimits limits, FailureReason reason, String message) {
+        TorporException e = catchThrowableOfType(TorporException.class, () -> QmpClient.connect(socket, limits));
         assertThat(e).hasMessage(message);
         assertThat(e.reason()).isEqualTo(reason);
     }
 
     private void assertCommandFails(Function<String, String> answers, FailureReason reason, String message)
             throws Exception {
+        assertCommandFails(STRICT, answers, reason, message);
+    }
+
+    private void assertCommandFails(
+            QmpLimits limits, Function<String, String> answers, FailureReason reason, String message) throws Exception {
         try (FakeMonitor _ = peer(answers);
-                QmpClient client = QmpClient.connect(socket, STRICT)) {
+                QmpClient client = QmpClient.connect(socket, limits)) {
             TorporException e = catchThrowableOfType(TorporException.class, () -> client.execute("query-x"));
             assertThat(e).hasMessage(message);
             assertThat(e.reason()).isEqualTo(reason);

@@ -84,7 +84,8 @@ class AgentEndTest {
     void aSaveThatIsTooSlowIsHurriedThenUndoneAndNotBegunAgain() throws Exception {
         save();
         assertThat(agent.savesInProgress()).isEqualTo(1);
-        agent.end(Duration.ofSeconds(2));
+        // A quarter of it is what undoing may take.
+        agent.end(Duration.ofSeconds(8));
         assertThat(vms.hurried).isTrue();
         assertThat(vms.running).isTrue();
         assertThat(vms.saves).hasValue(1);
@@ -113,7 +114,7 @@ class AgentEndTest {
         long began = System.nanoTime();
         agent.end(Duration.ofSeconds(1));
         agent.close();
-        assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(5));
+        assertThat(Duration.ofNanos(System.nanoTime() - began)).isLessThan(Duration.ofSeconds(20));
         assertThat(store.partial(image())).isPresent();
         assertThat(vms.saves).hasValue(1);
     }
