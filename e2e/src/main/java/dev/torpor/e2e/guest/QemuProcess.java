@@ -7,9 +7,11 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.Predicate;
 
 /**
@@ -92,22 +94,33 @@ public final class QemuProcess implements AutoCloseable {
         return process.isAlive();
     }
 
-    /** Returns the guest's latest whole line. */
-    public Optional<Tick> lastTick() throws IOException {
+    /** Returns the guest's whole lines so far. */
+    public List<Tick> ticks() throws IOException {
         if (!Files.exists(serial)) {
-            return Optional.empty();
+            return List.of();
         }
         return Files.readString(serial, StandardCharsets.ISO_8859_1)
                 .lines()
                 .map(Tick::parse)
                 .flatMap(Optional::stream)
-                .reduce((first, second) -> second);
+                .toList();
+    }
+
+    /** Returns the guest's latest whole line. */
+    public Optional<Tick> lastTick() throws IOException {
+        List<Tick> ticks = ticks();
+        return ticks.isEmpty() ? Optional.empty() : Optional.of(ticks.getLast());
     }
 
     /** Waits for a tick that the test wants to see, and returns it. */
     public Tick awaitTick(Predicate<Tick> wanted) throws IOException {
-        await("a tick", () -> lastTick().filter(wanted).isPresent());
-        return lastTick().orElseThrow();
+        AtomicReference<Tick> found = new AtomicReference<>();
+        await("a tick", () -> {
+            Optional<Tick> tick = lastTick().filter(wanted);
+            tick.ifPresent(found::set);
+            return tick.isPresent();
+        });
+        return Objects.requireNonNull(found.get());
     }
 
     /** Waits for the process to end by itself. */

@@ -1,6 +1,7 @@
 package dev.torpor.e2e.qemu;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.engine.Cancellation;
@@ -19,6 +20,7 @@ import dev.torpor.failure.TorporException;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.OptionalInt;
@@ -102,7 +104,7 @@ class CancelStormIT {
             long wholeNanos = timeOfASave(vm, store, way.engine());
             vm = vm.reconnected();
             long descriptors = Proc.openFiles(vm.process().pid());
-            long threads = threads(vm);
+            long threads = threads(vm.process().pid());
             long freeBytes = store.freeBytes();
             long tick = first.number();
             for (int n = 1; n <= CANCELS; n++) {
@@ -165,8 +167,11 @@ class CancelStormIT {
             }
             assertThat(vm.qmp().execute("query-migrate-parameters")).isEqualTo(parameters);
             assertThat(vm.qmp().execute("query-migrate-capabilities")).isEqualTo(capabilities);
-            assertThat((long) Proc.openFiles(vm.process().pid())).isLessThanOrEqualTo(descriptors);
-            assertThat(threads(vm)).isLessThan(threads + THREADS_SPARE);
+            int pid = vm.process().pid();
+            await("what QEMU ends a moment later").atMost(Duration.ofMinutes(1)).untilAsserted(() -> {
+                assertThat((long) Proc.openFiles(pid)).isLessThanOrEqualTo(descriptors);
+                assertThat(threads(pid)).isLessThan(threads + THREADS_SPARE);
+            });
             assertThat(store.freeBytes()).isGreaterThan(freeBytes - (1L << 30)); // others use that disk, too
             assertThat(began)
                     .as("saves of which something was written when they were cancelled")
@@ -209,9 +214,8 @@ class CancelStormIT {
         return vm.qmp().execute("query-migrate").path("status").asText();
     }
 
-    private static long threads(Vm vm) throws IOException {
-        try (Stream<Path> tasks =
-                Files.list(Path.of("/proc", Integer.toString(vm.process().pid()), "task"))) {
+    private static long threads(int pid) throws IOException {
+        try (Stream<Path> tasks = Files.list(Path.of("/proc", Integer.toString(pid), "task"))) {
             return tasks.count();
         }
     }

@@ -20,6 +20,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import org.awaitility.Awaitility;
@@ -227,6 +228,7 @@ class CliIT {
                     Map.of("capabilities", List.of(Map.of("capability", "mapped-ram", "state", true))));
             qmp.execute("migrate-incoming", Map.of("uri", "file:" + file(checkpoint) + ",offset=1052672"));
             Awaitility.await()
+                    .atMost(Duration.ofMinutes(1))
                     .until(() ->
                             qmp.execute("query-migrate").path("status").asText().equals("completed"));
             qmp.execute("cont");

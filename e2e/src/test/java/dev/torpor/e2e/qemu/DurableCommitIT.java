@@ -10,6 +10,7 @@ import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.image.ImageStore;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.io.TempDir;
@@ -82,7 +83,7 @@ class DurableCommitIT {
                 .redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                 .start();
-        await().until(() -> Files.readAllLines(thread.resolve("status")).stream()
+        await().atMost(Duration.ofMinutes(1)).until(() -> Files.readAllLines(thread.resolve("status")).stream()
                 .anyMatch(line -> line.matches("TracerPid:\\s+[1-9].*")));
         return strace;
     }

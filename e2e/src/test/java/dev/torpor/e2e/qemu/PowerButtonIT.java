@@ -16,7 +16,7 @@ class PowerButtonIT {
     void qemuPassesThePressOn(@TempDir Path folder) throws Exception {
         try (Vm vm = Vm.bare(folder, 32)) {
             Guest.pressPowerButton(vm.qmp());
-            await("POWERDOWN").atMost(Duration.ofSeconds(10)).until(() -> {
+            await("POWERDOWN").atMost(Duration.ofMinutes(1)).until(() -> {
                 // Events come with the answers to commands.
                 Guest.runState(vm.qmp());
                 return vm.qmp()

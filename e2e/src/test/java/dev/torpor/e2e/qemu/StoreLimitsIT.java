@@ -14,6 +14,7 @@ import dev.torpor.agent.engine.SaveReport;
 import dev.torpor.agent.image.CommittedImage;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.e2e.cluster.Teardown;
 import dev.torpor.e2e.disk.ExportedDisk;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.failure.FailureReason;
@@ -82,7 +83,9 @@ class StoreLimitsIT {
 
     @AfterEach
     void theGuestRunsOnAndNothingIsLeft() throws Exception {
-        try (ImageStore open = store) {
+        try (Teardown after = new Teardown("file system of a test");
+                ImageStore open = store) {
+            after.add(() -> ExportedDisk.run("umount", mounted.toString()));
             assertThat(Guest.runState(vm.qmp()).running()).isTrue();
             assertThat(vm.qmp().execute("query-fdsets")).isEmpty();
             long now = vm.process().lastTick().orElseThrow().number();
@@ -90,8 +93,6 @@ class StoreLimitsIT {
             assertThat(next.nonce()).isEqualTo(first.nonce());
             assertThat(next.memoryWrong()).isFalse();
             assertThat(open.list()).isEmpty();
-        } finally {
-            ExportedDisk.run("umount", mounted.toString());
         }
     }
 

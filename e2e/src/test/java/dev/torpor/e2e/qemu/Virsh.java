@@ -73,5 +73,6 @@ final class Virsh implements AutoCloseable {
     @Override
     public void close() {
         process.destroy();
+        process.onExit().join(); // Until then it may write to the test's folder, which goes with the test.
     }
 }
