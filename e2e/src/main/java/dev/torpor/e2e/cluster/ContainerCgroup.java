@@ -36,9 +36,18 @@ public final class ContainerCgroup {
         return LiveTree.folders(node).stream()
                 .filter(path -> path.toString().contains(podUid + "/"))
                 .map(path -> new ContainerCgroup(path, unified))
-                .filter(container -> !container.runs(PAUSE))
+                .filter(ContainerCgroup::isMeant)
                 .min(Comparator.comparingLong(ContainerCgroup::limitBytes))
                 .orElseThrow(() -> new IllegalStateException("no cgroup of pod " + podUid + " in " + node));
+    }
+
+    /** One that has ended, as those of init containers do, goes a moment later. */
+    private boolean isMeant() {
+        try {
+            return read("cgroup.procs").findAny().isPresent() && !runs(PAUSE);
+        } catch (UncheckedIOException e) {
+            return false; // It went since it was seen.
+        }
     }
 
     /** Returns the most that the container may use, page cache included. */

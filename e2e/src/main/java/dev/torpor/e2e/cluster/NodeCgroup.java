@@ -3,6 +3,7 @@ package dev.torpor.e2e.cluster;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -95,12 +96,14 @@ final class NodeCgroup implements AutoCloseable {
     /** A killed process leaves its cgroup a moment later, hence the attempts. */
     private static void remove(Path folder) throws IOException {
         for (int attempt = 1; ; attempt++) {
-            for (String pid : Files.readAllLines(folder.resolve("cgroup.procs"))) {
-                ProcessHandle.of(Long.parseLong(pid)).ifPresent(ProcessHandle::destroyForcibly);
-            }
             try {
+                for (String pid : Files.readAllLines(folder.resolve("cgroup.procs"))) {
+                    ProcessHandle.of(Long.parseLong(pid)).ifPresent(ProcessHandle::destroyForcibly);
+                }
                 Files.deleteIfExists(folder);
                 return;
+            } catch (NoSuchFileException e) {
+                return; // What ended its container was quicker.
             } catch (IOException e) {
                 if (attempt == ATTEMPTS) {
                     throw e;

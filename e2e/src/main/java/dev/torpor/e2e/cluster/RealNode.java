@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -247,12 +248,20 @@ public final class RealNode implements AutoCloseable {
         }
         try (Stream<Path> links = Files.list(CONTAINER_LOGS)) {
             for (Path link : links.filter(Files::isSymbolicLink).toList()) {
-                if (Files.readSymbolicLink(link).startsWith(workspace.directory())) {
-                    Files.deleteIfExists(link);
-                }
+                deleteLogLink(link);
             }
         } catch (UncheckedIOException e) {
             throw e.getCause();
+        }
+    }
+
+    private void deleteLogLink(Path link) throws IOException {
+        try {
+            if (Files.readSymbolicLink(link).startsWith(workspace.directory())) {
+                Files.deleteIfExists(link);
+            }
+        } catch (NoSuchFileException e) {
+            // One of another node, whose kubelet was quicker.
         }
     }
 }

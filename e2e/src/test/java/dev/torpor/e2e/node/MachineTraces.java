@@ -2,8 +2,10 @@ package dev.torpor.e2e.node;
 
 import dev.torpor.e2e.cluster.Command;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.NetworkInterface;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Set;
@@ -18,7 +20,7 @@ import java.util.stream.Stream;
  * @param interfaces names of network interfaces
  * @param cgroups folders at the top of the hierarchy
  * @param filter rules and policies of the packet filter
- * @param deadLogs links to logs of containers that are not there
+ * @param deadLogs links to logs of containers of nodes that are not there; those of a node that is, come and go
  */
 record MachineTraces(Set<String> interfaces, Set<String> cgroups, String filter, Set<String> deadLogs) {
     private static final Path CONTAINER_LOGS = Path.of("/var/log/containers");
@@ -40,6 +42,7 @@ record MachineTraces(Set<String> interfaces, Set<String> cgroups, String filter,
                 Command.run("iptables-save")
                         .lines()
                         .filter(line -> !line.startsWith("#")) // the time
+                        .map(line -> line.replaceAll(" \\[\\d+:\\d+]$", "")) // packets so far
                         .collect(Collectors.joining("\n")),
                 deadLogLinks());
     }
@@ -50,9 +53,21 @@ record MachineTraces(Set<String> interfaces, Set<String> cgroups, String filter,
         }
         try (Stream<Path> links = Files.list(CONTAINER_LOGS)) {
             return links.filter(Files::isSymbolicLink)
-                    .filter(link -> !Files.exists(link))
+                    .filter(MachineTraces::isOfADeadNode)
                     .map(Path::toString)
                     .collect(Collectors.toCollection(TreeSet::new));
+        }
+    }
+
+    /** A kubelet has all logs in one folder, which goes with it: {@code <folder>/<pod>/<container>/<number>.log}. */
+    private static boolean isOfADeadNode(Path link) {
+        try {
+            return !Files.exists(
+                    Files.readSymbolicLink(link).resolveSibling("../..").normalize());
+        } catch (NoSuchFileException e) {
+            return false; // It went meanwhile.
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 }

@@ -10,6 +10,7 @@ import dev.torpor.e2e.cluster.RealCluster;
 import dev.torpor.e2e.guest.Tick;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -141,12 +142,20 @@ class RealNodeIT {
         List<Path> found = new ArrayList<>();
         try (Stream<Path> links = Files.list(folder)) {
             for (Path link : links.filter(Files::isSymbolicLink).toList()) {
-                if (Files.readSymbolicLink(link).startsWith(directory)) {
+                if (leadsInto(directory, link)) {
                     found.add(link);
                 }
             }
         }
         return found;
+    }
+
+    private static boolean leadsInto(Path directory, Path link) throws IOException {
+        try {
+            return Files.readSymbolicLink(link).startsWith(directory);
+        } catch (NoSuchFileException e) {
+            return false;
+        }
     }
 
     private static List<String> processesOf(Path directory) {
