@@ -194,7 +194,7 @@ public final class Demo {
     }
 
     private void waitReady(Kubectl kubectl, String object) {
-        show(kubectl, "wait", "--for=condition=Ready", "--timeout=120s", object);
+        show(kubectl, "wait", "--for=condition=Ready", "--timeout=180s", object);
     }
 
     private void apply(Kubectl kubectl, String example) {

@@ -224,14 +224,44 @@ public final class InstalledTorpor {
                 .toList();
     }
 
-    /** Waits until the agents run and are ready again. */
+    /** Waits until the agents run and are ready again, and those of before are gone. */
     public void awaitAgents() {
-        kubectl.run("rollout", "status", "-n", NAMESPACE, "daemonset/torpor-agent", "--timeout=180s");
+        awaitPods("agent", "daemonset", ".status.desiredNumberScheduled");
     }
 
-    /** Waits until the operators run and are ready again. */
+    /** Waits until the operators run and are ready again, and those of before are gone. */
     public void awaitOperators() {
-        kubectl.run("rollout", "status", "-n", NAMESPACE, "deployment/torpor-operator", "--timeout=180s");
+        awaitPods("operator", "deployment", ".spec.replicas");
+    }
+
+    private void awaitPods(String part, String kind, String count) {
+        String controller = kind + "/torpor-" + part;
+        kubectl.run("rollout", "status", "-n", NAMESPACE, controller, "--timeout=180s");
+        int wanted =
+                Integer.parseInt(kubectl.run("get", controller, "-n", NAMESPACE, "-o", "jsonpath={" + count + "}"));
+        // The status of a controller may be of before, and does not tell of pods that still terminate.
+        List<String> _ = await("pods of " + controller)
+                .atMost(PATIENCE)
+                .until(
+                        () -> states(part),
+                        states -> states.size() == wanted && states.stream().allMatch("True"::equals));
+    }
+
+    /** Returns for each pod of a part whether it is ready, and since when it terminates if it does. */
+    private List<String> states(String part) {
+        return kubectl.run(
+                        "get",
+                        "pods",
+                        "-n",
+                        NAMESPACE,
+                        "-l",
+                        "app.kubernetes.io/name=torpor-" + part,
+                        NOT_FAILED,
+                        "-o",
+                        "jsonpath={range .items[*]}{.metadata.deletionTimestamp}"
+                                + "{.status.conditions[?(@.type=='Ready')].status}{\"\\n\"}{end}")
+                .lines()
+                .toList();
     }
 
     /** Returns what a person would look at when something is wrong: pods, events, ends of logs. */

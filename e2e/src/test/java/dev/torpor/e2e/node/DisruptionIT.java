@@ -5,6 +5,7 @@ import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.cluster.ContainerCgroup;
 import dev.torpor.e2e.cluster.Kubectl;
+import dev.torpor.e2e.cluster.Teardown;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.install.InstalledTorpor;
 import java.io.IOException;
@@ -57,11 +58,13 @@ class DisruptionIT {
 
         assertThat(scene.torpor.refusals()).isEmpty();
         String agent = scene.torpor.pods("agent").getFirst();
-        scene.torpor.upgrade("agent.savesAtOnce=1");
+        try (Teardown upgraded = new Teardown("upgrade of the agent")) {
+            upgraded.add(() -> scene.torpor.upgrade("agent.savesAtOnce=2"));
+            scene.torpor.upgrade("agent.savesAtOnce=1");
 
-        endsWell(scene, before);
-        assertThat(scene.torpor.pods("agent")).doesNotContain(agent);
-        scene.torpor.upgrade("agent.savesAtOnce=2");
+            endsWell(scene, before);
+            assertThat(scene.torpor.pods("agent")).doesNotContain(agent);
+        }
     }
 
     @Test
@@ -102,14 +105,17 @@ class DisruptionIT {
         agent = agent(scene);
         managedSave(scene, "second", "className: slow", "parallel: {channels: 2}");
         scene.awaitWriting("vmsnap/second");
-        killAgent(scene, agent);
-        assertThat(state(scene, "second")).as("QEMU was writing").isEqualTo("Partial");
+        Path second = record(scene, "second");
+        agent.kill();
+        assertThat(state(second)).as("QEMU was writing").isEqualTo("Partial");
+        replaceAgent(scene);
         awaitHeld(scene, "second");
         agent = agent(scene);
         scene.restore("second-back", "second", "strategy: Eager");
         awaitLoadingQemu(scene);
-        killAgent(scene, agent);
-        assertThat(state(scene, "second")).as("not handed over").isIn("Complete", "Verified");
+        agent.kill();
+        assertThat(state(second)).as("not handed over").isIn("Complete", "Verified");
+        replaceAgent(scene);
         before = goesOn(scene, "second", before);
 
         agent = agent(scene);
@@ -140,9 +146,7 @@ class DisruptionIT {
     private static Tick goesOn(Scene scene, String snapshot, Tick before) {
         scene.awaitReady("vmrest/" + snapshot + "-back");
         scene.awaitGoingOn("web", before);
-        await("the image is consumed")
-                .atMost(Scene.PATIENCE)
-                .until(() -> scene.field("vmsnap/" + snapshot, ".status.phase").equals("Consumed"));
+        scene.awaitConsumed("vmsnap/" + snapshot);
         assertThat(scene.field("pod/web", ".status.containerStatuses[0].restartCount"))
                 .as("no start in vain")
                 .isEqualTo("0");
@@ -159,10 +163,6 @@ class DisruptionIT {
     }
 
     /** Returns what the disk says of an image, which the API may not know yet. */
-    private static String state(Scene scene, String snapshot) throws IOException {
-        return state(record(scene, snapshot));
-    }
-
     private static String state(Path record) throws IOException {
         Matcher state = STATE.matcher(Files.readString(record));
         assertThat(state.find()).isTrue();
@@ -205,15 +205,7 @@ class DisruptionIT {
     }
 
     private static ContainerCgroup agent(Scene scene) throws IOException {
-        await("an agent").atMost(Scene.PATIENCE).until(() -> system(
-                        scene,
-                        "get",
-                        "pods",
-                        "-l",
-                        "app.kubernetes.io/name=torpor-agent",
-                        "-o",
-                        "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}")
-                .equals("True"));
+        scene.torpor.awaitAgents();
         return scene.cluster
                 .node()
                 .cgroupOf(podUid(scene, scene.torpor.pods("agent").getFirst()));
@@ -222,6 +214,11 @@ class DisruptionIT {
     /** Kills it, and its pod: the next one starts without the pause and the restart that the kubelet would count. */
     private static void killAgent(Scene scene, ContainerCgroup agent) {
         agent.kill();
+        replaceAgent(scene);
+    }
+
+    /** Takes the pod away of one that was killed, before the kubelet starts it again. */
+    private static void replaceAgent(Scene scene) {
         system(scene, "delete", "pods", "-l", "app.kubernetes.io/name=torpor-agent", "--grace-period=0", "--force");
     }
 

@@ -72,6 +72,9 @@ final class InstalledTorporExtension
                 shared.cluster(),
                 shared.torpor(),
                 shared.cluster().controlPlane().createNamespace("vms"));
+        // A test before may have left pods that still start or terminate.
+        shared.torpor().awaitAgents();
+        shared.torpor().awaitOperators();
         scene.awaitWebhook();
         return scene;
     }
@@ -87,6 +90,9 @@ final class InstalledTorporExtension
     @Override
     public void afterAll(ExtensionContext context) {
         InstalledTorpor torpor = shared(context).torpor();
+        // Those that are about to start have no logs yet.
+        torpor.awaitAgents();
+        torpor.awaitOperators();
         assertThat(torpor.refusals()).as("what Torpor's own roles refuse it").isEmpty();
         assertThat(torpor.restarts())
                 .as("restarts of containers that no test asked for")

@@ -23,7 +23,8 @@ class ProbesIT {
     @Test
     void aProbeThatBearsThePauseFailsInItAndNobodyIsHurt(Scene scene) {
         scene.apply(SLOW);
-        assertThat(scene.apply(probed("web", 30))).doesNotContain("liveness probe");
+        // Far more than the pause: a probe that a busy machine does not get to run in its second has failed as well.
+        assertThat(scene.apply(probed("web", 90))).doesNotContain("liveness probe");
         Tick before = scene.awaitTick("web");
 
         scene.snapshot("web-saved", "web", "mode: Checkpoint", "className: slow-probes");
@@ -59,7 +60,15 @@ class ProbesIT {
         scene.apply(VmManifest.of("web")
                 .memory(192, 64)
                 .containerSpec(
-                        "livenessProbe:", "  periodSeconds: 1", "  failureThreshold: 4", "  tcpSocket: {port: 4321}")
+                        // Nobody listens before QEMU runs.
+                        "startupProbe:",
+                        "  periodSeconds: 1",
+                        "  failureThreshold: 120",
+                        "  tcpSocket: {port: 4321}",
+                        "livenessProbe:",
+                        "  periodSeconds: 1",
+                        "  failureThreshold: 20",
+                        "  tcpSocket: {port: 4321}")
                 .pod()
                 .replace("-serial, stdio", "-serial, stdio, -serial, 'tcp::4321,server=on,wait=off'"));
         Tick before = scene.awaitTick("web");
@@ -67,7 +76,7 @@ class ProbesIT {
         scene.snapshot("web-saved", "web", "className: slow-probes");
         assertThat(scene.awaitFailure("vmsnap/web-saved"))
                 .startsWith("LivenessProbeTooShort: ")
-                .contains("the liveness probe of container qemu gives up after 4 s")
+                .contains("the liveness probe of container qemu gives up after 20 s")
                 .contains("The VM runs.");
         scene.awaitGoingOn("web", before);
         assertThat(restarts(scene, "web")).isEqualTo("0");

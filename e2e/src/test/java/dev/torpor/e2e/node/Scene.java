@@ -181,11 +181,30 @@ final class Scene {
         return kubectl("get", object, "-o", "jsonpath={" + path + "}");
     }
 
-    /** Waits until a save is in the middle of writing. */
+    /** Waits until an image was used up, which is told a moment after its VM is back. */
+    void awaitConsumed(String snapshot) {
+        await(snapshot + " is consumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                        field(snapshot, ".status.phase"))
+                .isEqualTo("Consumed"));
+    }
+
+    /** Waits until the kubelet tells of all pods of a namespace: one that has just started knows of none. */
+    void awaitPodsKnown(String ofNamespace) {
+        await("logs of all pods of " + ofNamespace).atMost(PATIENCE).until(() -> kubectl
+                // Those that it refused have none, and stay.
+                .run("get", "pods", "-n", ofNamespace, "-o", "name", "--field-selector=status.phase!=Failed")
+                .lines()
+                .allMatch(pod -> kubectl.tryRun("logs", "-n", ofNamespace, pod, "--tail=1")
+                                .code()
+                        == 0));
+    }
+
+    /** Waits until a save is in the middle of writing; it need not be there yet. */
     void awaitWriting(String snapshot) {
         await("bytes of " + snapshot)
                 .atMost(PATIENCE)
                 .pollInterval(Duration.ofMillis(200))
+                .ignoreExceptions()
                 .until(
                         () -> field(snapshot, ".status.progress.doneBytes"),
                         done -> !done.isEmpty() && !"0".equals(done));

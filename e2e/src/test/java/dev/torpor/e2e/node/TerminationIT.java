@@ -43,7 +43,7 @@ class TerminationIT {
         scene.awaitGoingOn("db-0", before);
         await("a boot of the VM that is never to be saved").atMost(PATIENCE).until(() -> scene.ticks("cache-0").stream()
                 .anyMatch(tick -> !tick.nonce().equals(cache.nonce())));
-        scene.kubectl.run("rollout", "status", "deployment/torpor-operator", "-n", "torpor-system", "--timeout=180s");
+        scene.torpor.awaitOperators();
     }
 
     @Test
@@ -79,7 +79,7 @@ class TerminationIT {
                 pod(OnTermination.ManagedSave),
                 pod(OnTermination.OnDisruption),
                 pod(OnTermination.Never),
-                "--timeout=60s");
+                "--timeout=180s");
 
         before.forEach((policy, tick) -> {
             if (policy == OnTermination.ManagedSave) {
@@ -137,9 +137,11 @@ class TerminationIT {
                     .isEqualTo("Unschedulable"));
             assertThat(scene.field("pod/db-0", ".metadata.uid")).isNotEqualTo(uid);
             // Its turn has come, and its gate is off: all that is missing is room.
-            assertThat(scene.field("vmsnap", ".items[*].status.phase")).isEqualTo("Resuming");
+            await("it is resumed").atMost(PATIENCE).untilAsserted(() -> assertThat(
+                            scene.field("vmsnap", ".items[*].status.phase"))
+                    .isEqualTo("Resuming"));
         } finally {
-            scene.kubectl("delete", "pod/urgent", "priorityclass/urgent-" + scene.namespace, "--timeout=60s");
+            scene.kubectl("delete", "pod/urgent", "priorityclass/urgent-" + scene.namespace, "--timeout=180s");
         }
         scene.awaitGoingOn("db-0", before);
     }

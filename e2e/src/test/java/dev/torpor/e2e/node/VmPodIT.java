@@ -47,7 +47,7 @@ class VmPodIT {
         assertThat(scene.field("vmrest/web-back", ".status.podIP"))
                 .isNotEmpty()
                 .isEqualTo(scene.field("pod/web", ".status.podIP"));
-        assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
+        scene.awaitConsumed("vmsnap/web-saved");
         assertThat(scene.kubectl("describe", "vmrest", "web-back")).contains("Conditions:");
 
         await("all of the image is in memory").atMost(Scene.PATIENCE).until(() -> !scene.field(
@@ -102,7 +102,7 @@ class VmPodIT {
         scene.awaitReady("vmrest/web-back");
         assertThat(scene.field("vmrest/web-back", ".status.strategy")).isEqualTo("Eager");
         scene.awaitGoingOn("web", before);
-        assertThat(scene.field("vmsnap/web-saved", ".status.phase")).isEqualTo("Consumed");
+        scene.awaitConsumed("vmsnap/web-saved");
     }
 
     /** That of Debian 12, which cannot write images itself. */
@@ -119,7 +119,7 @@ class VmPodIT {
         scene.awaitReady("vmrest/old-back");
         assertThat(scene.field("vmrest/old-back", ".status.strategy")).isEqualTo("Eager");
         scene.awaitGoingOn("old", before);
-        assertThat(scene.field("vmsnap/old-saved", ".status.phase")).isEqualTo("Consumed");
+        scene.awaitConsumed("vmsnap/old-saved");
     }
 
     private static void kubectlShowsTheVm(Scene scene) {
