@@ -15,6 +15,16 @@ import java.util.List;
 /** A QEMU without a guest of its own; its RAM is what is measured. */
 final class BenchVm implements AutoCloseable {
     private static final Duration PATIENCE = Duration.ofSeconds(60);
+    // A VM that takes all its memory at its start answers once it has it, and the host may take its time.
+    private static final Duration ANSWER_PATIENCE = Duration.ofMinutes(5);
+    private static final QmpLimits LIMITS = new QmpLimits(
+            QmpLimits.DEFAULT.greeting(),
+            ANSWER_PATIENCE,
+            QmpLimits.DEFAULT.lineBytesMax(),
+            QmpLimits.DEFAULT.depthMax(),
+            QmpLimits.DEFAULT.tokensMax(),
+            QmpLimits.DEFAULT.eventsMax(),
+            QmpLimits.DEFAULT.messagesPerCommandMax());
 
     private final Process process;
     private final Path socket;
@@ -36,6 +46,11 @@ final class BenchVm implements AutoCloseable {
     /** Starts a VM that waits to be fed. */
     static BenchVm incoming(Path directory, long bytes) throws IOException {
         return incoming(directory, bytes, List.of());
+    }
+
+    /** Starts a VM that waits to be fed, and takes all its RAM before it answers anything but its monitor's greeting. */
+    static BenchVm incomingWithMemory(Path directory, long bytes) throws IOException {
+        return incoming(directory, bytes, List.of("-mem-prealloc"));
     }
 
     /** Starts a VM that waits to be fed, and is told more. */
@@ -79,7 +94,7 @@ final class BenchVm implements AutoCloseable {
     QmpClient connect() throws TorporException {
         return SocketWait.connect(PATIENCE, () -> {
             try {
-                return QmpClient.connect(socket, QmpLimits.DEFAULT);
+                return QmpClient.connect(socket, LIMITS);
             } catch (TorporException e) {
                 if (!process.isAlive()) {
                     throw new TorporException(FailureReason.QEMUGone, "QEMU did not start", e);
