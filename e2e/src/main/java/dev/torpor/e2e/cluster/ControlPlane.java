@@ -309,11 +309,15 @@ public final class ControlPlane implements AutoCloseable {
         kubectl("apply", "--server-side", "-f", manifests);
         kubectl("wait", "--for=condition=Established", "--timeout=90s", "-f", manifests);
         // It tells of them, as clients ask for it, a moment after it has said so.
-        for (String kind : List.of("vmsnapshots", "vmrestores", "vmsnapshotclasses", "nodestores")) {
-            awaitWithChildren(
-                    kind,
-                    () -> kubectl().tryRun("get", kind, "--all-namespaces").code() == 0);
-        }
+        awaitWithChildren(
+                "definitions that are served",
+                () -> kubectl()
+                                .tryRun(
+                                        "get",
+                                        "vmsnapshots,vmrestores,vmsnapshotclasses,nodestores",
+                                        "--all-namespaces")
+                                .code()
+                        == 0);
     }
 
     /** Creates a namespace that pods can be created in, with a name that begins with the prefix. */
