@@ -25,10 +25,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
-/**
- * The machine is shut down without a drain, and its kubelet, which holds a lock of logind's, ends all pods before: Torpor's
- * too. The agent holds none, as is the default.
- */
+/** The machine is shut down without a drain, and its kubelet, which holds a lock of logind's, ends all pods before: Torpor's too. */
 @Tag("node")
 @ExtendWith(InstalledTorporExtension.class)
 class NodeShutdownIT {
@@ -39,9 +36,23 @@ class NodeShutdownIT {
     private static final int CRITICAL_SECONDS = 15;
     private static final Pattern COMMITTED = Pattern.compile("\"state\" *: *\"(Complete|Verified)\"");
 
+    /** The default. */
     @Test
     void vmsOfAKubeletThatEndsItsPodsFirstAreSavedAndGoOnAfterTheBoot(Scene scene, @TempDir Path folder)
             throws Exception {
+        shutDown(scene, folder, false);
+    }
+
+    @Test
+    void anAgentThatHoldsALockBesideTheKubeletSavesThemOnceAndTheyGoOnAfterTheBoot(Scene scene, @TempDir Path folder)
+            throws Exception {
+        shutDown(scene, folder, true);
+        assertThat(scene.field("nodestore/" + scene.cluster.node().name(), ".status.lastShutdown.savedVMs"))
+                .as("what the agent told after the boot")
+                .isEqualTo("2");
+    }
+
+    private static void shutDown(Scene scene, Path folder, boolean agentLocks) throws Exception {
         scene.apply(VmManifest.of("db").memory(256, 64).grace(100).statefulSet());
         scene.apply(VmManifest.of("web").grace(100).pod());
         Map<String, Tick> before = new LinkedHashMap<>();
@@ -55,6 +66,11 @@ class NodeShutdownIT {
         try (Teardown told = new Teardown("settings of the kubelet");
                 StandInHost host = new StandInHost(folder, WAIT_SECONDS)) {
             told.add(() -> endShutdowns(scene));
+            if (agentLocks) {
+                told.add(() -> scene.torpor.upgrade("agent.nodeShutdown.enabled=false"));
+                scene.torpor.upgrade("agent.nodeShutdown.enabled=true", "agent.nodeShutdown.busDirectory=" + folder);
+                await("the agent's lock").atMost(Scene.PATIENCE).until(host::isInhibited);
+            }
             node.restartKubelet(Optional.of(new GracefulShutdown(host.bus(), GRACE_SECONDS, CRITICAL_SECONDS)));
             await("the kubelet's lock").atMost(Scene.PATIENCE).until(() -> host.inhibitors()
                     .contains("\"kubelet\""));
