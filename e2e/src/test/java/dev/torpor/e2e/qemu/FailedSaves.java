@@ -3,6 +3,7 @@ package dev.torpor.e2e.qemu;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.catchThrowableOfType;
+import static org.awaitility.Awaitility.await;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.torpor.agent.engine.Cancellation;
@@ -113,6 +114,12 @@ abstract class FailedSaves {
         TorporException e = failure(saving, new Cancellation(), (_, _) -> {
             try {
                 if (status(vm.qmp()).equals("completed")) {
+                    // It says so a moment before it lets the guest run.
+                    await().pollInSameThread().until(() -> !"finish-migrate"
+                            .equals(vm.qmp()
+                                    .execute("query-status")
+                                    .path("status")
+                                    .asText()));
                     Guest.resume(vm.qmp());
                     continued.incrementAndGet();
                 }
