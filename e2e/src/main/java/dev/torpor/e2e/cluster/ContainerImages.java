@@ -16,6 +16,8 @@ public record ContainerImages(Path directory) {
     public static final String AGENT = "torpor-agent:local";
     /** What VMs run in: QEMU, a shell, the guest's kernel and initramfs in {@code /boot}. */
     public static final String VM = "torpor-vm:local";
+    /** What VMs run in that a libvirt starts: the same, and libvirt. */
+    public static final String VM_LIBVIRT = "torpor-vm-libvirt:local";
     /** What the init container of a VM's pod runs. */
     public static final String LAUNCHER = "torpor-launcher:local";
     /** What holds a pod's namespaces. */
@@ -33,6 +35,11 @@ public record ContainerImages(Path directory) {
     /** Returns the archive of {@code torpor-vm-VERSION:local}, in which VMs of another QEMU run, packing it if need be. */
     public static Path vmOf(String version) {
         return Path.of(WorkTree.run("tools/images/vm.sh", version));
+    }
+
+    /** Returns the archive of {@link #VM_LIBVIRT}, packing it if need be. */
+    public static Path ofLibvirt() {
+        return Path.of(WorkTree.run("tools/images/libvirt.sh"));
     }
 
     /** Loads all of them into the containerd at a socket, where its kubelet finds them. */

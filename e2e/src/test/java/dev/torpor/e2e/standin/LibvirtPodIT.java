@@ -8,16 +8,14 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.e2e.cluster.Command;
 import dev.torpor.e2e.cluster.StandInPod;
 import dev.torpor.e2e.guest.GuestImage;
+import dev.torpor.e2e.guest.LibvirtExample;
 import dev.torpor.e2e.guest.Tick;
 import dev.torpor.e2e.tree.WorkTree;
-import io.fabric8.kubernetes.api.model.ConfigMap;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.UUID;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Tag;
@@ -59,15 +57,9 @@ class LibvirtPodIT {
         Files.writeString(
                 container,
                 CONTAINER.replace("LIBVIRT", requireNonNull(virsh.getParent()).toString()));
-        try (InputStream example = Files.newInputStream(WorkTree.root().resolve("examples/libvirt/vm-pod.yaml"))) {
-            ConfigMap map = cluster.client.load(example).items().stream()
-                    .filter(ConfigMap.class::isInstance)
-                    .map(ConfigMap.class::cast)
-                    .findFirst()
-                    .orElseThrow();
-            startDomain = Files.writeString(
-                    temp.resolve("start-domain"), map.getData().get("start-domain"));
-        }
+        startDomain = Files.writeString(
+                temp.resolve("start-domain"),
+                LibvirtExample.read(cluster.client).startDomain());
     }
 
     @AfterAll
@@ -153,7 +145,8 @@ class LibvirtPodIT {
     }
 
     private static StandInPod startDomain(String name) throws IOException {
-        Path definition = Files.writeString(temp.resolve(name + ".xml"), definition(name));
+        Path definition =
+                Files.writeString(temp.resolve(name + ".xml"), LibvirtExample.definition(name, GuestImage.get()));
         cluster.createPod(
                 name,
                 List.of("/bin/sh", container.toString(), "/bin/sh", startDomain.toString()),
@@ -161,28 +154,5 @@ class LibvirtPodIT {
         StandInPod pod = cluster.pod(name);
         pod.awaitTick(tick -> tick.number() >= 2);
         return pod;
-    }
-
-    private static String definition(String name) {
-        GuestImage guest = GuestImage.get();
-        return """
-                <domain type='qemu'>
-                  <name>%s</name>
-                  <uuid>%s</uuid>
-                  <memory unit='MiB'>160</memory>
-                  <vcpu>1</vcpu>
-                  <os>
-                    <type arch='x86_64' machine='pc-q35-10.0'>hvm</type>
-                    <kernel>%s</kernel>
-                    <initrd>%s</initrd>
-                    <cmdline>%s torpor.fill=16</cmdline>
-                  </os>
-                  <devices>
-                    <emulator>/usr/bin/qemu-system-x86_64</emulator>
-                    <serial type='file'><source path='/run/console.log' append='on'/></serial>
-                    <memballoon model='none'/>
-                  </devices>
-                </domain>
-                """.formatted(name, UUID.randomUUID(), guest.kernel(), guest.initrd(), GuestImage.KERNEL_ARGUMENTS);
     }
 }
