@@ -7,7 +7,9 @@ import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Objects;
 import java.util.UUID;
@@ -19,6 +21,9 @@ import java.util.UUID;
  * @param pod the pod
  */
 public record LibvirtExample(ConfigMap domain, Pod pod) {
+    /** File of the guest's console, which the script prints. */
+    public static final Path CONSOLE = Path.of("/run/console.log");
+
     /** Reads the example. */
     public static LibvirtExample read(KubernetesClient client) throws IOException {
         try (InputStream file = Files.newInputStream(WorkTree.root().resolve("examples/libvirt/vm-pod.yaml"))) {
@@ -32,8 +37,12 @@ public record LibvirtExample(ConfigMap domain, Pod pod) {
         return Objects.requireNonNull(domain.getData().get("start-domain"));
     }
 
-    /** Returns the definition of a domain of 160 MiB that boots the guest, whose console the script prints. */
-    public static String definition(String name, GuestImage guest) {
+    /**
+     * Returns the definition of a domain of 160 MiB that boots the guest, with a UUID made of its name.
+     *
+     * @param console file of the guest's console
+     */
+    public static String definition(String name, GuestImage guest, Path console) {
         return """
                 <domain type='qemu'>
                   <name>%s</name>
@@ -48,10 +57,16 @@ public record LibvirtExample(ConfigMap domain, Pod pod) {
                   </os>
                   <devices>
                     <emulator>/usr/bin/qemu-system-x86_64</emulator>
-                    <serial type='file'><source path='/run/console.log' append='on'/></serial>
+                    <serial type='file'><source path='%s' append='on'/></serial>
                     <memballoon model='none'/>
                   </devices>
                 </domain>
-                """.formatted(name, UUID.randomUUID(), guest.kernel(), guest.initrd(), GuestImage.KERNEL_ARGUMENTS);
+                """.formatted(
+                        name,
+                        UUID.nameUUIDFromBytes(name.getBytes(StandardCharsets.UTF_8)),
+                        guest.kernel(),
+                        guest.initrd(),
+                        GuestImage.KERNEL_ARGUMENTS,
+                        console);
     }
 }

@@ -54,7 +54,7 @@ class LibvirtPodIT {
                 LibvirtExample.read(scene.cluster.controlPlane().client());
         GuestImage guest = new GuestImage(Path.of("/boot/vmlinuz"), Path.of("/boot/initrd.gz"));
         scene.apply(Serialization.asYaml(new ConfigMapBuilder(example.domain())
-                .addToData("web.xml", LibvirtExample.definition("web", guest))
+                .addToData("web.xml", LibvirtExample.definition("web", guest, LibvirtExample.CONSOLE))
                 .build()));
         scene.apply(Serialization.asYaml(new PodBuilder(example.pod())
                 .editSpec()

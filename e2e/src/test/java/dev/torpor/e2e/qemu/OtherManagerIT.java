@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import dev.torpor.agent.qmp.QmpClient;
 import dev.torpor.agent.qmp.QmpLimits;
 import dev.torpor.e2e.guest.GuestImage;
+import dev.torpor.e2e.guest.LibvirtExample;
 import dev.torpor.e2e.guest.Tick;
 import java.io.IOException;
 import java.io.StringReader;
@@ -207,26 +208,7 @@ class OtherManagerIT {
     }
 
     private String domain() {
-        GuestImage guest = GuestImage.get();
-        return """
-                <domain type='qemu'>
-                  <name>web</name>
-                  <uuid>11111111-2222-3333-4444-555555555555</uuid>
-                  <memory unit='MiB'>160</memory>
-                  <vcpu>1</vcpu>
-                  <os>
-                    <type arch='x86_64' machine='pc-q35-10.0'>hvm</type>
-                    <kernel>%s</kernel>
-                    <initrd>%s</initrd>
-                    <cmdline>%s torpor.fill=16</cmdline>
-                  </os>
-                  <devices>
-                    <emulator>/usr/bin/qemu-system-x86_64</emulator>
-                    <serial type='file'><source path='%s/serial.log' append='on'/></serial>
-                    <memballoon model='none'/>
-                  </devices>
-                </domain>
-                """.formatted(guest.kernel(), guest.initrd(), GuestImage.KERNEL_ARGUMENTS, temp)
+        return LibvirtExample.definition("web", GuestImage.get(), temp.resolve("serial.log"))
                 .strip();
     }
 

@@ -145,8 +145,8 @@ class LibvirtPodIT {
     }
 
     private static StandInPod startDomain(String name) throws IOException {
-        Path definition =
-                Files.writeString(temp.resolve(name + ".xml"), LibvirtExample.definition(name, GuestImage.get()));
+        Path definition = Files.writeString(
+                temp.resolve(name + ".xml"), LibvirtExample.definition(name, GuestImage.get(), LibvirtExample.CONSOLE));
         cluster.createPod(
                 name,
                 List.of("/bin/sh", container.toString(), "/bin/sh", startDomain.toString()),
