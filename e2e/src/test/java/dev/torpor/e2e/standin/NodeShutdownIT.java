@@ -46,6 +46,7 @@ class NodeShutdownIT {
             awaitShutdown(host, 1);
             assertThat(host.isInhibited()).isFalse();
             cluster.powerOff();
+            host.restartLogind(); // one that boots knows of no shutdown
             cluster.powerOn();
             cluster.restartAgent("never");
             NodeShutdownStatus told = awaitReport(cluster);

@@ -7,6 +7,7 @@ import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.agent.node.PodVolumes;
+import dev.torpor.api.v1alpha1.NodeShutdownStatus;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
@@ -53,6 +54,9 @@ class NodeShutdownTest {
     private ImageStore store;
 
     @SuppressWarnings("NullAway.Init")
+    private ShutdownReports reports;
+
+    @SuppressWarnings("NullAway.Init")
     private NodeShutdown shutdown;
 
     @SuppressWarnings("NullAway.Init")
@@ -62,14 +66,12 @@ class NodeShutdownTest {
     void start() throws Exception {
         store = ImageStore.open(temp.resolve("store"));
         cluster = new FakeCluster(new VMSnapshot());
+        reports = new ShutdownReports(store.directory());
         Node node = TestNode.of(store, new VmJournal(store.directory()), vms, cluster, timer);
         shutdown = new NodeShutdown(
                 node,
                 new PodSaves(node, new SaveWishes(), new FakeNews()),
-                new NodeShutdown.Setup(
-                        new ShutdownReports(store.directory()),
-                        new SaveRate(store.directory(), measuredBytesPerSecond::get),
-                        2),
+                new NodeShutdown.Setup(reports, new SaveRate(store.directory(), measuredBytesPerSecond::get), 2),
                 new FakeNews(),
                 submitted::add);
         shutdown.start(() -> Optional.of(List.of(pod())));
@@ -108,6 +110,16 @@ class NodeShutdownTest {
         }
         var _ = shutdown.look(submitted.getLast());
         assertThat(released).hasValue(1);
+    }
+
+    @Test
+    void anAgentThatStartsWhenAllIsOverLeavesTheReportOfTheOneBefore() {
+        NodeShutdownStatus told = new NodeShutdownStatus("2026-11-29T11:00:00Z", 90L, 2, false, List.of());
+        reports.keep(told);
+        shutdown.start(Optional::empty);
+        shutdown.begins(Duration.ZERO, released::incrementAndGet);
+        assertThat(released).as("the machine is not held up").hasValue(1);
+        assertThat(reports.last()).contains(told);
     }
 
     @Test
