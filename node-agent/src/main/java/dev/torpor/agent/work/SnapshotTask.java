@@ -468,8 +468,11 @@ final class SnapshotTask implements AutoCloseable {
                     // Its restore finishes that; if that is deleted before, or its process ends, nobody may tell.
                     case SAVE, MANAGED_SAVE -> Next.after(RESTORE_POLL);
                 };
-            case ImageState.Consumed _ ->
-                image(snapshot, false, "Consumed", "a VMRestore resumed the VM from this image, which is gone");
+            case ImageState.Consumed _ -> {
+                // Whoever recorded that may have died before its files went, or the disk refused to remove them.
+                node.store().transition(snapshot.image(), state);
+                yield image(snapshot, false, "Consumed", "a VMRestore resumed the VM from this image, which is gone");
+            }
             case ImageState.Stale _ ->
                 image(snapshot, true, "Stale", "the VM has run since: the image no longer belongs to its disks");
             case ImageState.Partial _ ->

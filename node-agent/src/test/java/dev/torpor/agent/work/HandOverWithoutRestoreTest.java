@@ -13,6 +13,7 @@ import dev.torpor.agent.node.PodDirectories;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import io.fabric8.kubernetes.client.utils.Serialization;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Instant;
 import java.util.Optional;
@@ -78,6 +79,18 @@ class HandOverWithoutRestoreTest {
         VmRecord vm = journal.read(VM);
         assertThat(vm.runs()).as("older images are of another run").isEqualTo(1);
         assertThat(vm.handedOver().map(VmRecord.HandOver::process)).contains(RESUMED);
+    }
+
+    @Test
+    void theFileOfASpentImageGoesAtALaterLookIfItWasLeft() throws Exception {
+        handOver();
+        var _ = look();
+        assertThat(store.state(IMAGE)).contains(new ImageState.Consumed());
+        // As if the agent had died before it was removed.
+        Path left = Files.createFile(temp.resolve("store/images/vms/web").resolve(IMAGE.fileName()));
+
+        var _ = look();
+        assertThat(left).doesNotExist();
     }
 
     @Test
