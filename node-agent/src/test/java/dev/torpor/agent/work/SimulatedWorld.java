@@ -36,6 +36,7 @@ import java.time.Instant;
 import java.time.ZoneId;
 import java.time.ZoneOffset;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.EnumMap;
 import java.util.EnumSet;
 import java.util.HashMap;
@@ -47,6 +48,7 @@ import java.util.Optional;
 import java.util.Random;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -1018,6 +1020,12 @@ final class SimulatedWorld {
     /** No more trouble: everything comes to an end that was begun. */
     private void rest() {
         calm = true;
+        // Deadlines are counted from then: a clock that was set back would put them off for longer than is waited here.
+        now = Stream.concat(snapshots.values().stream(), restores.values().stream())
+                .map(object -> Instant.parse(object.getMetadata().getCreationTimestamp()))
+                .filter(now::isBefore)
+                .max(Comparator.naturalOrder())
+                .orElse(now);
         hosts.forEach(host -> {
             host.apiAway = false;
             host.trouble.disarm();
