@@ -70,7 +70,7 @@ test-full: test ## the same, the tests of the API on the oldest and the newest K
 	[ -z "$$failed" ] || { echo "torpor: failed:$$failed"; exit 1; }
 
 .PHONY: test-simulations
-test-simulations: jdk ## random lives of VMs, agents and operators at length; about 15 minutes
+test-simulations: jdk ## random lives of VMs, agents and operators at length; about 3 minutes
 	@$(MVN) -q test -pl node-agent -am -Dtest='CrashSimulationTest,ManagedSaveSimulationTest' -Dtorpor.simulation.runs=5000 -Dsurefire.failIfNoSpecifiedTests=false
 
 .PHONY: test-unit
