@@ -744,8 +744,8 @@ public final class ImageStore implements AutoCloseable {
         try (Directory folder = folder(id)) {
             // The record goes last: after a crash in between the image is still listed, and deleted again.
             removeFiles(folder, id);
-            folder.forgetPrepared(id.recordName());
-            if (folder.unlink(id.recordName())) {
+            boolean prepared = folder.forgetPrepared(id.recordName());
+            if (folder.unlink(id.recordName()) || prepared) {
                 folder.sync();
             }
         } catch (IOException e) {
@@ -764,8 +764,8 @@ public final class ImageStore implements AutoCloseable {
         requireOwner();
         unflushed.add(id);
         try (Directory folder = folder(id)) {
-            folder.forgetPrepared(id.recordName());
-            if (folder.unlink(id.recordName())) {
+            boolean prepared = folder.forgetPrepared(id.recordName());
+            if (folder.unlink(id.recordName()) || prepared) {
                 folder.sync();
             }
         } catch (IOException e) {

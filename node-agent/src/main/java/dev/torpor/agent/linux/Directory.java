@@ -209,9 +209,9 @@ public final class Directory implements AutoCloseable {
         rename(temporary(name), name);
     }
 
-    /** Removes what {@link #prepareFile} wrote, if it was not used. */
-    public void forgetPrepared(String name) throws IOException {
-        var _ = unlink(temporary(name));
+    /** Removes what {@link #prepareFile} wrote, if it was not used. Returns whether there was something; it is gone after {@link #sync}. */
+    public boolean forgetPrepared(String name) throws IOException {
+        return unlink(temporary(name));
     }
 
     private static String temporary(String name) {

@@ -103,7 +103,7 @@ class DirectoryTest {
                     .isInstanceOfSatisfying(
                             ErrnoException.class, e -> assertThat(e.errno()).isEqualTo(ErrnoException.ENOENT));
             directory.prepareFile("record", "three".getBytes(UTF_8));
-            directory.forgetPrepared("record");
+            assertThat(directory.forgetPrepared("record")).isTrue();
             assertThat(directory.list(10)).containsExactly("record");
         }
     }
