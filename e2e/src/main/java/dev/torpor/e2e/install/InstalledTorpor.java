@@ -13,6 +13,7 @@ import java.util.Locale;
 import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * The chart of this work tree, installed in a cluster with the images that {@code tools/images.sh} packs. The nodes must
@@ -150,19 +151,24 @@ public final class InstalledTorpor {
      * @param part {@code operator} or {@code agent}
      */
     public List<String> pods(String part) {
+        return pods(part, "name")
+                .map(line -> line.substring(line.indexOf('/') + 1))
+                .toList();
+    }
+
+    /** Returns what kubectl prints of the pods of one part, without failed ones, in a form that has a line for each. */
+    private Stream<String> pods(String part, String form) {
         return kubectl.run(
                         "get",
                         "pods",
                         "-n",
                         NAMESPACE,
-                        "-o",
-                        "name",
                         "-l",
                         "app.kubernetes.io/name=torpor-" + part,
-                        NOT_FAILED)
-                .lines()
-                .map(line -> line.substring(line.indexOf('/') + 1))
-                .toList();
+                        NOT_FAILED,
+                        "-o",
+                        form)
+                .lines();
     }
 
     /** Returns the name of the operator's pod that leads. */
@@ -249,18 +255,10 @@ public final class InstalledTorpor {
 
     /** Returns for each pod of a part whether it is ready, and since when it terminates if it does. */
     private List<String> states(String part) {
-        return kubectl.run(
-                        "get",
-                        "pods",
-                        "-n",
-                        NAMESPACE,
-                        "-l",
-                        "app.kubernetes.io/name=torpor-" + part,
-                        NOT_FAILED,
-                        "-o",
+        return pods(
+                        part,
                         "jsonpath={range .items[*]}{.metadata.deletionTimestamp}"
                                 + "{.status.conditions[?(@.type=='Ready')].status}{\"\\n\"}{end}")
-                .lines()
                 .toList();
     }
 
