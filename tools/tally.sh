@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Counts the tests of the last run by tier, from the XML reports of surefire and failsafe, repeats what tests told in
-# figures (lines "figure: ..."), and names those that failed or were skipped; last, for who sees only the end. Arguments: the
-# tiers that should have run; default all. Exits non-zero if a test failed or was skipped, or if one of these tiers ran nothing.
+# figures (lines "figure: ..."), and names those that failed, were skipped or passed only when they were tried again; last, for
+# who sees only the end. Arguments: the tiers that should have run; default all. Exits non-zero if a test failed or was
+# skipped, or if one of these tiers ran nothing.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # For a check of this script: another work tree to look at.
@@ -11,10 +12,15 @@ tiers=("$@")
 [ ${#tiers[@]} -gt 0 ] || tiers=(unit qemu api standin node)
 passed=0 failed=0 skipped=0 empty=() reports=() unhappy=()
 
-# Lines "passed|failed|skipped <class> <method>" of the given report files, with both ends of what a failure says.
+# Lines "passed|failed|skipped <class> <method>" of the given report files, with both ends of what a failure says; and one
+# "flaky ..." beside the "passed ..." of what failed at first.
 outcomes() {
   awk '
-    function end() { if (test != "") print outcome, test said; test = ""; said = "" }
+    function end() {
+      if (test != "") print outcome, test (flaky ? "" : said)
+      if (flaky) print "flaky", test said
+      test = ""; said = ""; flaky = 0
+    }
     function ends(text) {
       gsub(/&#10;/, " ", text); gsub(/&quot;/, "\"", text); gsub(/&apos;/, "\047", text)
       gsub(/&lt;/, "<", text); gsub(/&gt;/, ">", text); gsub(/&amp;/, "\\&", text)
@@ -29,6 +35,10 @@ outcomes() {
     }
     /^ *<(failure|error)[ >]/ {
       outcome = "failed"
+      if (said == "" && match($0, / message="[^"]*"/)) said = ": " ends(substr($0, RSTART + 10, RLENGTH - 11))
+    }
+    /^ *<flaky(Failure|Error)[ >]/ {
+      flaky = 1
       if (said == "" && match($0, / message="[^"]*"/)) said = ": " ends(substr($0, RSTART + 10, RLENGTH - 11))
     }
     /^ *<skipped[ \/>]/ { outcome = "skipped" }
@@ -48,7 +58,7 @@ for tier in "${tiers[@]}"; do
   f=$(grep -c '^failed' <<<"$found") || true
   s=$(grep -c '^skipped' <<<"$found") || true
   printf '%-10s%8d%8d%8d\n' "$tier" "$p" "$f" "$s"
-  while read -r line; do unhappy+=("$tier: $line"); done < <(grep -E '^(failed|skipped)' <<<"$found")
+  while read -r line; do unhappy+=("$tier: $line"); done < <(grep -E '^(failed|skipped|flaky)' <<<"$found")
   [ $((p + f)) -gt 0 ] || empty+=("$tier")
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 done
