@@ -94,19 +94,24 @@ public final class Child implements AutoCloseable {
     /** Ends the process with SIGKILL and waits for it: a crash, as tests want it. */
     public void kill() {
         process.destroyForcibly();
-        awaitEnd();
+        awaitEnd(GRACE);
     }
 
     /** Ends the process, with SIGKILL if SIGTERM is not enough within 5 s. Idempotent. */
     @Override
     public void close() {
-        process.destroy();
-        awaitEnd();
+        end(GRACE);
     }
 
-    private void awaitEnd() {
+    /** The same, with a grace period of the caller's. */
+    public void end(Duration grace) {
+        process.destroy();
+        awaitEnd(grace);
+    }
+
+    private void awaitEnd(Duration grace) {
         try {
-            if (!process.waitFor(GRACE.toMillis(), TimeUnit.MILLISECONDS)) {
+            if (!process.waitFor(grace.toMillis(), TimeUnit.MILLISECONDS)) {
                 process.destroyForcibly().waitFor();
             }
             LIVE.remove(this);

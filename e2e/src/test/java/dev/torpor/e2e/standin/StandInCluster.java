@@ -12,6 +12,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.e2e.api.WebhookUnderTest;
 import dev.torpor.e2e.cluster.Child;
+import dev.torpor.e2e.cluster.ClassArchives;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.FreePorts;
 import dev.torpor.e2e.cluster.LiveTree;
@@ -47,6 +48,7 @@ import java.util.stream.Stream;
 final class StandInCluster implements AutoCloseable {
     static final Duration PATIENCE = Duration.ofMinutes(2);
     static final String NODE = "stand-in-1";
+    private static final ClassArchives ARCHIVES = new ClassArchives();
 
     final ControlPlane controlPlane;
     final KubernetesClient client;
@@ -81,6 +83,7 @@ final class StandInCluster implements AutoCloseable {
     }
 
     private StandInCluster(Optional<Path> storeDirectory, boolean webhook) throws IOException {
+        ARCHIVES.make(StandInCluster::train);
         this.webhook = webhook;
         controlPlane = ControlPlane.start(ControlPlane.Options.WHOLE);
         List<AutoCloseable> started = new ArrayList<>(List.of(controlPlane));
@@ -119,6 +122,17 @@ final class StandInCluster implements AutoCloseable {
                 e.addSuppressed(more);
             }
             throw e;
+        }
+    }
+
+    /** Has operator and agent do what they do in most tests. */
+    private static void train() throws IOException {
+        try (StandInCluster cluster = withWebhook()) {
+            cluster.startVm("web", 160, 0);
+            cluster.snapshot("saved", "web");
+            cluster.awaitReady("saved");
+            cluster.agent.end(PATIENCE);
+            cluster.operator.end(PATIENCE);
         }
     }
 
@@ -878,11 +892,11 @@ final class StandInCluster implements AutoCloseable {
         command.addAll(List.of(
                 Path.of(System.getProperty("java.home"), "bin/java").toString(),
                 "-Xmx128m",
-                "-XX:TieredStopAtLevel=1",
                 "--enable-native-access=ALL-UNNAMED",
                 "--sun-misc-unsafe-memory-access=allow"));
+        command.addAll(ARCHIVES.options(main));
         command.addAll(jvm); // the last one of two holds
-        command.addAll(List.of("-cp", System.getProperty("java.class.path"), main));
+        command.add(main);
         command.addAll(arguments);
         return Child.start(name, controlPlane.directory().resolve(name + ".log"), environment, command);
     }
