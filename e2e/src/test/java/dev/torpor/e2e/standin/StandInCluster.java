@@ -240,9 +240,26 @@ final class StandInCluster implements AutoCloseable {
         operator = startOperator();
     }
 
+    /** Has the operator die by SIGKILL when it comes to a place ({@code before SNAPSHOT_START}); those after it do not. */
+    void letOperatorDieAt(String place) throws IOException {
+        Files.writeString(whereOperatorDies(), place);
+    }
+
+    /** Waits until the operator has died of itself, and starts another. */
+    void awaitOperatorDeathAndStartAnother() {
+        await("death of the operator").atMost(PATIENCE).until(() -> !operator.process()
+                .isAlive());
+        startAnotherOperator();
+    }
+
+    private Path whereOperatorDies() {
+        return controlPlane.directory().resolve("where-operator-dies");
+    }
+
     private Child startOperator() {
-        return java(
-                List.of(), "operator-" + ++operators, "dev.torpor.operator.OperatorMain", operatorArguments, Map.of());
+        List<String> arguments = new ArrayList<>(List.of(whereOperatorDies().toString()));
+        arguments.addAll(operatorArguments);
+        return java(List.of(), "operator-" + ++operators, DyingOperator.class.getName(), arguments, Map.of());
     }
 
     /**
@@ -307,7 +324,7 @@ final class StandInCluster implements AutoCloseable {
             return new AgentOptions(at, 60, 0, Map.of());
         }
 
-        /** Its JVM has the options of its image; without the archive of classes it has some MiB more. */
+        /** Its JVM has the options of its image. */
         static AgentOptions ofImage() throws IOException {
             Path options = WorkTree.root().resolve("node-agent/src/main/image/jvm.options");
             try (Stream<String> lines = Files.lines(options)) {
