@@ -72,12 +72,7 @@ final class AgentUnderTest {
                     }
                 }
                 if (place.equals(where)) {
-                    new ProcessBuilder(
-                                    "kill",
-                                    "-KILL",
-                                    Long.toString(ProcessHandle.current().pid()))
-                            .start()
-                            .waitFor();
+                    Death.now();
                 }
             } catch (IOException e) {
                 throw new UncheckedIOException(e);

@@ -36,12 +36,7 @@ final class DyingOperator {
             try {
                 if (Files.readString(where).equals(place)) {
                     Files.delete(where);
-                    new ProcessBuilder(
-                                    "kill",
-                                    "-KILL",
-                                    Long.toString(ProcessHandle.current().pid()))
-                            .start()
-                            .waitFor();
+                    Death.now();
                 }
             } catch (NoSuchFileException e) {
                 // It lives.
