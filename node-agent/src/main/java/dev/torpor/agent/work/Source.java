@@ -34,7 +34,7 @@ final class Source {
     boolean undo(VmName vm, String name, PartialImage partial) throws TorporException {
         try {
             if (!isSavedSince(vm, partial.intent())) {
-                carryOn(vm, name, partial.intent());
+                carryOn(vm, name, partial.intent(), this::isDamaged, true);
             }
         } catch (TorporException e) {
             // Not noted as the save's trouble: that is what it is undone for.
@@ -82,7 +82,7 @@ final class Source {
 
     private void carryOnAtOnce(VmName vm, String name, PartialIntent intent) {
         try {
-            carryOn(vm, name, intent, this::isKnownDamaged);
+            carryOn(vm, name, intent, this::isKnownDamaged, true);
         } catch (TorporException e) {
             LOG.debug("{}: the guest goes on when the save is undone", name, e);
         }
@@ -108,10 +108,16 @@ final class Source {
 
     /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
     void carryOn(VmName vmName, String name, PartialIntent intent) throws TorporException {
-        carryOn(vmName, name, intent, this::isDamaged);
+        carryOn(vmName, name, intent, this::isDamaged, false);
     }
 
-    private void carryOn(VmName vmName, String name, PartialIntent intent, DamageCheck damage) throws TorporException {
+    /**
+     * The same.
+     *
+     * @param inVain whether the save came to nothing, so that no image says what its guest was when it was paused
+     */
+    private void carryOn(VmName vmName, String name, PartialIntent intent, DamageCheck damage, boolean inVain)
+            throws TorporException {
         Optional<ProcessIdentity> source = intent.source();
         if (source.isEmpty() || !isAlive(source.get())) {
             LOG.warn("{}: the QEMU that was saved has ended", name);
@@ -119,7 +125,7 @@ final class Source {
         }
         try (Vm vm = node.vms().connect(source.get().podUID())) {
             if (vm.process().equals(source.get())) {
-                vm.settle();
+                Optional<TorporException> unsettled = settle(vm, inVain);
                 if (intent.wasRunning()
                         && !damage.isDamaged(vmName, source.get())
                         && !vm.runState().running()) {
@@ -129,12 +135,28 @@ final class Source {
                     GuestCare.thaw(vm);
                 }
                 node.readiness().changed(source.get().podUID());
+                if (unsettled.isPresent()) {
+                    throw unsettled.get();
+                }
             }
         } catch (TorporException e) {
             if (isAlive(source.get())) {
                 throw e;
             }
             LOG.warn("{}: the QEMU that was saved has ended", name, e);
+        }
+    }
+
+    /** Returns why it cannot be settled, if the guest need not wait for that: QEMU may be long in cleaning up after a save. */
+    private static Optional<TorporException> settle(Vm vm, boolean inVain) throws TorporException {
+        try {
+            vm.settle();
+            return Optional.empty();
+        } catch (TorporException e) {
+            if (!inVain || e.reason() != FailureReason.QMPTimeout) {
+                throw e;
+            }
+            return Optional.of(e);
         }
     }
 

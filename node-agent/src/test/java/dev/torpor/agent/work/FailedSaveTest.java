@@ -110,6 +110,27 @@ class FailedSaveTest {
         }
     }
 
+    @Test
+    void aGuestDoesNotWaitForItsQemuToBeDoneWithTheSaveThatFailed() throws Exception {
+        afterPause = () -> {
+            throw new ChangedMeanwhileException();
+        };
+        vms.refusesToSettle = FailureReason.QMPTimeout;
+        try (World world = new World("a")) {
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(vms.running).isTrue();
+            assertThat(world.look())
+                    .as("what is left of it is taken back later")
+                    .isEqualTo(Next.backOff());
+            assertThat(world.isPartial()).isTrue();
+
+            vms.refusesToSettle = null;
+            assertThat(world.look()).as("undone").isEqualTo(Next.now());
+            assertThat(world.isPartial()).isFalse();
+            assertThat(vms.pauses).hasValue(1);
+        }
+    }
+
     /** Somebody asked for it, and is told: nothing is lost, as the guest goes on. */
     @Test
     @Timeout(60)
