@@ -30,7 +30,7 @@ import java.util.stream.Stream;
  * runs. RAM holds random bytes, as much as {@code TORPOR_BENCH_RANDOM_GIB} allows; what lies above is zero. The images were
  * written past the page cache, and only what resumes touch is in memory.
  *
- * <p>Settings from the environment: TORPOR_BENCH_SIZES (GiB, {@code 1,4,16}), TORPOR_BENCH_ROUNDS (9),
+ * <p>Settings from the environment: TORPOR_BENCH_SIZES (GiB, {@code 1,4,16}), TORPOR_BENCH_ROUNDS (31),
  * TORPOR_BENCH_RANDOM_GIB (4), TORPOR_BENCH_DIR.
  */
 public final class LazyBench {
@@ -58,7 +58,7 @@ public final class LazyBench {
         LazyBench bench = new LazyBench(
                 directory,
                 (long) (Double.parseDouble(setting("TORPOR_BENCH_RANDOM_GIB", "4")) * GIB),
-                Integer.parseInt(setting("TORPOR_BENCH_ROUNDS", "9")));
+                Integer.parseInt(setting("TORPOR_BENCH_ROUNDS", "31")));
         try {
             for (String size : setting("TORPOR_BENCH_SIZES", "1,4,16").split(",", -1)) {
                 bench.measure(Long.parseLong(size) * GIB);
