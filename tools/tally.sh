@@ -33,12 +33,8 @@ outcomes() {
       test = class " " name; outcome = "passed"
       if ($0 ~ /\/>$/) end()
     }
-    /^ *<(failure|error)[ >]/ {
-      outcome = "failed"
-      if (said == "" && match($0, / message="[^"]*"/)) said = ": " ends(substr($0, RSTART + 10, RLENGTH - 11))
-    }
-    /^ *<flaky(Failure|Error)[ >]/ {
-      flaky = 1
+    /^ *<(failure|error|flakyFailure|flakyError)[ >]/ {
+      if ($0 ~ /<flaky/) flaky = 1; else outcome = "failed"
       if (said == "" && match($0, / message="[^"]*"/)) said = ": " ends(substr($0, RSTART + 10, RLENGTH - 11))
     }
     /^ *<skipped[ \/>]/ { outcome = "skipped" }

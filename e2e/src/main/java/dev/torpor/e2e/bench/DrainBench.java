@@ -349,8 +349,8 @@ public final class DrainBench {
     private static Child java(ControlPlane cluster, String name, String main, String... arguments) {
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin/java").toString(),
-                // As in the images.
                 "-Xmx128m",
+                // As in the images.
                 "-XX:+UseSerialGC",
                 "-XX:TieredStopAtLevel=1",
                 "--enable-native-access=ALL-UNNAMED",

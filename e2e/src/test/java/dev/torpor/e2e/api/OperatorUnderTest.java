@@ -3,7 +3,6 @@ package dev.torpor.e2e.api;
 import static org.awaitility.Awaitility.await;
 
 import dev.torpor.e2e.cluster.Child;
-import dev.torpor.e2e.cluster.ClassArchives;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.Workspace;
 import dev.torpor.operator.step.Step;
@@ -54,8 +53,12 @@ final class OperatorUnderTest implements AutoCloseable {
 
     private static OperatorUnderTest start(
             Workspace workspace, Path kubeconfig, List<String> program, String... arguments) {
-        List<String> command = new ArrayList<>(List.of("-Xmx128m"));
-        command.addAll(new ClassArchives().options("dev.torpor.operator.OperatorMain"));
+        List<String> command = new ArrayList<>(List.of(
+                "-Xmx128m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path")));
         command.addAll(program);
         command.addAll(List.of(arguments));
         var child = workspace.start(
