@@ -94,7 +94,7 @@ final class LeftBehind {
         VmName vm = new VmName(image.namespace(), image.vm());
         PartialIntent intent = record.get().intent();
         if (!continued) {
-            source.carryOn(vm, "image " + image, intent);
+            source.carryOn(vm, "image " + image, image, intent);
         }
         String pod = intent.source().map(ProcessIdentity::podUID).orElse("");
         var _ = node.journal().update(vm, it -> it.notRetired(pod));

@@ -255,11 +255,15 @@ final class RestoreTask implements AutoCloseable {
         if (source.isAlive(process)) {
             try {
                 node.step(Step.RESTORE_CONTINUE, () -> source.letRun(
+                                restore.vm(),
                                 process,
                                 runs,
                                 record.filter(r -> r.intent().frozen()).isPresent())
                         .ifPresent(guest -> guests.put(restore.uid(), guest)));
                 node.readiness().changed(process.podUID());
+                if (runs && source.isSaved(restore.vm(), process)) {
+                    said = new String[] {"SavedSince", "the guest was given its memory, and was saved since"};
+                }
             } catch (TorporException e) {
                 Trouble trouble = Trouble.of(e);
                 if (!trouble.isFinal() || trouble.reason() == FailureReason.QEMUGone || source.mayGoOn(process)) {

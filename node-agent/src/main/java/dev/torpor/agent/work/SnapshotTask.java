@@ -270,7 +270,8 @@ final class SnapshotTask implements AutoCloseable {
             VmRecord vm = node.journal().update(snapshot.vm(), r -> told(r, snapshot.image(), process));
             boolean runs = record.intent().wasRunning() && vm.damageOf(process).isEmpty();
             node.step(Step.RESTORE_CONTINUE, () -> {
-                var _ = source.letRun(process, runs, record.intent().frozen());
+                var _ = source.letRun(
+                        snapshot.vm(), process, runs, record.intent().frozen());
             });
             node.readiness().changed(process.podUID());
             LOG.info("VMSnapshot {}: its restore is gone, and what it had begun is finished", snapshot.name());
@@ -410,7 +411,9 @@ final class SnapshotTask implements AutoCloseable {
     }
 
     private void carryOn(SnapshotView snapshot, PartialIntent intent) throws TorporException {
-        node.step(Step.SAVE_CONTINUE, () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent));
+        node.step(
+                Step.SAVE_CONTINUE,
+                () -> source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), snapshot.image(), intent));
         saves.computeIfPresent(snapshot.image().uid(), (_, save) -> save.continuedAt(System.nanoTime()));
     }
 
@@ -662,7 +665,7 @@ final class SnapshotTask implements AutoCloseable {
     /** The object was deleted before status said Saved: the VM goes on. */
     private Next takeBack(WorkItem.Snapshot item, SnapshotView snapshot, PartialIntent intent) throws TorporException {
         if (!hasContinued(snapshot)) {
-            source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), intent);
+            source.carryOn(snapshot.vm(), "VMSnapshot " + snapshot.name(), snapshot.image(), intent);
         }
         String pod = snapshot.podUID().orElse("");
         var _ = node.journal().update(snapshot.vm(), vm -> vm.notRetired(pod));

@@ -1,5 +1,8 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageRecord;
+import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
 import dev.torpor.agent.image.ProcessIdentity;
@@ -8,6 +11,7 @@ import dev.torpor.api.v1alpha1.GuestStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import java.io.IOException;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import org.slf4j.Logger;
@@ -46,18 +50,45 @@ final class Source {
         return true;
     }
 
-    /**
-     * Whether an image waits that was made of the same process: its guest must not run on over that. One whose record cannot be
-     * read is not known to wait, and holds up nobody else.
-     */
     private boolean isSavedSince(VmName vm, PartialIntent begun) throws TorporException {
-        if (begun.source().isEmpty()) {
-            return false;
+        return begun.source().isPresent()
+                && imagesOf(vm, begun.source().get()).stream().anyMatch(Source::waits);
+    }
+
+    /**
+     * Tells whether an image waits that was made of this process: its guest must not run on over that.
+     *
+     * @param but the image that does not count
+     * @throws TorporException with {@link FailureReason#VMBusy} if one is being made
+     */
+    private boolean isSaved(VmName vm, ProcessIdentity process, Optional<ImageId> but) throws TorporException {
+        List<ImageRecord> images = imagesOf(vm, process).stream()
+                .filter(record -> !Optional.of(record.id()).equals(but))
+                .toList();
+        if (images.stream().anyMatch(record -> record.state() instanceof ImageState.Partial)) {
+            throw new TorporException(
+                    FailureReason.VMBusy, "the VM is being saved again: what is left to do for it is done after that");
         }
-        String pod = begun.source().get().podUID();
+        return images.stream().anyMatch(Source::waits);
+    }
+
+    /** Tells the same of a process that an image was given to. */
+    boolean isSaved(VmName vm, ProcessIdentity process) throws TorporException {
+        return isSaved(vm, process, Optional.empty());
+    }
+
+    /** One whose record cannot be read is not known to be of that process, and holds up nobody else. */
+    private List<ImageRecord> imagesOf(VmName vm, ProcessIdentity process) throws TorporException {
         return node.store().readable(vm.namespace(), vm.name()).stream()
-                .anyMatch(record ->
-                        record.stoppedForGood(pod) && record.intent().source().equals(begun.source()));
+                .filter(record -> record.intent().source().equals(Optional.of(process)))
+                .toList();
+    }
+
+    private static boolean waits(ImageRecord record) {
+        return record.intent()
+                .source()
+                .filter(process -> record.stoppedForGood(process.podUID()))
+                .isPresent();
     }
 
     /**
@@ -102,13 +133,17 @@ final class Source {
         return node.journal().read(vm).damageOf(process).isPresent();
     }
 
-    private interface DamageCheck {
-        boolean isDamaged(VmName vm, ProcessIdentity process) throws TorporException;
+    private interface Hold {
+        boolean holds(VmName vm, ProcessIdentity process) throws TorporException;
     }
 
-    /** Has the guest go on as it did before it was paused for a save, if its process still is there. */
-    void carryOn(VmName vmName, String name, PartialIntent intent) throws TorporException {
-        carryOn(vmName, name, intent, this::isDamaged, false);
+    /**
+     * Has the guest go on as it did before it was paused for an image, if its process still is there. It may have gone on long ago
+     * and been saved since: then it stays as that left it.
+     */
+    void carryOn(VmName vmName, String name, ImageId image, PartialIntent intent) throws TorporException {
+        Hold hold = (vm, process) -> isDamaged(vm, process) || isSaved(vm, process, Optional.of(image));
+        carryOn(vmName, name, intent, hold, false);
     }
 
     /**
@@ -116,7 +151,7 @@ final class Source {
      *
      * @param inVain whether the save came to nothing, so that no image says what its guest was when it was paused
      */
-    private void carryOn(VmName vmName, String name, PartialIntent intent, DamageCheck damage, boolean inVain)
+    private void carryOn(VmName vmName, String name, PartialIntent intent, Hold hold, boolean inVain)
             throws TorporException {
         Optional<ProcessIdentity> source = intent.source();
         if (source.isEmpty() || !isAlive(source.get())) {
@@ -126,9 +161,8 @@ final class Source {
         try (Vm vm = node.vms().connect(source.get().podUID())) {
             if (vm.process().equals(source.get())) {
                 Optional<TorporException> unsettled = settle(vm, inVain);
-                if (intent.wasRunning()
-                        && !damage.isDamaged(vmName, source.get())
-                        && !vm.runState().running()) {
+                // In this order: a save's record is there before its guest is paused.
+                if (intent.wasRunning() && !vm.runState().running() && !hold.holds(vmName, source.get())) {
                     vm.resume();
                 }
                 if (intent.frozen()) {
@@ -161,18 +195,26 @@ final class Source {
     }
 
     /**
-     * Lets the guest run that was given an image, if it is to and does not yet, and takes back what feeding it needed.
+     * Lets the guest run that was given an image, if it is to, does not yet and was not saved since, and takes back what feeding it
+     * needed.
      *
+     * @param vmName its VM
      * @param frozen whether its file systems may have been frozen when it was saved
      * @return what came of waking it; empty if there was nobody to ask
      */
-    Optional<GuestStatus> letRun(ProcessIdentity process, boolean runs, boolean frozen) throws TorporException {
+    Optional<GuestStatus> letRun(VmName vmName, ProcessIdentity process, boolean runs, boolean frozen)
+            throws TorporException {
         Optional<GuestStatus> guest = Optional.empty();
         try (Vm vm = node.vms().connect(process.podUID())) {
             if (!vm.process().equals(process)) {
                 return guest; // it ended since; the next one boots
             }
             if (runs && !vm.runState().running()) {
+                // In this order: a save's record is there before its guest is paused.
+                if (isSaved(vmName, process)) {
+                    LOG.info("VM {}: it was saved since it was resumed, and stays paused", vmName);
+                    return guest;
+                }
                 vm.resume();
             }
             if (runs) {

@@ -78,6 +78,9 @@ class CrashSimulationTest {
         System.out.printf(
                 "figure: agents on failing disks: %d runs from seed %d: %d steps, %d saves, %d resumes, %d boots; %s%n",
                 RUNS, first, sums[0], sums[1], sums[2], sums[3], troubles);
+        if (RUNS == 1) {
+            return; // somebody looks at that seed
+        }
         assertThat(sums[2]).as("resumes").isGreaterThan(RUNS / 2);
         assertThat(troubles).as("all kinds of trouble").hasSize(SimulatedTrouble.Kind.values().length);
     }
