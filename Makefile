@@ -101,13 +101,13 @@ soak: jdk packages kubernetes guest ## an hour of saves and restores, to see tha
 	@TORPOR_SOAK_MINUTES=$${TORPOR_SOAK_MINUTES:-60} $(MVN) verify -pl e2e -am -DskipUTs -Dit.test=SoakIT -Dfailsafe.failIfNoSpecifiedTests=false
 
 .PHONY: bench bench-saves
-bench: bench-saves bench-lazy bench-drain bench-images bench-memory ## all that has a limit: saves and restores, lazy resumes, a drain, start-up and memory of the parts; about 22 minutes, as root
+bench: bench-saves bench-lazy bench-drain bench-images bench-memory ## all that has a limit: saves and restores, lazy resumes, a drain, start-up and memory of the parts; about 26 minutes, as root
 bench-saves: jdk packages ## save and restore through the agent beside QEMU by hand and fio; about 10 minutes
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.Bench
 
 .PHONY: bench-drain
-bench-drain: jdk packages kubernetes ## a drain of 10 VMs on two stand-in nodes beside what the disk takes for as many bytes; about 2 minutes, as root
+bench-drain: jdk packages kubernetes ## a drain of 10 VMs on two stand-in nodes beside what the disk takes for as many bytes, as it is and held to a rate; about 6 minutes, as root
 	@$(MVN) -q package -DskipTests -pl e2e -am
 	@$(JAVA_HOME)/bin/java --enable-native-access=ALL-UNNAMED -cp "e2e/target/classes:e2e/target/lib/*" dev.torpor.e2e.bench.DrainBench
 

@@ -43,9 +43,12 @@ import java.util.stream.Stream;
  * stand-ins on one machine and share its disk; agents, operator, API server and QEMUs are real. All VMs have the same random
  * memory, which they map privately, so that it is in the machine once and in each image.
  *
+ * <p>All of it is done twice: with the disk as it is, and with a disk that the kernel holds to a rate ({@link DiskLimit}), so that
+ * the disk is the limit and not the processors, which all nodes share here.
+ *
  * <p>Settings from the environment: TORPOR_BENCH_VMS (10), TORPOR_BENCH_NODES (2), TORPOR_BENCH_MIB (3072; of each VM),
  * TORPOR_BENCH_DIR (a folder on the disk to measure; default below {@code target}), TORPOR_BENCH_REST_SECONDS (15; before the
- * drain). Needs root.
+ * drain), TORPOR_BENCH_DISK_MBPS (400, in units of 10^6; 0 leaves the second out). Needs root.
  */
 public final class DrainBench {
     private static final Duration PATIENCE = Duration.ofMinutes(10);
@@ -73,47 +76,60 @@ public final class DrainBench {
     /**
      * What was measured.
      *
+     * @param diskMegabytesPerSecond what the disk was held to; 0 if it was not
      * @param savedSeconds until the last image was committed and told
      * @param emptySeconds until the last pod was gone
      * @param fioMegabytesPerSecond median of fio's writes
      * @param qemuMegabytesPerSecond median of saves by QEMU alone
      * @param savedOfFio seconds until all were saved, over those that fio takes for as many bytes
      * @param savedOfQemu the same over QEMU alone
+     * @param savedOfDisk the same over what as many bytes take at the rate that the disk was held to; 0 if it was not
      */
     public record Result(
             int vms,
             int nodes,
             long bytesOfEach,
+            double diskMegabytesPerSecond,
             double savedSeconds,
             double emptySeconds,
             double fioMegabytesPerSecond,
             double qemuMegabytesPerSecond,
             double savedOfFio,
-            double savedOfQemu) {}
+            double savedOfQemu,
+            double savedOfDisk) {}
 
     /** Runs all and prints it; the figures go to {@code target/bench/drain-results.json} below the working directory. */
     public static void main(String[] arguments) throws Exception {
         Path out = Path.of("target", "bench").toAbsolutePath();
         Path directory = Files.createDirectories(
                 Path.of(setting("TORPOR_BENCH_DIR", out.resolve("work").toString())));
-        DrainBench bench = new DrainBench(
-                Integer.parseInt(setting("TORPOR_BENCH_VMS", "10")),
-                Integer.parseInt(setting("TORPOR_BENCH_NODES", "2")),
-                Long.parseLong(setting("TORPOR_BENCH_MIB", "3072")) << 20,
-                directory.toRealPath());
-        Result result;
+        long limit = Long.parseLong(setting("TORPOR_BENCH_DISK_MBPS", "400")) * 1_000_000;
+        List<Result> results = new ArrayList<>();
         try {
-            result = bench.run();
+            results.add(bench(directory).run(0));
+            if (limit > 0) {
+                try (DiskLimit _ = DiskLimit.of(directory, limit)) {
+                    results.add(bench(directory).run(limit));
+                }
+            }
         } finally {
             deleteTree(directory);
         }
         String text =
-                new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValueAsString(result);
+                new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValueAsString(results);
         Files.writeString(out.resolve("drain-results.json"), text);
         System.out.println(text);
     }
 
-    private Result run() throws IOException, InterruptedException, TorporException {
+    private static DrainBench bench(Path directory) throws IOException {
+        return new DrainBench(
+                Integer.parseInt(setting("TORPOR_BENCH_VMS", "10")),
+                Integer.parseInt(setting("TORPOR_BENCH_NODES", "2")),
+                Long.parseLong(setting("TORPOR_BENCH_MIB", "3072")) << 20,
+                directory.toRealPath());
+    }
+
+    private Result run(long limit) throws IOException, InterruptedException, TorporException {
         Path ram = Files.createTempFile(Path.of("/dev/shm"), "torpor-bench-", ".ram");
         try {
             fill(ram);
@@ -127,12 +143,14 @@ public final class DrainBench {
                     vms,
                     nodes,
                     bytes,
+                    limit / 1e6,
                     drained[0],
                     drained[1],
                     fioRate / 1e6,
                     handRate / 1e6,
                     drained[0] * fioRate / all,
-                    drained[0] * handRate / all);
+                    drained[0] * handRate / all,
+                    drained[0] * limit / all);
         } finally {
             Files.deleteIfExists(ram);
         }
