@@ -222,8 +222,7 @@ final class SaveCommand implements Callable<Integer> {
             if (because.reason() == FailureReason.QMPTimeout) {
                 qmp.close();
                 try (QmpClient again = QmpClient.connect(options.socket, QmpLimits.DEFAULT)) {
-                    QemuDirectEngine.settle(again);
-                    carryOn(again, partial);
+                    settle(() -> QemuDirectEngine.settle(again), () -> carryOn(again, partial));
                 }
             } else if (because.reason() != FailureReason.QEMUGone) {
                 carryOn(qmp, partial);
@@ -236,6 +235,29 @@ final class SaveCommand implements Callable<Integer> {
         } catch (TorporException e) {
             because.addSuppressed(e);
         }
+    }
+
+    /** Something that is asked of QEMU. */
+    interface Request {
+        void ask() throws TorporException;
+    }
+
+    /**
+     * Settles a QEMU that did not come to an end with a save, and lets its guest go on, which need not wait if that takes long:
+     * QEMU is told the rest while it runs.
+     */
+    static void settle(Request settle, Request carryOn) throws TorporException {
+        try {
+            settle.ask();
+        } catch (TorporException e) {
+            if (e.reason() != FailureReason.QMPTimeout) {
+                throw e;
+            }
+            carryOn.ask();
+            settle.ask();
+            return;
+        }
+        carryOn.ask();
     }
 
     private static void carryOn(QmpClient qmp, PartialImage partial) throws TorporException {
