@@ -31,15 +31,16 @@ public final class Imported {
     }
 
     /**
-     * Tells whether the status of a VMSnapshot was written for another object of its name, as a backup has it: the record of
-     * the pod is named after the object's UID.
+     * Tells whether the status of a VMSnapshot was written for another object of its name, as a backup has it: the name of the
+     * pod's record begins with the object's UID.
      */
     public static boolean hasStatusOfAnother(VMSnapshot snapshot) {
         VMSnapshotStatus status = snapshot.getStatus();
         return status != null
                 && status.getManifestRevision() != null
                 && !status.getManifestRevision()
-                        .equals(Torpor.MANIFEST_PREFIX + snapshot.getMetadata().getUid());
+                        .startsWith(
+                                Torpor.MANIFEST_PREFIX + snapshot.getMetadata().getUid());
     }
 
     /**

@@ -89,7 +89,7 @@ public final class Torpor {
     public static final String NODE_UID_ANNOTATION = "torpor.dev/node-uid";
     /** Prefix of the name of an agent's Lease; the node's name follows. */
     public static final String LEASE_PREFIX = "torpor-";
-    /** Prefix of the name of the ControllerRevision with a saved pod's manifest; the VMSnapshot's UID follows. */
+    /** Prefix of the name of the ControllerRevision with a saved pod's manifest; the VMSnapshot's UID follows, then the pod's. */
     public static final String MANIFEST_PREFIX = "torpor-";
     /** Namespace of the operator and of the agents' leases. */
     public static final String SYSTEM_NAMESPACE = "torpor-system";

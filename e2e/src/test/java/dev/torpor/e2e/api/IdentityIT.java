@@ -8,6 +8,7 @@ import dev.torpor.e2e.cluster.Kubectl;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.List;
 import java.util.UUID;
 import org.assertj.core.api.ThrowingConsumer;
 import org.junit.jupiter.api.BeforeAll;
@@ -144,8 +145,10 @@ class IdentityIT {
     void nobodyButTheOperatorRecordsAManifest() {
         String snapshot = snapshot("web");
 
-        assertThat(create(revision("torpor-" + UUID.randomUUID(), "")))
-                .satisfies(refusedWith("only torpor-operator records manifests of pods"));
+        for (String name : List.of("torpor-" + snapshot, "torpor-" + snapshot + "-" + UUID.randomUUID())) {
+            assertThat(create(revision(name, "")))
+                    .satisfies(refusedWith("only torpor-operator records manifests of pods"));
+        }
         assertThat(create(revision("mine", owner("web", snapshot))))
                 .satisfies(refusedWith("only torpor-operator records manifests of pods"));
         assertThat(create(revision("mine", ""))).satisfies(IdentityIT::accepted);
@@ -161,7 +164,7 @@ class IdentityIT {
                 .satisfies(refusedWith("only torpor-operator may make a ControllerRevision the recorded manifest"));
         assertThat(chart.kubectlOf(chart.operator())
                         .tryWithInput(
-                                revision("torpor-" + snapshot, owner("web", snapshot)),
+                                revision("torpor-" + snapshot + "-" + UUID.randomUUID(), owner("web", snapshot)),
                                 "create",
                                 "--validate=false",
                                 "-f",
@@ -172,7 +175,7 @@ class IdentityIT {
     @Test
     void theGarbageCollectorMayTakeTheOwnerAway() {
         String snapshot = snapshot("web");
-        String name = "torpor-" + snapshot;
+        String name = "torpor-" + snapshot + "-" + UUID.randomUUID();
         chart.kubectlOf(chart.operator())
                 .runWithInput(revision(name, owner("web", snapshot)), "create", "--validate=false", "-f", "-");
 

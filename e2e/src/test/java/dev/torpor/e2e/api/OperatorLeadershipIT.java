@@ -14,13 +14,10 @@ import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.ControlPlaneExtension;
 import dev.torpor.e2e.cluster.TestNamespace;
 import dev.torpor.operator.step.Step;
-import dev.torpor.operator.vm.RecordedManifests;
 import io.fabric8.kubernetes.api.model.Pod;
-import io.fabric8.kubernetes.api.model.apps.ControllerRevisionBuilder;
 import io.fabric8.kubernetes.api.model.coordination.v1.Lease;
 import java.time.Duration;
 import java.util.List;
-import java.util.Map;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -104,18 +101,17 @@ class OperatorLeadershipIT {
                 frozen.holdNext(Step.SNAPSHOT_DELETE_POD);
                 agent.saved(sleeps);
                 frozen.awaitHeld(Step.SNAPSHOT_DELETE_POD);
-                // A record of an earlier pod that would be dropped, which is one of the pod that was saved by then.
+                // A record that would be made a second time.
                 // The pod first: a VMSnapshot that is a second older than its pod is refused.
                 Pod pod = cluster.client()
                         .resource(node.vmPod(namespace, "recorded", "recorded-pod")
                                 .build())
                         .create();
-                VMSnapshot recorded = scene.create("recorded", OperatorScene.save("recorded"));
+                scene.create("recorded", OperatorScene.save("recorded"));
                 scene.awaitSnapshotReason("recorded", "VMNotRunning");
-                recordAnEarlierPod(cluster, recorded);
-                frozen.holdNext(Step.SNAPSHOT_DROP_MANIFEST);
+                frozen.holdNext(Step.SNAPSHOT_RECORD_MANIFEST);
                 var _ = node.markRunning(pod);
-                frozen.awaitHeld(Step.SNAPSHOT_DROP_MANIFEST);
+                frozen.awaitHeld(Step.SNAPSHOT_RECORD_MANIFEST);
 
                 frozen.freeze();
                 // As if it had run out: nobody waits 15 s for that, and the frozen one learns of it by asking only.
@@ -143,7 +139,7 @@ class OperatorLeadershipIT {
                         Step.SNAPSHOT_PUBLISH,
                         Step.RESTORE_CREATE_POD,
                         Step.SNAPSHOT_DELETE_POD,
-                        Step.SNAPSHOT_DROP_MANIFEST)) {
+                        Step.SNAPSHOT_RECORD_MANIFEST)) {
                     frozen.letGo(step);
                 }
                 frozen.thaw();
@@ -153,25 +149,6 @@ class OperatorLeadershipIT {
                 awaitHolder(cluster, system, "other");
             }
         }
-    }
-
-    private static void recordAnEarlierPod(ControlPlane cluster, VMSnapshot snapshot) {
-        cluster.client()
-                .resource(new ControllerRevisionBuilder()
-                        .withNewMetadata()
-                        .withNamespace(snapshot.getMetadata().getNamespace())
-                        .withName(RecordedManifests.nameFor(snapshot))
-                        .addNewOwnerReference()
-                        .withApiVersion(snapshot.getApiVersion())
-                        .withKind(snapshot.getKind())
-                        .withName(snapshot.getMetadata().getName())
-                        .withUid(snapshot.getMetadata().getUid())
-                        .endOwnerReference()
-                        .endMetadata()
-                        .withRevision(1L)
-                        .withData(Map.of("podUID", "an-earlier-pod"))
-                        .build())
-                .create();
     }
 
     private static void giveLeaseUp(ControlPlane cluster, String system) {

@@ -20,6 +20,7 @@ import io.fabric8.kubernetes.api.model.ConfigMapBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.Objects;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -444,7 +445,7 @@ class OperatorRefusalIT {
     @Test
     void restoreWithoutTheRecordedManifestIsRefused() {
         VMSnapshot ready = scene.readySnapshot(node, agent, "web-1", "web", SaveMode.Save);
-        String revision = "torpor-" + ready.getMetadata().getUid();
+        String revision = Objects.requireNonNull(ready.getStatus().getManifestRevision());
         cluster.kubectl("delete", "controllerrevision/" + revision, "-n", scene.namespace());
         scene.restore("back", "web-1");
 

@@ -140,6 +140,7 @@ class OperatorRightsIT {
         "create,deployments.apps",
         "patch,statefulsets.apps",
         "patch,controllerrevisions.apps",
+        "delete,controllerrevisions.apps",
         "create,mutatingwebhookconfigurations.admissionregistration.k8s.io",
         "impersonate,users"
     })

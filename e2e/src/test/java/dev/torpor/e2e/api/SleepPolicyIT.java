@@ -6,6 +6,7 @@ import static org.awaitility.Awaitility.await;
 import dev.torpor.e2e.cluster.ControlPlane;
 import dev.torpor.e2e.cluster.Kubectl;
 import java.time.Duration;
+import java.util.UUID;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -128,6 +129,7 @@ class SleepPolicyIT {
                 metadata: {name: saved, namespace: %s}
                 spec: {vmName: db, mode: %s}
                 """.formatted(namespace, mode), "create", "-f", "-");
+        String uid = cluster.kubectl("get", "vmsnap", "saved", "-n", namespace, "-o=jsonpath={.metadata.uid}");
         admin.run(
                 "patch",
                 "vmsnap",
@@ -136,7 +138,8 @@ class SleepPolicyIT {
                 namespace,
                 "--subresource=status",
                 "--type=merge",
-                "-p={\"status\":{\"nodeName\":\"n1\",\"conditions\":[{\"type\":\"" + type + "\",\"status\":\"" + status
+                "-p={\"status\":{\"nodeName\":\"n1\",\"manifestRevision\":\"torpor-" + uid + "-" + UUID.randomUUID()
+                        + "\",\"conditions\":[{\"type\":\"" + type + "\",\"status\":\"" + status
                         + "\",\"reason\":\"" + reason
                         + "\",\"message\":\"\",\"lastTransitionTime\":\"2026-01-01T00:00:00Z\"}]}}");
     }

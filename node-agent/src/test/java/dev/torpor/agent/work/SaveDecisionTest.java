@@ -235,7 +235,7 @@ class SaveDecisionTest {
         assertThat(decide()).isInstanceOf(SaveDecision.Rest.class);
 
         deleting = false;
-        object.getStatus().setManifestRevision("torpor-u1");
+        object.getStatus().setManifestRevision("torpor-u1-p1");
         assertThat(decide()).isInstanceOf(SaveDecision.Save.class);
     }
 

@@ -240,7 +240,11 @@ record SnapshotDecision(
                         .<SnapshotAction>map(SnapshotAction.RecordManifest::new)
                         .orElse(NOTHING),
                 own.bound(
-                        binding, binding.pod(), RecordedManifests.nameFor(seen), SnapshotReason.Bound.name(), message),
+                        binding,
+                        binding.pod(),
+                        RecordedManifests.nameFor(seen, binding.pod()),
+                        SnapshotReason.Bound.name(),
+                        message),
                 STORE_INTERVAL,
                 new Notice(EventReason.Bound, message));
     }

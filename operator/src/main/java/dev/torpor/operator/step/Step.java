@@ -9,8 +9,6 @@ public enum Step {
     SNAPSHOT_ADD_FINALIZER,
     /** The VMSnapshot has no such finalizer any more. */
     SNAPSHOT_REMOVE_FINALIZER,
-    /** The manifest of a pod that is not saved after all is deleted. */
-    SNAPSHOT_DROP_MANIFEST,
     /** The manifest of the pod to be saved is recorded. */
     SNAPSHOT_RECORD_MANIFEST,
     /** The VMSnapshot's status says what was decided. */

@@ -1,7 +1,9 @@
 package dev.torpor.operator.vm;
 
+import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMSnapshot;
+import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
 import dev.torpor.operator.step.Step;
@@ -19,8 +21,12 @@ import org.jspecify.annotations.Nullable;
 /**
  * Manifests of saved pods, each in a {@code ControllerRevision} that its VMSnapshot owns. Agents cannot write those: a
  * manifest in status would let whoever may write status make the operator create any pod.
+ *
+ * <p>Each pod has a record of its own, which is never replaced, and status names it in the write that names the pod: so the two are
+ * of one pod, whichever other operators write theirs meanwhile. Records of pods that were not saved after all go with the VMSnapshot.
  */
 public final class RecordedManifests {
+    private static final String UID = "[0-9a-zA-Z-]{1,63}";
     private static final String POD_UID = "podUID";
     private static final String POD = "pod";
     private static final String CONTROLLED = "controlled";
@@ -39,30 +45,35 @@ public final class RecordedManifests {
      */
     public record Recorded(Pod pod, boolean controlled) {}
 
-    /** Returns the name of the revision of a snapshot. */
-    public static String nameFor(VMSnapshot snapshot) {
-        return Torpor.MANIFEST_PREFIX + snapshot.getMetadata().getUid();
+    /** Returns the name of the revision of a snapshot's pod. */
+    public static String nameFor(VMSnapshot snapshot, ObjectName pod) {
+        String own = Torpor.MANIFEST_PREFIX + snapshot.getMetadata().getUid();
+        // That of a pod that is gone is what an agent says.
+        return Optional.ofNullable(pod.uid())
+                .filter(uid -> uid.matches(UID))
+                .map(uid -> own + "-" + uid)
+                .orElse(own);
+    }
+
+    // As status has it: before each pod had its own, records had the name without the pod's UID (in no release).
+    private static String nameIn(VMSnapshot snapshot) {
+        return Optional.ofNullable(snapshot.getStatus())
+                .map(VMSnapshotStatus::getManifestRevision)
+                .orElseGet(() -> nameFor(snapshot, new ObjectName(null, null)));
     }
 
     /** Records the manifest of the pod that a snapshot saves. Recording the same pod again changes nothing. */
     public void record(VMSnapshot snapshot, Pod pod, StepHook steps) {
         ObjectMeta owner = snapshot.getMetadata();
-        Resource<ControllerRevision> resource = resource(owner.getNamespace(), nameFor(snapshot));
-        ControllerRevision before = resource.get();
-        if (before != null) {
-            if (pod.getMetadata().getUid().equals(field(before, POD_UID))) {
-                return;
-            }
-            // Left by an admission that did not come to its end; revisions cannot be changed. This one and no other, as
-            // another operator may lead by now, and its record is that of the pod that is saved.
-            steps.take(Step.SNAPSHOT_DROP_MANIFEST, () -> resource.lockResourceVersion(
-                            before.getMetadata().getResourceVersion())
-                    .delete());
+        String name = nameFor(snapshot, VmPods.nameOf(pod));
+        ControllerRevision before = resource(owner.getNamespace(), name).get();
+        if (before != null && pod.getMetadata().getUid().equals(field(before, POD_UID))) {
+            return; // by an admission that did not come to its end
         }
         ControllerRevision revision = new ControllerRevisionBuilder()
                 .withNewMetadata()
                 .withNamespace(owner.getNamespace())
-                .withName(nameFor(snapshot))
+                .withName(name)
                 .addNewOwnerReference()
                 .withApiVersion(snapshot.getApiVersion())
                 .withKind(snapshot.getKind())
@@ -82,9 +93,9 @@ public final class RecordedManifests {
                 Step.SNAPSHOT_RECORD_MANIFEST, () -> client.resource(revision).create());
     }
 
-    /** Returns a recorded manifest, if it is there and was written by us for that snapshot. */
+    /** Returns the recorded manifest of the pod that a snapshot is bound to, if it is there and was written by us for that snapshot. */
     public Optional<Recorded> read(VMSnapshot snapshot) {
-        ControllerRevision revision = resource(snapshot.getMetadata().getNamespace(), nameFor(snapshot))
+        ControllerRevision revision = resource(snapshot.getMetadata().getNamespace(), nameIn(snapshot))
                 .get();
         if (revision == null
                 || revision.getMetadata().getOwnerReferences().stream()
@@ -103,7 +114,7 @@ public final class RecordedManifests {
         return new TorporException(
                 FailureReason.RecordedManifestMissing,
                 "ControllerRevision %s with the recorded pod of VM %s is gone. The image is safe."
-                        .formatted(nameFor(snapshot), snapshot.getSpec().vmName()));
+                        .formatted(nameIn(snapshot), snapshot.getSpec().vmName()));
     }
 
     private Resource<ControllerRevision> resource(String namespace, String name) {

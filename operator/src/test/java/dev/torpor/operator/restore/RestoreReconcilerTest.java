@@ -24,6 +24,7 @@ import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
+import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.PodBuilder;
@@ -152,16 +153,14 @@ class RestoreReconcilerTest {
 
     @Test
     void podIsMadeWithoutTheReadinessGateThatOnlyTheWebhookKnowsToBeAnswered() {
-        new RecordedManifests(client)
-                .record(
-                        Objects.requireNonNull(cluster.snapshot("web-1")),
-                        TestPods.running("web-pod", "u3")
-                                .editSpec()
-                                .addNewReadinessGate("example.com/theirs")
-                                .addNewReadinessGate(Torpor.GUEST_RUNNING)
-                                .endSpec()
-                                .build(),
-                        StepHook.NONE);
+        ready(
+                Objects.requireNonNull(cluster.snapshot("web-1")),
+                TestPods.running("web-pod", "u3")
+                        .editSpec()
+                        .addNewReadinessGate("example.com/theirs")
+                        .addNewReadinessGate(Torpor.GUEST_RUNNING)
+                        .endSpec()
+                        .build());
         step();
         agentSays(ConditionType.IMAGE_AVAILABLE, true, "Checked");
         step();
@@ -404,21 +403,21 @@ class RestoreReconcilerTest {
     }
 
     private void readySnapshot() {
-        VMSnapshot snapshot = cluster.snapshot("web-1", SaveMode.Save);
-        new RecordedManifests(client)
-                .record(snapshot, TestPods.running("web-pod", "u1").build(), StepHook.NONE);
-        ready(snapshot);
+        ready(
+                cluster.snapshot("web-1", SaveMode.Save),
+                TestPods.running("web-pod", "u1").build());
     }
 
     private void managedSnapshot(String name) {
-        VMSnapshot snapshot = cluster.snapshot(name, SaveMode.ManagedSave);
-        new RecordedManifests(client)
-                .record(snapshot, TestPods.ofStatefulSet("web-0", "u1").build(), StepHook.NONE);
-        ready(snapshot);
+        ready(
+                cluster.snapshot(name, SaveMode.ManagedSave),
+                TestPods.ofStatefulSet("web-0", "u1").build());
     }
 
-    private void ready(VMSnapshot snapshot) {
+    private void ready(VMSnapshot snapshot, Pod pod) {
+        new RecordedManifests(client).record(snapshot, pod, StepHook.NONE);
         VMSnapshotStatus own = new VMSnapshotStatus();
+        own.setManifestRevision(RecordedManifests.nameFor(snapshot, VmPods.nameOf(pod)));
         own.setPhase(SnapshotPhase.Ready);
         own.setNodeName("n1");
         own.setStoreID("store");

@@ -14,6 +14,7 @@ import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.HasMetadata;
+import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
@@ -69,19 +70,18 @@ class BorrowedMarksTest {
 
     @Test
     void recordOfAPodHasNone() throws Exception {
-        actions.perform(
-                snapshot,
-                new SnapshotAction.RecordManifest(TestPods.running("web-pod", "u1")
-                        .editMetadata()
-                        .addToLabels(TRACKING)
-                        .endMetadata()
-                        .build()));
+        Pod pod = TestPods.running("web-pod", "u1")
+                .editMetadata()
+                .addToLabels(TRACKING)
+                .endMetadata()
+                .build();
+        actions.perform(snapshot, new SnapshotAction.RecordManifest(pod));
 
         assertOurs(
                 client.apps()
                         .controllerRevisions()
                         .inNamespace("vms")
-                        .withName(RecordedManifests.nameFor(snapshot))
+                        .withName(RecordedManifests.nameFor(snapshot, VmPods.nameOf(pod)))
                         .get(),
                 List.of(Torpor.VM_LABEL));
     }

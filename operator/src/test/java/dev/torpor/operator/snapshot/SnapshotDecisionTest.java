@@ -225,7 +225,7 @@ class SnapshotDecisionTest {
         assertThat(own.getStoreID()).isEqualTo("store");
         assertThat(own.getPod()).isEqualTo(SOURCE);
         assertThat(own.getClassName()).isEqualTo("fast");
-        assertThat(own.getManifestRevision()).isEqualTo("torpor-s1");
+        assertThat(own.getManifestRevision()).isEqualTo("torpor-s1-u1");
     }
 
     @Test

@@ -19,13 +19,13 @@ import dev.torpor.operator.event.EventRecorder;
 import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.ManagedImages;
+import dev.torpor.operator.vm.RecordedManifests;
 import dev.torpor.operator.vm.Stores;
 import dev.torpor.operator.vm.TestCluster;
 import dev.torpor.operator.vm.TestPods;
 import dev.torpor.operator.vm.VmPods;
 import io.fabric8.kubernetes.api.model.Condition;
 import io.fabric8.kubernetes.api.model.Event;
-import io.fabric8.kubernetes.api.model.ObjectMeta;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.api.model.Pod;
 import io.fabric8.kubernetes.api.model.apps.ControllerRevision;
@@ -35,10 +35,12 @@ import io.fabric8.kubernetes.client.server.mock.EnableKubernetesMockClient;
 import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import java.time.Duration;
 import java.time.Instant;
+import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicBoolean;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -62,13 +64,17 @@ class SnapshotReconcilerTest {
         server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(VMSnapshotClass.class));
         cluster = new TestCluster(client);
         writer = new MergeStatusWriter(client);
-        reconciler = new SnapshotReconciler(
+        reconciler = reconciler(cluster.clock());
+    }
+
+    private SnapshotReconciler reconciler(InstantSource clock) {
+        return new SnapshotReconciler(
                 client,
                 writer,
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
-                cluster.clock(),
+                clock,
                 StepHook.NONE);
     }
 
@@ -196,27 +202,61 @@ class SnapshotReconcilerTest {
     }
 
     @Test
-    void recordOfAnotherPodIsReplacedBeforeBinding() throws Exception {
+    void eachPodHasARecordOfItsOwnAndThatOfTheBoundOneIsRead() {
         client.resource(TestPods.running("web-pod", "u1").build()).create();
         cluster.snapshot("web-1", SaveMode.Checkpoint); // of which the age does not matter
         step();
         writer.answerStale(true);
         step();
         writer.answerStale(false);
-        client.pods().inNamespace("vms").withName("web-pod").delete();
-        client.resource(TestPods.running("other-pod", "u2").build()).create();
-        ObjectMeta before = revisions().getFirst().getMetadata();
+        replacePod();
 
         step();
 
-        assertThat(TestCluster.lastDeletion(server, before.getName())
-                        .getPreconditions()
-                        .getResourceVersion())
-                .as("no record of another operator's")
-                .isEqualTo(before.getResourceVersion());
-        assertThat(status().getPod()).isNotNull();
-        assertThat(revisions()).singleElement().satisfies(revision -> assertThat(revision.toString())
-                .contains("other-pod"));
+        assertThat(Objects.requireNonNull(status().getPod()).name()).isEqualTo("other-pod");
+        assertThat(recordedPod()).isEqualTo("other-pod");
+        assertThat(revisions()).hasSize(2).allSatisfy(revision -> assertThat(
+                        revision.getMetadata().getOwnerReferences())
+                .singleElement()
+                .satisfies(owner -> assertThat(owner.getUid())
+                        .isEqualTo(seen().getMetadata().getUid())));
+    }
+
+    /** Frozen after its look at the VM and before it records anything. */
+    @Test
+    void anOperatorThatWasFrozenUntilAnotherBoundTheNextPodTakesNoRecordOfThatAway() {
+        client.resource(TestPods.running("web-pod", "u1").build()).create();
+        cluster.snapshot("web-1", SaveMode.Checkpoint);
+        step();
+        AtomicBoolean thawed = new AtomicBoolean();
+        SnapshotReconciler frozen = reconciler(() -> {
+            if (!thawed.getAndSet(true)) {
+                replacePod();
+                step();
+                assertThat(recordedPod()).isEqualTo("other-pod");
+            }
+            return cluster.clock().instant();
+        });
+
+        var _ = frozen.step("vms", "web-1");
+
+        assertThat(thawed).isTrue();
+        assertThat(Objects.requireNonNull(status().getPod()).name()).isEqualTo("other-pod");
+        assertThat(recordedPod()).isEqualTo("other-pod");
+    }
+
+    private void replacePod() {
+        client.pods().inNamespace("vms").withName("web-pod").delete();
+        client.resource(TestPods.running("other-pod", "u2").build()).create();
+    }
+
+    private String recordedPod() {
+        return new RecordedManifests(client)
+                .read(seen())
+                .orElseThrow()
+                .pod()
+                .getMetadata()
+                .getName();
     }
 
     @Test
@@ -309,8 +349,7 @@ class SnapshotReconcilerTest {
                 .startsWith("RestoredFromBackup: its status was restored from a backup"));
         assertThat(status().getPhase()).isEqualTo(SnapshotPhase.Saved);
 
-        ofAnother.setManifestRevision(
-                Torpor.MANIFEST_PREFIX + seen().getMetadata().getUid());
+        ofAnother.setManifestRevision(RecordedManifests.nameFor(seen(), VmPods.nameOf(pod)));
         writer.news(StatusOwner.SNAPSHOT_OPERATOR, seen(), ofAnother);
         step();
         assertThat(client.pods().inNamespace("vms").list().getItems())

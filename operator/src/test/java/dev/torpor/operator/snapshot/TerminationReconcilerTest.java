@@ -140,6 +140,24 @@ class TerminationReconcilerTest {
     }
 
     @Test
+    void whatAnOperatorRecordedThatDiedBeforeItBoundIsFoundThoughThePodIsGone() {
+        tell(List.of(new TerminationSave("vms", "web", uid, null, true, null)));
+        reconciler.step("n1");
+        new RecordedManifests(client)
+                .record(snapshot(), TestPods.running("web-pod", uid).build(), StepHook.NONE);
+        bind();
+
+        assertThat(pod().name()).isNull();
+        assertThat(new RecordedManifests(client).read(snapshot())).isPresent();
+    }
+
+    @Test
+    void whatIsNoUidOfAPodIsInNoName() {
+        assertThat(RecordedManifests.nameFor(cluster.snapshot("s", SaveMode.Save), new ObjectName(null, "a/../b")))
+                .doesNotContain("a/../b");
+    }
+
+    @Test
     void anImportGetsASnapshotThatSaysSo() {
         tell(List.of(new TerminationSave("vms", "web", uid, null, true, true)));
         reconciler.step("n1");
