@@ -3,6 +3,7 @@ package dev.torpor.agent.work;
 import dev.torpor.agent.engine.Cancellation;
 import dev.torpor.agent.engine.SaveOptions;
 import dev.torpor.agent.engine.SavePlan;
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.VmDisks;
@@ -132,9 +133,10 @@ final class SnapshotOrder implements SaveOrder {
         }
     }
 
+    /** A drain wants the VM saved; how is only its class's wish. */
     @Override
     public Optional<SaveOptions> otherwise() {
-        return Optional.empty();
+        return snapshot.isOfDrain() ? Optional.of(options().with(Compression.NONE)) : Optional.empty();
     }
 
     @Override

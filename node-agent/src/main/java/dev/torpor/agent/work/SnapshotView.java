@@ -13,6 +13,7 @@ import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotStatus;
 import io.fabric8.kubernetes.api.model.ObjectMeta;
 import java.time.Instant;
+import java.util.Map;
 import java.util.Optional;
 
 /**
@@ -81,6 +82,12 @@ record SnapshotView(
     /** Tells whether it stands for an image that the agent made by itself, so that there is nothing to save. */
     boolean adopts() {
         return object.adoptedImage().isPresent();
+    }
+
+    /** Tells whether a drain wants it, and not a person. */
+    boolean isOfDrain() {
+        Map<String, String> annotations = object.getMetadata().getAnnotations();
+        return annotations != null && Torpor.CREATED_BY_DRAIN.equals(annotations.get(Torpor.CREATED_BY_ANNOTATION));
     }
 
     /** Its status was brought back by a backup tool and speaks of another object: nothing of it was asked of us. */

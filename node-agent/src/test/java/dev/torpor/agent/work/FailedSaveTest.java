@@ -4,6 +4,7 @@ import static java.util.Objects.requireNonNull;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.awaitility.Awaitility.await;
 
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageId;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
@@ -73,6 +74,7 @@ class FailedSaveTest {
 
     private String mode = "ManagedSave";
     private String compression = "None";
+    private String createdBy = "somebody";
     private @Nullable Runnable afterPause;
     private @Nullable Runnable beforeCommit;
     private @Nullable Runnable beforePublish;
@@ -145,6 +147,32 @@ class FailedSaveTest {
             assertThat(world.said()).contains("told to be built without");
             assertThat(vms.saves).hasValue(1);
             assertThat(vms.running).isTrue();
+        }
+    }
+
+    @Test
+    void aDrainSavesWithoutACompressionThatItsQemuWasBuiltWithout() throws Exception {
+        createdBy = "drain";
+        compression = "Zstd";
+        vms.parameters = Set.of("multifd-compression", "cpu-throttle-tailslow");
+        vms.refusesToCompress = true;
+        try (World world = new World("a")) {
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(world.isComplete()).isTrue();
+            assertThat(vms.saves).hasValue(2);
+            assertThat(requireNonNull(vms.lastPlan).compression()).isEqualTo(Compression.NONE);
+        }
+    }
+
+    @Test
+    void aDrainSavesWithoutACompressionThatItsQemuIsTooOldFor() throws Exception {
+        createdBy = "drain";
+        compression = "Zstd";
+        vms.parameters = Set.of();
+        try (World world = new World("a")) {
+            assertThat(world.look()).isEqualTo(Next.now());
+            assertThat(world.isComplete()).isTrue();
+            assertThat(vms.saves).hasValue(1);
         }
     }
 
@@ -423,10 +451,10 @@ class FailedSaveTest {
                     """
                     apiVersion: torpor.dev/v1alpha1
                     kind: VMSnapshot
-                    metadata: {name: s, namespace: vms, uid: %s, creationTimestamp: "%s", finalizers: [torpor.dev/image]}
+                    metadata: {name: s, namespace: vms, uid: %s, creationTimestamp: "%s", finalizers: [torpor.dev/image], annotations: {torpor.dev/created-by: %s}}
                     spec: {vmName: web, mode: %s, verify: Never, parallel: {compression: %s}}
                     status: {nodeName: n, storeID: "%s", pod: {name: web, uid: p1}}
-                    """.formatted(uid, Instant.now(), mode, compression, store.storeID()), VMSnapshot.class);
+                    """.formatted(uid, Instant.now(), createdBy, mode, compression, store.storeID()), VMSnapshot.class);
         }
 
         List<String> retired() throws Exception {
@@ -463,6 +491,10 @@ class FailedSaveTest {
 
         Optional<ImageState> state() throws Exception {
             return store.state(IMAGE);
+        }
+
+        boolean isComplete() throws Exception {
+            return store.state(IMAGE).equals(Optional.of(new ImageState.Complete()));
         }
 
         boolean isPartial() throws Exception {
