@@ -1,5 +1,6 @@
 package dev.torpor.e2e.bench;
 
+import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.linux.Access;
 import dev.torpor.agent.linux.AlignedBuffer;
 import dev.torpor.agent.linux.Descriptor;
@@ -14,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
@@ -36,12 +38,13 @@ final class NullSink {
     }
 
     /** Has a paused QEMU send all of its memory, in so many channels beside the main one. */
-    static void swallow(QmpClient qmp, Path folder, int channels) throws IOException, TorporException {
-        take(qmp, folder, channels, (_, _, _) -> {});
+    static void swallow(QmpClient qmp, Path folder, int channels, Compression compression)
+            throws IOException, TorporException {
+        take(qmp, folder, channels, compression, (_, _, _) -> {});
     }
 
     /**
-     * Does the same and keeps it, in a file that is flushed at the end.
+     * Does the same, not compressed, and keeps it, in a file that is flushed at the end.
      *
      * @param place folder of the file
      * @param access how it is written
@@ -51,7 +54,7 @@ final class NullSink {
         try (Directory directory = Directory.open(place)) {
             directory.createFile(KEPT).close();
             try (Descriptor file = directory.openFile(KEPT, access)) {
-                take(qmp, folder, channels, (connection, number, part) -> {
+                take(qmp, folder, channels, Compression.NONE, (connection, number, part) -> {
                     // The last one's rest is as it happens to be: nobody reads it.
                     part.limit((int) AlignedBuffer.alignUp(part.limit()));
                     file.write(part, (number * (channels + 1) + connection) * BUFFER_BYTES);
@@ -66,13 +69,16 @@ final class NullSink {
         Files.delete(place.resolve(KEPT));
     }
 
-    private static void take(QmpClient qmp, Path folder, int channels, Fate fate) throws IOException, TorporException {
+    private static void take(QmpClient qmp, Path folder, int channels, Compression compression, Fate fate)
+            throws IOException, TorporException {
         qmp.execute(
                 "migrate-set-capabilities",
                 Map.of("capabilities", List.of(Map.of("capability", "multifd", "state", true))));
-        qmp.execute(
-                "migrate-set-parameters",
-                Map.of("multifd-channels", channels, "max-bandwidth", 0, "multifd-compression", "none"));
+        String method = compression.method().word();
+        Map<String, Object> parameters =
+                new HashMap<>(Map.of("multifd-channels", channels, "max-bandwidth", 0, "multifd-compression", method));
+        compression.level().ifPresent(level -> parameters.put("multifd-" + method + "-level", level));
+        qmp.execute("migrate-set-parameters", parameters);
         List<UnixSocket> sockets = new ArrayList<>();
         List<Thread> threads = new ArrayList<>();
         try (Directory directory = Directory.open(folder);
@@ -98,6 +104,7 @@ final class NullSink {
                 socket.close();
             }
         }
+        qmp.execute("migrate-set-parameters", Map.of("multifd-compression", "none"));
         qmp.execute(
                 "migrate-set-capabilities",
                 Map.of("capabilities", List.of(Map.of("capability", "multifd", "state", false))));

@@ -35,7 +35,13 @@ final class NullSource {
         qmp.execute(
                 "migrate-set-capabilities",
                 Map.of("capabilities", List.of(Map.of("capability", "multifd", "state", true))));
-        qmp.execute("migrate-set-parameters", Map.of("multifd-channels", channels));
+        qmp.execute(
+                "migrate-set-parameters",
+                Map.of(
+                        "multifd-channels",
+                        channels,
+                        "multifd-compression",
+                        layout.compression().method().word()));
         Path socket = folder.resolve("source.null.sock");
         Files.deleteIfExists(socket);
         qmp.execute("migrate-incoming", Map.of("uri", "unix:" + socket));

@@ -26,13 +26,15 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 
 /**
  * Recorded channels: saves into the store (flush, checks and commit included) beside what QEMU sends when nobody keeps it, and
  * beside what fio writes of as many bytes, and beside somebody who writes what QEMU sends into one file and does nothing else,
  * for 1 to 16 channels; loads beside what QEMU takes of the same streams out of the page cache, not looked at. Once with the store
- * on the disk, and once in memory, where the disk is no limit. Then compression beside the other engine, with size and CPU time. RAM is the
+ * on the disk, and once in memory, where the disk is no limit. Then compression, beside what QEMU sends and takes with the same one, and
+ * beside the other engine, with size and CPU time. RAM is the
  * Java runtime's own files over and over, which compress as programs do. Prints tables in Markdown and asserts nothing.
  *
  * <p>RAM to load into is there before the clock runs: what a virtual machine's host takes to bring pages that it had taken back
@@ -43,6 +45,8 @@ import java.util.OptionalInt;
  */
 public final class StreamBench {
     private static final List<Integer> CHANNELS = List.of(1, 2, 4, 8, 16);
+
+    private static final int COMPRESSED_CHANNELS = 4;
 
     private static final Path MEMORY = Path.of("/dev/shm");
 
@@ -103,7 +107,7 @@ public final class StreamBench {
             System.out.println("The store in memory:");
             byChannels(source, inMemory);
             System.out.println("On the disk:");
-            byOptions(source, disk.store());
+            byOptions(source, disk);
         }
     }
 
@@ -191,7 +195,7 @@ public final class StreamBench {
         Times load = new Times();
         SaveOptions options = new SaveOptions(OptionalInt.of(channels), DirectIO.AUTO, 0).with(Engine.MULTIFD_STREAM);
         for (int round = 0; round <= rounds; round++) {
-            time(sink, source, qmp -> NullSink.swallow(qmp, directory, channels));
+            time(sink, source, qmp -> NullSink.swallow(qmp, directory, channels, Compression.NONE));
             fio.wall().add(place.fio(channels, bytes));
             time(bare, source, qmp -> NullSink.keep(qmp, directory, channels, place.directory(), place.access()));
             NullSink.forget(place.directory());
@@ -221,35 +225,64 @@ public final class StreamBench {
                 played.seconds() / load.seconds());
     }
 
-    private void byOptions(BenchVm source, ImageStore store) throws IOException, TorporException {
-        System.out.println("| | seconds | image MiB | CPU seconds | restore seconds |");
-        System.out.println("|---|---|---|---|---|");
-        SaveOptions four = new SaveOptions(OptionalInt.of(4), DirectIO.AUTO, 0);
-        byOptions("qemu-direct", source, store, four.with(Engine.QEMU_DIRECT));
-        byOptions("multifd-stream", source, store, four.with(Engine.MULTIFD_STREAM));
+    private void byOptions(BenchVm source, Place place) throws IOException, TorporException {
+        System.out.println(
+                "| 4 channels | null sink s | save s | null sink / save | image MiB | CPU s of sink, save | page cache s"
+                        + " | restore s | page cache / restore |");
+        System.out.println("|---|---|---|---|---|---|---|---|---|");
+        SaveOptions four = new SaveOptions(OptionalInt.of(COMPRESSED_CHANNELS), DirectIO.AUTO, 0);
+        byOptions("qemu-direct", source, place, four.with(Engine.QEMU_DIRECT));
+        byOptions("multifd-stream", source, place, four.with(Engine.MULTIFD_STREAM));
         for (int level : List.of(1, 3)) {
             Compression zstd = new Compression(Compression.Method.ZSTD, OptionalInt.of(level));
-            byOptions("multifd-stream, zstd " + level, source, store, four.with(zstd));
+            byOptions("multifd-stream, zstd " + level, source, place, four.with(zstd));
         }
         Compression zlib = new Compression(Compression.Method.ZLIB, OptionalInt.of(1));
-        byOptions("multifd-stream, zlib 1", source, store, four.with(zlib));
+        byOptions("multifd-stream, zlib 1", source, place, four.with(zlib));
     }
 
-    private void byOptions(String name, BenchVm source, ImageStore store, SaveOptions options)
+    private void byOptions(String name, BenchVm source, Place place, SaveOptions options)
             throws IOException, TorporException {
+        boolean streams = !options.engine().equals(Optional.of(Engine.QEMU_DIRECT));
+        Times sink = new Times();
         Times save = new Times();
-        List<Double> loads = new ArrayList<>();
+        Times played = new Times();
+        Times load = new Times();
         long allocated = 0;
-        for (int round = 0; round < rounds; round++) {
+        for (int round = 0; round <= rounds; round++) {
+            if (streams) {
+                time(sink, source, qmp -> NullSink.swallow(qmp, directory, COMPRESSED_CHANNELS, options.compression()));
+            }
             ImageId id = new ImageId("bench", "vm", "options-" + round);
-            time(save, source, qmp -> EngineSave.save(qmp, store, id, options, folder()));
-            allocated = store.open(id).allocatedBytes();
-            loads.add(load(store, id));
-            store.delete(id);
+            time(save, source, qmp -> EngineSave.save(qmp, place.store(), id, options, folder()));
+            allocated = place.store().open(id).allocatedBytes();
+            load.wall().add(load(place.store(), id));
+            if (streams) {
+                played.wall().add(source(place, id));
+            }
+            place.store().delete(id);
+            if (round == 0) {
+                List.of(sink, save, played, load).forEach(Times::clear);
+            }
+        }
+        if (!streams) {
+            System.out.printf(
+                    "| %s | | %.2f | | %d | %.1f | | %.2f | |%n",
+                    name, save.seconds(), allocated >> 20, save.cpuSeconds(), load.seconds());
+            return;
         }
         System.out.printf(
-                "| %s | %.2f | %d | %.1f | %.2f |%n",
-                name, save.seconds(), allocated >> 20, save.cpuSeconds(), Measurement.median(loads));
+                "| %s | %.2f | %.2f | %.2f | %d | %.1f, %.1f | %.2f | %.2f | %.2f |%n",
+                name,
+                sink.seconds(),
+                save.seconds(),
+                sink.seconds() / save.seconds(),
+                allocated >> 20,
+                sink.cpuSeconds(),
+                save.cpuSeconds(),
+                played.seconds(),
+                load.seconds(),
+                played.seconds() / load.seconds());
     }
 
     /** Of QEMU and of ourselves. */
