@@ -190,7 +190,7 @@ public final class MultifdStreamEngine {
             // the next wait for the same says so.
             var _ = recorder.awaitEnd(LET_GO_PATIENCE, end instanceof MigrationWatch.End.Completed);
             QemuDirectEngine.awaitLetGo(qmp, end);
-            MigrationWatch.awaitCleanUp(qmp);
+            MigrationWatch.awaitCleanUp(qmp, end);
         } catch (TorporException e) {
             QemuDirectEngine.cleanUp(qmp, settings, note, e);
             throw e;

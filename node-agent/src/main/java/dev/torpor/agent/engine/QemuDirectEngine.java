@@ -141,7 +141,7 @@ public final class QemuDirectEngine {
         Duration duration = Duration.ofNanos(System.nanoTime() - began);
         awaitLetGo(qmp, end);
         try {
-            MigrationWatch.awaitCleanUp(qmp);
+            MigrationWatch.awaitCleanUp(qmp, end);
         } catch (TorporException e) {
             cleanUp(qmp, settings, fdSet, e);
             throw e;
@@ -309,9 +309,9 @@ public final class QemuDirectEngine {
         Cancellation liftsTheLimit = new Cancellation();
         liftsTheLimit.request(FailureReason.AgentRestarted, "the agent was restarted during the save");
         boolean streams = MultifdStreamEngine.giveUpOrphan(qmp);
-        MigrationWatch.await(qmp, liftsTheLimit, (_, _) -> {});
+        MigrationWatch.End end = MigrationWatch.await(qmp, liftsTheLimit, (_, _) -> {});
         if (streams) {
-            MigrationWatch.awaitCleanUp(qmp);
+            MigrationWatch.awaitCleanUp(qmp, end);
         }
         Optional<MigrationSettings> before =
                 FdSet.removeOurs(qmp).map(MultifdStreamEngine::settings).flatMap(MigrationSettings::fromNote);
