@@ -100,8 +100,12 @@ final class VolumeSnapshots {
         for (VolumeSnapshotStatus cut : before) {
             String claim = Objects.requireNonNull(cut.claimName(), "we planned it");
             String name = VolumeSnapshotName.of(snapshot.getMetadata().getUid(), claim, pausedAt);
-            if (cut.name() != null && !cut.name().equals(name)) {
-                delete.add(cut.name());
+            if (!name.equals(cut.name())) {
+                // Status names one before it is made: only so it is found, whatever becomes of the operator or the
+                // pause meanwhile.
+                Optional.ofNullable(cut.name()).ifPresent(delete::add);
+                now.add(new VolumeSnapshotStatus(claim, name, null, null, null));
+                continue;
             }
             Optional<VolumeSnapshotStatus> found = read(snapshot, claim, name);
             if (found.isEmpty()) {

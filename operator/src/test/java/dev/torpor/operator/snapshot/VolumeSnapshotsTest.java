@@ -20,6 +20,7 @@ import dev.torpor.api.v1alpha1.VolumeSnapshotName;
 import dev.torpor.api.v1alpha1.VolumeSnapshotStatus;
 import dev.torpor.api.v1alpha1.VolumeSnapshotsSpec;
 import dev.torpor.operator.event.EventRecorder;
+import dev.torpor.operator.step.Step;
 import dev.torpor.operator.step.StepHook;
 import dev.torpor.operator.vm.AdmissionLock;
 import dev.torpor.operator.vm.Stores;
@@ -80,14 +81,18 @@ class VolumeSnapshotsTest {
                 .build());
         cluster = new TestCluster(client);
         writer = new MergeStatusWriter(client);
-        reconciler = new SnapshotReconciler(
+        reconciler = reconciler(StepHook.NONE);
+    }
+
+    private SnapshotReconciler reconciler(StepHook steps) {
+        return new SnapshotReconciler(
                 client,
                 writer,
                 new EventRecorder(client, cluster.clock()),
                 new Stores(client, "torpor-system", cluster.clock()),
                 new AdmissionLock(),
                 cluster.clock(),
-                StepHook.NONE);
+                steps);
     }
 
     @Test
@@ -131,6 +136,41 @@ class VolumeSnapshotsTest {
         assertThat(step()).isEqualTo(Duration.ofMinutes(1));
         assertThat(status().getVolumeSnapshots())
                 .containsExactly(new VolumeSnapshotStatus("data", name, CUT_AT, true, null));
+    }
+
+    @Test
+    void nothingIsCutThatStatusDoesNotName() {
+        bound(new VolumeSnapshotsSpec(null, null));
+        pausedAt(FIRST_PAUSE);
+        assertThat(cuts()).isEmpty();
+        assertThat(status().getVolumeSnapshots())
+                .containsExactly(new VolumeSnapshotStatus("data", nameAt(FIRST_PAUSE), null, null, null));
+        assertThat(step()).as("it is looked at soon").isEqualTo(Duration.ofMillis(250));
+        assertThat(cuts()).hasSize(1);
+    }
+
+    @Test
+    void whatWasCutWhileTheCheckpointFailedGoes() {
+        bound(new VolumeSnapshotsSpec(null, null));
+        pausedAt(FIRST_PAUSE);
+        // The agent gives up just after the operator's look, whose status is then refused as of an older version.
+        VMSnapshotStatus own = new VMSnapshotStatus();
+        own.setFailure(new FailureStatus("VolumeSnapshotFailed", "The VM runs."));
+        reconciler = reconciler(new StepHook() {
+            @Override
+            public void before(Step step) {}
+
+            @Override
+            public void after(Step step) {
+                if (step == Step.SNAPSHOT_CUT_DISK) {
+                    agentSays(own);
+                }
+            }
+        });
+        step();
+        assertThat(cuts()).hasSize(1);
+        step();
+        assertThat(cuts()).isEmpty();
     }
 
     @Test
@@ -357,6 +397,7 @@ class VolumeSnapshotsTest {
         VMSnapshotStatus own = new VMSnapshotStatus();
         own.setPausedAt(time);
         agentSays(own);
+        step(); // names are told before anything is made
     }
 
     private void saved() {
