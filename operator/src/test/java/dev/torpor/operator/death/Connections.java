@@ -4,6 +4,7 @@ import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.api.v1alpha1.VMSnapshotClass;
+import io.fabric8.kubernetes.api.model.APIResourceListBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.dsl.base.CustomResourceDefinitionContext;
 import io.fabric8.kubernetes.client.http.BasicBuilder;
@@ -39,12 +40,33 @@ final class Connections implements AutoCloseable {
                 builder -> builder.withHttpClientBuilderConsumer(http -> http.addOrReplaceInterceptor("seen", seen)));
     }
 
-    /** Empties the server. */
+    /** Empties the server. It has VolumeSnapshots too. */
     void reset() {
         server.reset();
         for (var kind : List.of(VMSnapshot.class, VMRestore.class, VMSnapshotClass.class, NodeStore.class)) {
             server.expectCustomResource(CustomResourceDefinitionContext.fromCustomResourceType(kind));
         }
+        server.expectCustomResource(new CustomResourceDefinitionContext.Builder()
+                .withGroup("snapshot.storage.k8s.io")
+                .withVersion("v1")
+                .withKind("VolumeSnapshot")
+                .withPlural("volumesnapshots")
+                .withScope("Namespaced")
+                .build());
+        server.expect()
+                .get()
+                .withPath("/apis/snapshot.storage.k8s.io/v1")
+                .andReturn(
+                        200,
+                        new APIResourceListBuilder()
+                                .withGroupVersion("snapshot.storage.k8s.io/v1")
+                                .addNewResource()
+                                .withName("volumesnapshots")
+                                .withKind("VolumeSnapshot")
+                                .withNamespaced(true)
+                                .endResource()
+                                .build())
+                .always();
     }
 
     KubernetesClient others() {

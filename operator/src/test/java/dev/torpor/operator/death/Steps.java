@@ -11,6 +11,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,6 +20,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class Steps implements StepHook, Interceptor {
     private final List<String> taken = new ArrayList<>();
+    private final List<String> written = new ArrayList<>();
+    private final StringBuilder wrote = new StringBuilder();
     private final List<String> outside = new ArrayList<>();
     private final Set<String> conflicted = new HashSet<>();
     private volatile @Nullable Step now;
@@ -27,7 +30,7 @@ final class Steps implements StepHook, Interceptor {
     private int before;
     private int counted;
     private @Nullable String where;
-    private Runnable done = () -> {};
+    private Consumer<Step> done = _ -> {};
 
     /** From now on an operator dies there: {@code before 3 SNAPSHOT_PUBLISH} is before the step that {@link #taken()} has at 3. */
     void dieAt(String place) {
@@ -38,6 +41,8 @@ final class Steps implements StepHook, Interceptor {
     void begin() {
         counted = 0;
         taken.clear();
+        written.clear();
+        wrote.setLength(0);
         outside.clear();
         conflicted.clear();
     }
@@ -48,13 +53,18 @@ final class Steps implements StepHook, Interceptor {
     }
 
     /** Called after each step, before the operator can die there. */
-    void afterEach(Runnable act) {
+    void afterEach(Consumer<Step> act) {
         done = act;
     }
 
     /** Returns all steps that wrote something, in order, each with its place. */
     List<String> taken() {
         return List.copyOf(taken);
+    }
+
+    /** Returns what each of {@link #taken()} wrote, without what differs from run to run. */
+    List<String> written() {
+        return List.copyOf(written);
     }
 
     /** Returns the writes that were no part of a step. */
@@ -83,9 +93,11 @@ final class Steps implements StepHook, Interceptor {
     public void after(Step step) {
         if (writes.get() > before) {
             taken.add(counted + " " + step);
+            written.add(counted + " " + step + World.general(wrote.toString()));
         }
+        wrote.setLength(0);
         now = null;
-        done.run();
+        done.accept(step);
         die("after " + counted + " " + step);
         counted++;
     }
@@ -105,6 +117,12 @@ final class Steps implements StepHook, Interceptor {
             return;
         }
         writes.incrementAndGet();
+        wrote.append(' ')
+                .append(request.method())
+                .append(' ')
+                .append(path)
+                .append(' ')
+                .append(request.bodyString());
         if (now == null) {
             outside.add(request.method() + " " + path);
         }
