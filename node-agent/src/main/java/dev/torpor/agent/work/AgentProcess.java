@@ -159,8 +159,14 @@ public final class AgentProcess {
         StoreWatch watch = new StoreWatch(store);
         AgentHealth health = new AgentHealth();
         ShutdownReports shutdowns = new ShutdownReports(store.directory());
-        StorePublisher publisher =
-                new StorePublisher(client, node.status(), config.node(), config.version(), store, shutdowns, timer);
+        StorePublisher publisher = new StorePublisher(
+                StorePublisher.api(client, config.node()),
+                node.status(),
+                config.node(),
+                config.version(),
+                store,
+                shutdowns,
+                timer);
         Optional<NodeShutdown.Setup> shutdown = config.systemBus()
                 .map(_ -> new NodeShutdown.Setup(
                         shutdowns, new SaveRate(store.directory(), metrics::lastSaveRate), config.savesAtOnceMax()));

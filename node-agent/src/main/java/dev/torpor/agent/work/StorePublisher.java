@@ -13,13 +13,13 @@ import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.failure.FailureReason;
 import dev.torpor.failure.TorporException;
-import io.fabric8.kubernetes.api.model.Node;
 import io.fabric8.kubernetes.api.model.ObjectMetaBuilder;
 import io.fabric8.kubernetes.client.KubernetesClient;
 import io.fabric8.kubernetes.client.KubernetesClientException;
 import java.time.Duration;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.Executor;
 import java.util.stream.Stream;
@@ -37,14 +37,53 @@ final class StorePublisher implements StoreNews {
 
     private static final Logger LOG = LoggerFactory.getLogger(StorePublisher.class);
 
-    private final KubernetesClient client;
+    private final Api api;
     private final StatusWriter status;
     private final String nodeName;
     private final String agentVersion;
     private final ImageStore store;
     private final ShutdownReports shutdowns;
     private final Executor executor;
+    /** Empty while it is not known. */
     private @Nullable NodeStoreStatus told;
+
+    /** What it reads and makes in the API. */
+    interface Api {
+        /** Returns the UID of this agent's Node; empty if there is none. */
+        Optional<String> nodeUID();
+
+        /** Returns this agent's NodeStore, if it is there. */
+        Optional<NodeStore> nodeStore();
+
+        /** Makes it, or heals what is not its status. */
+        NodeStore made(NodeStore object);
+    }
+
+    /** Returns the real one. */
+    static Api api(KubernetesClient client, String nodeName) {
+        return new Api() {
+            @Override
+            public Optional<String> nodeUID() {
+                return Optional.ofNullable(client.nodes().withName(nodeName).get())
+                        .map(node -> node.getMetadata().getUid());
+            }
+
+            @Override
+            public Optional<NodeStore> nodeStore() {
+                return Optional.ofNullable(
+                        client.resources(NodeStore.class).withName(nodeName).get());
+            }
+
+            @Override
+            public NodeStore made(NodeStore object) {
+                // The only writer: force is harmless, and heals what somebody edited.
+                return client.resource(object)
+                        .fieldManager(Torpor.AGENT_MANAGER)
+                        .forceConflicts()
+                        .serverSideApply();
+            }
+        };
+    }
 
     /**
      * @param agentVersion what people see
@@ -52,14 +91,14 @@ final class StorePublisher implements StoreNews {
      * @param executor for telling in the background
      */
     StorePublisher(
-            KubernetesClient client,
+            Api api,
             StatusWriter status,
             String nodeName,
             String agentVersion,
             ImageStore store,
             ShutdownReports shutdowns,
             Executor executor) {
-        this.client = client;
+        this.api = api;
         this.status = status;
         this.nodeName = nodeName;
         this.agentVersion = agentVersion;
@@ -71,14 +110,14 @@ final class StorePublisher implements StoreNews {
     @Override
     public synchronized void publish() throws TorporException {
         try {
-            Node node = client.nodes().withName(nodeName).get();
-            if (node == null) {
-                throw new TorporException(FailureReason.StoreUnavailable, "there is no Node " + nodeName);
-            }
-            NodeStoreStatus now = status(node.getMetadata().getUid());
+            String nodeUID = api.nodeUID()
+                    .orElseThrow(
+                            () -> new TorporException(FailureReason.StoreUnavailable, "there is no Node " + nodeName));
+            NodeStoreStatus now = status(nodeUID);
             if (isTold(now)) {
                 return;
             }
+            told = null; // a write whose answer is lost may have been made
             NodeStore object = new NodeStore();
             // It goes with its node: what the store of a node that is gone said must not hold VMs for ever.
             object.setMetadata(new ObjectMetaBuilder()
@@ -87,14 +126,10 @@ final class StorePublisher implements StoreNews {
                     .withApiVersion("v1")
                     .withKind("Node")
                     .withName(nodeName)
-                    .withUid(node.getMetadata().getUid())
+                    .withUid(nodeUID)
                     .endOwnerReference()
                     .build());
-            // The only writer: force is harmless, and heals what somebody edited.
-            NodeStore there = client.resource(object)
-                    .fieldManager(Torpor.AGENT_MANAGER)
-                    .forceConflicts()
-                    .serverSideApply();
+            NodeStore there = api.made(object);
             told = switch (status.transition(StatusOwner.NODE_STORE_AGENT, there, now)) {
                 case WriteResult.Written<NodeStore>(NodeStore written) -> requireKept(now, written);
                 case WriteResult.Unchanged<NodeStore> _ -> now;
@@ -139,7 +174,7 @@ final class StorePublisher implements StoreNews {
     private boolean isTold(NodeStoreStatus now) {
         return told != null
                 && without(told).equals(without(now))
-                && client.resources(NodeStore.class).withName(nodeName).get() != null;
+                && api.nodeStore().isPresent();
     }
 
     private static NodeStoreStatus without(NodeStoreStatus status) {
@@ -171,9 +206,7 @@ final class StorePublisher implements StoreNews {
     private List<TerminationSave> savesBefore() {
         NodeStoreStatus last = told;
         if (last == null) {
-            NodeStore there =
-                    client.resources(NodeStore.class).withName(nodeName).get();
-            last = there == null ? null : there.getStatus();
+            last = api.nodeStore().map(NodeStore::getStatus).orElse(null);
         }
         return last == null || !store.storeID().equals(last.storeID()) ? List.of() : last.saves();
     }
