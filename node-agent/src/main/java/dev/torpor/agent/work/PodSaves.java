@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.Future;
+import java.util.function.UnaryOperator;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -32,15 +33,22 @@ final class PodSaves {
     private final StoreNews news;
     private final Source source;
     private final LeftBehind leftBehind;
+    private final UnaryOperator<String> uids;
     /** The images that are being made, by the UIDs of their pods. */
     private final Map<String, String> saving = new ConcurrentHashMap<>();
 
     PodSaves(Node node, SaveWishes wishes, StoreNews news) {
+        this(node, wishes, news, ImageRecord::newUidOfTermination);
+    }
+
+    /** @param uids makes the UID of an image from that of its pod */
+    PodSaves(Node node, SaveWishes wishes, StoreNews news, UnaryOperator<String> uids) {
         this.node = node;
         this.wishes = wishes;
         this.news = news;
         this.source = new Source(node);
         this.leftBehind = new LeftBehind(node, news);
+        this.uids = uids;
     }
 
     /**
@@ -96,8 +104,7 @@ final class PodSaves {
         if (!node.underWay().begin(item)) {
             return Result.LATER; // for the next agent
         }
-        ImageId image =
-                new ImageId(pod.vm().namespace(), pod.vm().name(), ImageRecord.newUidOfTermination(pod.podUID()));
+        ImageId image = new ImageId(pod.vm().namespace(), pod.vm().name(), uids.apply(pod.podUID()));
         saving.put(pod.podUID(), image.uid());
         SaveWishes.Save save = wishes.begin(image.uid());
         Future<?> deadline = node.endAt(until, save.cancellation(), why.tooShort());

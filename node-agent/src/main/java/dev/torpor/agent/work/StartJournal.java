@@ -6,9 +6,13 @@ import dev.torpor.agent.launch.VmName;
 import dev.torpor.agent.launch.VmRecord;
 import dev.torpor.failure.TorporException;
 import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** What is known of a VM as it is to start, and what an agent that died has left of it in its images' records only. */
 final class StartJournal {
+    private static final Logger LOG = LoggerFactory.getLogger(StartJournal.class);
+
     private StartJournal() {}
 
     /**
@@ -35,5 +39,20 @@ final class StartJournal {
             }
         }
         return vm;
+    }
+
+    /** Tells whether a VM was saved from a pod that ends: an image that nobody can read keeps nobody from saving its VM. */
+    static boolean isRetired(Node node, VmName name, String podUID) throws TorporException {
+        VmRecord journal;
+        try {
+            journal = read(node, name, podUID);
+        } catch (TorporException e) {
+            if (!e.reason().isOfImage()) {
+                throw e;
+            }
+            LOG.warn("VM {}: pod {} ends: {}", name, podUID, e.getMessage());
+            journal = node.journal().read(name);
+        }
+        return journal.retiredPods().contains(podUID);
     }
 }

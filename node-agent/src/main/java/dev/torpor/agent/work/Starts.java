@@ -126,23 +126,10 @@ final class Starts {
         }
         return switch (asked) {
             case Ask ask -> start(pod, asks, ask);
-            case StopAsk _ -> terminations.answer(pod, asks, id, isRetired(pod));
+            case StopAsk _ ->
+                terminations.answer(
+                        pod, Terminations.Hook.of(asks, id), StartJournal.isRetired(node, pod.vm(), pod.podUID()));
         };
-    }
-
-    /** Of a pod that ends: an image that nobody can read keeps nobody from saving its VM. */
-    private boolean isRetired(WorkItem.Pod pod) throws TorporException {
-        VmRecord journal;
-        try {
-            journal = journal(pod);
-        } catch (TorporException e) {
-            if (!e.reason().isOfImage()) {
-                throw e;
-            }
-            LOG.warn("VM {}: pod {} ends: {}", pod.vm(), pod.podUID(), e.getMessage());
-            journal = node.journal().read(pod.vm());
-        }
-        return journal.retiredPods().contains(pod.podUID());
     }
 
     private StartFacts facts(WorkItem.Pod pod) throws TorporException {

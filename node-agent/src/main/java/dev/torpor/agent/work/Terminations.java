@@ -36,24 +36,47 @@ final class Terminations {
         this.shutdown = shutdown;
     }
 
+    /** A hook that asks. */
+    interface Hook {
+        /** Of its ask. */
+        String id();
+
+        /** See {@link AskDirectory#answer}. */
+        AskDirectory.Delivery answer(Answer answer, Duration patience) throws IOException;
+
+        /** Returns one that asks there. */
+        static Hook of(AskDirectory asks, String askID) {
+            return new Hook() {
+                @Override
+                public String id() {
+                    return askID;
+                }
+
+                @Override
+                public AskDirectory.Delivery answer(Answer answer, Duration patience) throws IOException {
+                    return asks.answer(askID, answer, patience);
+                }
+            };
+        }
+    }
+
     /**
      * Tells hooks that are new that somebody is there, while the VM's worker is at work with something else. Does not wait.
      */
     void heed(WorkItem.Pod pod, AskDirectory asks) throws IOException {
         for (String id : asks.asks()) {
             if (asks.isOfHook(id)) {
-                var _ = heard(pod, asks, id, BUSY, Duration.ZERO);
+                var _ = heard(pod, Hook.of(asks, id), BUSY, Duration.ZERO);
             }
         }
     }
 
     /** A hook that hears nothing goes. Returns when it was first heard. */
-    private Instant heard(WorkItem.Pod pod, AskDirectory asks, String askID, String word, Duration patience)
-            throws IOException {
+    private Instant heard(WorkItem.Pod pod, Hook hook, String word, Duration patience) throws IOException {
         Instant now = node.clock().instant();
-        Optional<Instant> before = times.heard(pod.podUID(), askID, now);
+        Optional<Instant> before = times.heard(pod.podUID(), hook.id(), now);
         if (before.isEmpty()) {
-            var _ = asks.answer(askID, new Answer.Say(word), patience);
+            var _ = hook.answer(new Answer.Say(word), patience);
         }
         return before.orElse(now);
     }
@@ -64,13 +87,12 @@ final class Terminations {
      * @param retired whether the VM was saved from this pod already
      * @return false if it is to be looked at again
      */
-    boolean answer(WorkItem.Pod pod, AskDirectory asks, String askID, boolean retired)
-            throws IOException, TorporException {
+    boolean answer(WorkItem.Pod pod, Hook hook, boolean retired) throws IOException, TorporException {
         // Before the API is asked: a server that hangs is not told from one that is slow.
-        Instant askedAt = heard(pod, asks, askID, LOOKING, ANSWER_PATIENCE);
+        Instant askedAt = heard(pod, hook, LOOKING, ANSWER_PATIENCE);
         Instant now = node.clock().instant();
         if (!saves.undone(pod)) {
-            return held(asks, askID, "a save that was begun is being undone");
+            return held(hook, "a save that was begun is being undone");
         }
         Optional<TerminationDecision.PodEnd> end;
         Optional<TerminationDecision.NodeDown> down;
@@ -80,19 +102,19 @@ final class Terminations {
         } catch (KubernetesClientException e) {
             LOG.warn("VM {}: the API server does not say how pod {} ends: {}", pod.vm(), pod.podUID(), e.getMessage());
             // A hook that hears nothing goes, and the VM with it: it has until the end of its grace period.
-            return held(asks, askID, "the API server does not say how this pod ends");
+            return held(hook, "the API server does not say how this pod ends");
         }
         return switch (TerminationDecision.of(retired, end, down, askedAt, now)) {
-            case TerminationDecision.LookAgain _ -> held(asks, askID, LOOKING);
-            case TerminationDecision.Go(String why) -> go(pod, asks, askID, why);
+            case TerminationDecision.LookAgain _ -> held(hook, LOOKING);
+            case TerminationDecision.Go(String why) -> go(pod, hook, why);
             case TerminationDecision.Save(TerminationDecision.PodEnd its, Instant until) -> {
                 if (hasATurn(pod, until)) {
-                    yield held(asks, askID, "its node goes down: the VM is saved in its turn");
+                    yield held(hook, "its node goes down: the VM is saved in its turn");
                 }
                 if (!node.saves().take(pod.podUID())) {
-                    yield held(asks, askID, "other VMs of this node are being saved first");
+                    yield held(hook, "other VMs of this node are being saved first");
                 }
-                var _ = held(asks, askID, "the VM is being saved");
+                var _ = held(hook, "the VM is being saved");
                 AtomicBoolean mayPass = new AtomicBoolean();
                 try {
                     boolean ended =
@@ -107,7 +129,7 @@ final class Terminations {
                                 case FAILED -> !mayPass.get();
                                 case LATER -> false;
                             };
-                    yield ended && go(pod, asks, askID, "pod " + its.name() + " may go");
+                    yield ended && go(pod, hook, "pod " + its.name() + " may go");
                 } finally {
                     node.saves().giveBack(pod.podUID());
                 }
@@ -127,13 +149,13 @@ final class Terminations {
     }
 
     /** Tells the hook that somebody is there. */
-    private static boolean held(AskDirectory asks, String askID, String why) throws IOException {
-        var _ = asks.answer(askID, new Answer.Say(why), ANSWER_PATIENCE);
+    private static boolean held(Hook hook, String why) throws IOException {
+        var _ = hook.answer(new Answer.Say(why), ANSWER_PATIENCE);
         return false;
     }
 
-    private boolean go(WorkItem.Pod pod, AskDirectory asks, String askID, String why) throws IOException {
-        AskDirectory.Delivery delivery = asks.answer(askID, new Answer.Go(), ANSWER_PATIENCE);
+    private boolean go(WorkItem.Pod pod, Hook hook, String why) throws IOException {
+        AskDirectory.Delivery delivery = hook.answer(new Answer.Go(), ANSWER_PATIENCE);
         LOG.info("VM {}: pod {} may be ended: {} ({})", pod.vm(), pod.podUID(), why, delivery);
         return true;
     }

@@ -61,7 +61,7 @@ class CrashSimulationTest {
     @SuppressWarnings("SystemOut") // How much was tried belongs to the result.
     void noRunBreaksAnInvariant() {
         long first = Long.getLong("torpor.simulation.seed", System.nanoTime());
-        int[] sums = new int[4];
+        int[] sums = new int[5];
         Map<SimulatedTrouble.Kind, Integer> troubles = new EnumMap<>(SimulatedTrouble.Kind.class);
         for (long seed = first; seed < first + RUNS; seed++) {
             try {
@@ -70,18 +70,20 @@ class CrashSimulationTest {
                 sums[1] += counts.saves();
                 sums[2] += counts.resumes();
                 sums[3] += counts.boots();
+                sums[4] += counts.ends();
                 counts.troubles().forEach((kind, count) -> troubles.merge(kind, count, Integer::sum));
             } catch (Error | RuntimeException e) {
                 fail("seed %d (-Dtorpor.simulation.seed=%d -Dtorpor.simulation.runs=1)".formatted(seed, seed), e);
             }
         }
         System.out.printf(
-                "figure: agents on failing disks: %d runs from seed %d: %d steps, %d saves, %d resumes, %d boots; %s%n",
-                RUNS, first, sums[0], sums[1], sums[2], sums[3], troubles);
+                "figure: agents on failing disks: %d runs from seed %d: %d steps, %d saves, %d of them at pods' ends, %d resumes, %d boots; %s%n",
+                RUNS, first, sums[0], sums[1], sums[4], sums[2], sums[3], troubles);
         if (RUNS == 1) {
             return; // somebody looks at that seed
         }
         assertThat(sums[2]).as("resumes").isGreaterThan(RUNS / 2);
+        assertThat(sums[4]).as("VMs saved as their pods ended").isGreaterThan(RUNS / 10);
         assertThat(troubles).as("all kinds of trouble").hasSize(SimulatedTrouble.Kind.values().length);
     }
 

@@ -1,5 +1,7 @@
 package dev.torpor.agent.work;
 
+import dev.torpor.agent.image.ImageId;
+import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.launch.VmJournal;
 import dev.torpor.agent.launch.VmRecord;
@@ -8,7 +10,11 @@ import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import dev.torpor.failure.TorporException;
 import io.micrometer.core.instrument.simple.SimpleMeterRegistry;
+import java.io.IOException;
 import java.lang.reflect.Proxy;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.function.UnaryOperator;
@@ -24,6 +30,11 @@ final class SimulatedAgent {
     private final SnapshotTask snapshots;
     private final RestoreTask restores;
     private final ManagedImages images;
+    private final StorePublisher publisher;
+    private final Terminations terminations;
+    private final LeftBehind undoing;
+    private final List<ImageId> leftBehind = new ArrayList<>();
+    private boolean news;
 
     SimulatedAgent(SimulatedWorld world, SimulatedWorld.Host host) throws TorporException {
         SimulatedApi api = new SimulatedApi(world, host);
@@ -54,9 +65,39 @@ final class SimulatedAgent {
                 METRICS,
                 hook,
                 _ -> {});
-        snapshots = new SnapshotTask(node, new SaveWishes(), new FakeNews());
+        publisher = new StorePublisher(
+                api, api, host.name, "1", store, new ShutdownReports(store.directory()), _ -> news = true);
+        SaveWishes wishes = new SaveWishes();
+        snapshots = new SnapshotTask(node, wishes, publisher);
         restores = new RestoreTask(node);
         images = new ManagedImages(node);
+        undoing = new LeftBehind(node, publisher);
+        StoreNews first = world.has(SimulatedWorld.Guard.TOLD_BEFORE_THE_PAUSE) ? publisher : new LaterNews(publisher);
+        // Each by a name of its own that is the same in each run of a seed.
+        PodSaves saves = new PodSaves(node, wishes, first, pod -> pod + "-" + world.name("t"));
+        terminations = new Terminations(node, saves, Optional.empty());
+        try {
+            for (ImageRecord record : store.list()) {
+                LeftBehind.source(record).ifPresent(_ -> leftBehind.add(record.id()));
+            }
+        } catch (TorporException e) {
+            forget();
+            store.close();
+            throw e;
+        }
+    }
+
+    /** Tells what there is to tell some other time only. */
+    private record LaterNews(StoreNews news) implements StoreNews {
+        @Override
+        public void publish() {
+            news.soon();
+        }
+
+        @Override
+        public void soon() {
+            news.soon();
+        }
     }
 
     private static ScheduledExecutorService never() {
@@ -77,6 +118,41 @@ final class SimulatedAgent {
     void look(VMRestore object) {
         var _ = restores.look(new WorkItem.Restore(
                 object.getMetadata().getNamespace(), object.getMetadata().getName()));
+    }
+
+    /** Returns what an earlier agent may not have been done with. */
+    List<ImageId> leftBehind() {
+        return List.copyOf(leftBehind);
+    }
+
+    void settle(ImageId image) {
+        try {
+            if (undoing.isSettled(SimulatedWorld.VM, image)) {
+                leftBehind.remove(image);
+            }
+        } catch (TorporException e) {
+            // It is looked at again.
+        }
+    }
+
+    boolean hasNews() {
+        return news;
+    }
+
+    void tell() {
+        news = false;
+        publisher.look();
+    }
+
+    void answer(String podUID, Terminations.Hook hook) throws TorporException {
+        try {
+            var _ = terminations.answer(
+                    new WorkItem.Pod(SimulatedWorld.VM, podUID),
+                    hook,
+                    StartJournal.isRetired(node, SimulatedWorld.VM, podUID));
+        } catch (IOException e) {
+            throw new AssertionError("no file is asked", e);
+        }
     }
 
     Cluster cluster() {

@@ -13,6 +13,7 @@ import dev.torpor.api.status.StatusWriter;
 import dev.torpor.api.status.WriteResult;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.NodeStore;
+import dev.torpor.api.v1alpha1.NodeStoreStatus;
 import dev.torpor.api.v1alpha1.ObjectName;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreStatus;
@@ -31,7 +32,7 @@ import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
 
 /** The API as one agent of a simulation reads and writes it. Objects are never changed in place. */
-final class SimulatedApi implements Cluster, StatusWriter {
+final class SimulatedApi implements Cluster, StatusWriter, StorePublisher.Api {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private final SimulatedWorld world;
@@ -67,7 +68,7 @@ final class SimulatedApi implements Cluster, StatusWriter {
     @Override
     public Optional<VMSnapshot> snapshotOf(ImageId image) {
         return world.informed.values().stream()
-                .filter(object -> object.getMetadata().getUid().equals(image.uid()))
+                .filter(object -> SimulatedWorld.imageOf(object).equals(image.uid()))
                 .findFirst();
     }
 
@@ -134,7 +135,16 @@ final class SimulatedApi implements Cluster, StatusWriter {
 
     @Override
     public Optional<TerminationDecision.PodEnd> podEnd(VmName vm, String podUID) {
-        return Optional.empty();
+        read();
+        SimulatedWorld.Pod pod = world.pod;
+        return pod == null || !pod.uid.equals(podUID)
+                ? Optional.empty()
+                : Optional.of(new TerminationDecision.PodEnd(
+                        vm.name(),
+                        Optional.of(pod.killAt).filter(_ -> pod.terminating),
+                        SimulatedWorld.GRACE_SECONDS,
+                        pod.disrupted && pod.terminating,
+                        pod.policy));
     }
 
     @Override
@@ -145,7 +155,33 @@ final class SimulatedApi implements Cluster, StatusWriter {
     @Override
     public List<NodeStore> nodeStores() {
         read();
-        return List.of();
+        return List.copyOf(world.seen(world.stores, world.informedStores).values());
+    }
+
+    @Override
+    public Optional<String> nodeUID() {
+        read();
+        return Optional.of(host.name);
+    }
+
+    @Override
+    public Optional<NodeStore> nodeStore() {
+        read();
+        return Optional.ofNullable(world.stores.get(host.name));
+    }
+
+    @Override
+    public NodeStore made(NodeStore object) {
+        boolean lost = answerIsLost();
+        NodeStore there = world.stores.get(host.name);
+        if (there == null) {
+            object.getMetadata().setUid("store of " + host.name);
+            there = world.put(object, null);
+        }
+        if (lost) {
+            throw new KubernetesClientException("the answer is lost");
+        }
+        return there;
     }
 
     @Override
@@ -262,6 +298,14 @@ final class SimulatedApi implements Cluster, StatusWriter {
         object.setMetadata(meta.build());
         object.setSpec(old.getSpec());
         object.setStatus(status == null ? old.getStatus() : (dev.torpor.api.v1alpha1.VMSnapshotStatus) status);
+        return object;
+    }
+
+    /** The same for what a node tells. */
+    static NodeStore with(NodeStore old, ObjectMetaBuilder meta, @Nullable Object status) {
+        NodeStore object = new NodeStore();
+        object.setMetadata(meta.build());
+        object.setStatus(status == null ? old.getStatus() : (NodeStoreStatus) status);
         return object;
     }
 

@@ -4,6 +4,7 @@ import dev.torpor.agent.work.SimulatedWorld.Guard;
 import dev.torpor.agent.work.SimulatedWorld.Guest;
 import dev.torpor.agent.work.SimulatedWorld.Host;
 import dev.torpor.agent.work.SimulatedWorld.Pod;
+import dev.torpor.api.v1alpha1.OnTermination;
 import dev.torpor.api.v1alpha1.SaveMode;
 import dev.torpor.api.v1alpha1.VMSnapshot;
 import java.util.Objects;
@@ -39,6 +40,7 @@ final class SimulatedHistory {
             case ONE_FEED_FOR_EACH_PROCESS -> history.anAgentDiesBeforeTheHandOver();
             case WHICH_PROCESS -> history.aContainerRestartsInTheHandOver();
             case LIVE_READ -> history.aNodeThatHeardNothingStartsTheVm();
+            case TOLD_BEFORE_THE_PAUSE -> history.anAgentDiesAsItSavesAVmWhosePodEnds();
             case IMAGE_HERE, IMAGE_ELSEWHERE, SAVED_BEFORE_DELETION ->
                 throw new IllegalArgumentException(guard + " is missed in random runs");
         }
@@ -60,7 +62,7 @@ final class SimulatedHistory {
     private void aSnapshotIsMadeAgainWhileItsSaveIsTold() {
         boots(here);
         here.trouble.before(Step.SAVE_PUBLISH, () -> {
-            world.snapshots.remove(SNAPSHOT); // somebody took its finalizer away
+            world.takeFinalizerAway(SNAPSHOT);
             world.userSaves(SNAPSHOT, SaveMode.ManagedSave);
             world.inform();
             world.operatorBinds();
@@ -123,10 +125,29 @@ final class SimulatedHistory {
         requireRuns();
     }
 
+    private void anAgentDiesAsItSavesAVmWhosePodEnds() {
+        boots(here);
+        Pod ending = Objects.requireNonNull(world.pod);
+        ending.policy = OnTermination.ManagedSave;
+        world.delete(ending);
+        world.kubelet();
+        here.trouble.before(Step.SAVE_RETIRE, () -> {
+            throw here.trouble.kill();
+        });
+        world.agent(here);
+        world.endGuest();
+        world.kubelet();
+        startsThere();
+    }
+
     private void aNodeThatHeardNothingStartsTheVm() {
         boots(here);
         var _ = saved(SaveMode.ManagedSave);
         deletePod();
+        startsThere();
+    }
+
+    private void startsThere() {
         Pod next = newPod(there);
         next.gated = false; // the webhook was not asked
         for (int i = 0; i < ROUNDS; i++) {
@@ -176,7 +197,10 @@ final class SimulatedHistory {
     }
 
     private void deletePod() {
-        Objects.requireNonNull(world.pod).terminating = true;
+        Pod deleted = Objects.requireNonNull(world.pod);
+        world.delete(deleted);
+        deleted.mayGo = true;
+        deleted.hook = "h";
         world.kubelet();
     }
 

@@ -5,6 +5,8 @@ import dev.torpor.agent.image.ImageMode;
 import dev.torpor.agent.image.ImageRecord;
 import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
+import dev.torpor.agent.launch.Answer;
+import dev.torpor.agent.launch.AskDirectory;
 import dev.torpor.agent.launch.StartDecision;
 import dev.torpor.agent.launch.StartFacts;
 import dev.torpor.agent.launch.VmName;
@@ -14,8 +16,12 @@ import dev.torpor.api.status.Conditions;
 import dev.torpor.api.status.StatusOwner;
 import dev.torpor.api.v1alpha1.ConditionType;
 import dev.torpor.api.v1alpha1.DeletionPolicy;
+import dev.torpor.api.v1alpha1.NodeStore;
 import dev.torpor.api.v1alpha1.ObjectName;
+import dev.torpor.api.v1alpha1.OnTermination;
 import dev.torpor.api.v1alpha1.SaveMode;
+import dev.torpor.api.v1alpha1.SourceSpec;
+import dev.torpor.api.v1alpha1.TerminationSave;
 import dev.torpor.api.v1alpha1.Torpor;
 import dev.torpor.api.v1alpha1.VMRestore;
 import dev.torpor.api.v1alpha1.VMRestoreSpec;
@@ -82,7 +88,9 @@ final class SimulatedWorld {
         /** What a start hangs on is read live, not from an informer. */
         LIVE_READ,
         /** A pod is deleted when its image is said to be saved, no earlier. */
-        SAVED_BEFORE_DELETION
+        SAVED_BEFORE_DELETION,
+        /** That a VM is saved at its pod's end is told in the NodeStore before it is paused. */
+        TOLD_BEFORE_THE_PAUSE
     }
 
     /** An invariant does not hold. */
@@ -95,7 +103,8 @@ final class SimulatedWorld {
     }
 
     /** What happened, for the tally. */
-    record Counts(int steps, int saves, int resumes, int boots, Map<SimulatedTrouble.Kind, Integer> troubles) {}
+    record Counts(
+            int steps, int saves, int ends, int resumes, int boots, Map<SimulatedTrouble.Kind, Integer> troubles) {}
 
     enum Guest {
         NONE,
@@ -112,6 +121,8 @@ final class SimulatedWorld {
     /** Looks at all images cost more than a step. */
     private static final int STEPS_BETWEEN_LOOKS = 10;
 
+    static final int GRACE_SECONDS = 40;
+
     private static final double TROUBLE = 0.12;
 
     private final Random random;
@@ -124,6 +135,10 @@ final class SimulatedWorld {
 
     final Map<String, VMRestore> informedRestores = new TreeMap<>();
     private @Nullable String informedPod;
+    /** What agents tell of their stores, by their nodes' names. */
+    final Map<String, NodeStore> stores = new TreeMap<>();
+
+    final Map<String, NodeStore> informedStores = new TreeMap<>();
     private final Map<String, Truth> images = new HashMap<>();
 
     @Nullable
@@ -142,6 +157,7 @@ final class SimulatedWorld {
     private boolean calm;
     private int steps;
     private int saves;
+    private int ends;
     private int resumes;
     private int boots;
     private @Nullable BrokenError broken;
@@ -180,6 +196,15 @@ final class SimulatedWorld {
 
         boolean gated;
         boolean terminating;
+        OnTermination policy = OnTermination.Never;
+        boolean disrupted;
+        Instant killAt = Instant.MAX;
+
+        /** The {@code preStop} hook that asks, if one does. */
+        @Nullable
+        String hook;
+
+        boolean mayGo;
 
         @Nullable
         String restore;
@@ -284,7 +309,7 @@ final class SimulatedWorld {
         hosts.forEach(
                 host -> host.trouble.struck().forEach((kind, count) -> troubles.merge(kind, count, Integer::sum)));
         hosts.forEach(this::end);
-        return new Counts(steps, saves, resumes, boots, troubles);
+        return new Counts(steps, saves, ends, resumes, boots, troubles);
     }
 
     private void step() {
@@ -401,7 +426,21 @@ final class SimulatedWorld {
                 looks.add(() -> agent.look(object));
             }
         }
+        for (ImageId image : agent.leftBehind()) {
+            looks.add(() -> agent.settle(image));
+        }
+        if (calm || agent.hasNews() || random.nextInt(8) == 0) {
+            looks.add(agent::tell);
+        }
         Pod asking = pod;
+        if (asking != null && asking.node == host && asking.hook != null && !asking.mayGo) {
+            if (calm || looks.isEmpty() || random.nextInt(2) == 0) {
+                agent.answer(asking.uid, new SimulatedHook(host, asking, asking.hook));
+                if (!calm) {
+                    return;
+                }
+            }
+        }
         if (asking != null && asking.node == host && asking.guest == Guest.ASKING) {
             if (calm || looks.isEmpty() || random.nextInt(3) == 0) {
                 answer(host, agent, asking);
@@ -414,6 +453,34 @@ final class SimulatedWorld {
             looks.forEach(Runnable::run);
         } else if (!looks.isEmpty()) {
             looks.get(random.nextInt(looks.size())).run();
+        }
+    }
+
+    /** A hook, which hears what it is told while its container is there. */
+    private final class SimulatedHook implements Terminations.Hook {
+        private final Host host;
+        private final Pod ending;
+        private final String id;
+
+        SimulatedHook(Host host, Pod ending, String id) {
+            this.host = host;
+            this.ending = ending;
+            this.id = id;
+        }
+
+        @Override
+        public String id() {
+            return id;
+        }
+
+        @Override
+        public AskDirectory.Delivery answer(Answer answer, Duration patience) {
+            var _ = host.trouble.at(SimulatedTrouble.Place.STEP);
+            if (pod != ending || !id.equals(ending.hook)) {
+                return AskDirectory.Delivery.NOBODY_ASKS;
+            }
+            ending.mayGo = answer instanceof Answer.Go;
+            return AskDirectory.Delivery.DELIVERED;
         }
     }
 
@@ -486,6 +553,11 @@ final class SimulatedWorld {
     void resume(Pod resumed) {
         switch (resumed.guest) {
             case PAUSED -> {
+                images.forEach((uid, image) -> {
+                    if (image.memory == resumed.memory && waits(uid, image)) {
+                        throw broken("I2: the guest of pod " + resumed.uid + " runs on over image " + uid);
+                    }
+                });
                 disks++;
                 resumed.guest = Guest.RUNNING;
                 resumed.savedToEnd = false;
@@ -517,6 +589,9 @@ final class SimulatedWorld {
         image.memory = source.memory;
         image.disks = disks;
         saves++;
+        if (uid.startsWith(source.uid)) {
+            ends++;
+        }
     }
 
     /** QEMU has read memory from a file. */
@@ -537,14 +612,16 @@ final class SimulatedWorld {
             pod.image = null;
             pod.fed = false;
             pod.savedToEnd = false;
+            pod.hook = null;
+            pod.mayGo = false;
         }
     }
 
     // What happens meanwhile.
 
-    private static final int OUTSIDERS = 22;
+    private static final int OUTSIDERS = 25;
     /** The first of them that is a user; the last is bad luck. */
-    private static final int USERS = 18;
+    private static final int USERS = 20;
 
     /** Between any two calls of an agent others may act. */
     void meanwhile() {
@@ -568,8 +645,10 @@ final class SimulatedWorld {
             case 11, 12 -> operatorStarts();
             case 13, 14 -> operatorGivesPod();
             case 15, 16, 17 -> inform();
-            case 18, 19 -> userSaves();
-            case 20 -> userGivesUp();
+            case 18, 19 -> operatorAdopts();
+            case 20, 21 -> userSaves();
+            case 22 -> userGivesUp();
+            case 23 -> somebodyDeletesPod();
             default -> misfortune();
         }
     }
@@ -578,10 +657,15 @@ final class SimulatedWorld {
         if (pod == null) {
             Pod made = new Pod(name("p"));
             boolean webhookAsked = calm || random.nextInt(5) != 0;
-            waiting().filter(_ -> webhookAsked).ifPresent(snapshot -> {
+            holding().filter(_ -> webhookAsked).ifPresent(node -> {
                 made.gated = true;
-                made.bound = host(snapshot.getStatus().getNodeName());
+                made.bound = host(node);
             });
+            if (!calm) {
+                OnTermination[] policies = OnTermination.values();
+                made.policy =
+                        random.nextBoolean() ? OnTermination.ManagedSave : policies[random.nextInt(policies.length)];
+            }
             pod = made;
         }
     }
@@ -597,6 +681,29 @@ final class SimulatedWorld {
                 .filter(object -> !ManagedImages.isOver(object))
                 .filter(object -> !isGivenUp(object))
                 .findFirst();
+    }
+
+    /** Returns the node that has a VM's memory, or is about to have it. */
+    private Optional<String> holding() {
+        return waiting().map(snapshot -> snapshot.getStatus().getNodeName()).or(() -> stores.entrySet().stream()
+                .filter(store -> told(store.getValue()).anyMatch(save -> snapshots.values().stream()
+                        .noneMatch(object -> imageOf(object).equals(save.image()) && isDecided(object))))
+                .map(Map.Entry::getKey)
+                .findFirst());
+    }
+
+    private static boolean isDecided(VMSnapshot object) {
+        return saved(object)
+                || (object.getStatus() != null && object.getStatus().getFailure() != null);
+    }
+
+    private static Stream<TerminationSave> told(NodeStore store) {
+        return store.getStatus() == null ? Stream.empty() : store.getStatus().saves().stream();
+    }
+
+    /** Returns the UID of the image that an object is of. */
+    static String imageOf(VMSnapshot object) {
+        return object.adoptedImage().orElse(object.getMetadata().getUid());
     }
 
     static boolean saved(VMSnapshot object) {
@@ -621,11 +728,47 @@ final class SimulatedWorld {
             return;
         }
         if (pod.terminating) {
-            endGuest();
-            pod = null;
+            end(pod);
+        } else if (pod.hook != null) {
+            if (pod.mayGo || (!calm && random.nextInt(5) == 0)) {
+                endGuest(); // its container only
+            }
         } else if (pod.node != null && pod.guest == Guest.NONE) {
             pod.guest = Guest.ASKING;
             pod.container = name("c");
+        }
+    }
+
+    /** The hook first, if there is a container, and for no longer than its grace period. */
+    private void end(Pod ending) {
+        Host host = ending.node;
+        if (host != null && ending.guest != Guest.NONE) {
+            if (ending.hook == null) {
+                ending.hook = name("h");
+                return;
+            }
+            boolean hearsNothing = host.agent == null && !calm && random.nextInt(4) == 0;
+            boolean late = !calm && random.nextInt(20) == 0;
+            if (!ending.mayGo && now.isBefore(ending.killAt) && !hearsNothing && !late) {
+                return;
+            }
+        }
+        endGuest();
+        pod = null;
+    }
+
+    /** A pod is deleted; its processes have some time. */
+    void delete(Pod deleted) {
+        if (!deleted.terminating) {
+            deleted.terminating = true;
+            deleted.killAt = now.plusSeconds(calm ? GRACE_SECONDS : 5 + random.nextInt(GRACE_SECONDS));
+        }
+    }
+
+    private void somebodyDeletesPod() {
+        if (pod != null && !pod.terminating && (pod.guest == Guest.RUNNING || random.nextInt(4) == 0)) {
+            pod.disrupted = random.nextBoolean();
+            delete(pod);
         }
     }
 
@@ -643,6 +786,10 @@ final class SimulatedWorld {
     }
 
     void userSaves(String name, SaveMode mode) {
+        make(name, spec(mode, null, false));
+    }
+
+    private void make(String name, VMSnapshotSpec spec) {
         VMSnapshot object = new VMSnapshot();
         object.setMetadata(new ObjectMetaBuilder()
                 .withNamespace(NAMESPACE)
@@ -653,13 +800,23 @@ final class SimulatedWorld {
                 .withCreationTimestamp(now.toString())
                 .addToFinalizers(Torpor.IMAGE_FINALIZER)
                 .build());
-        object.setSpec(spec(mode, false));
+        object.setSpec(spec);
         snapshots.put(name, object);
     }
 
-    private static VMSnapshotSpec spec(SaveMode mode, boolean cancel) {
+    private static VMSnapshotSpec spec(SaveMode mode, @Nullable SourceSpec source, boolean cancel) {
         return new VMSnapshotSpec(
-                VM.name(), mode, null, null, null, null, cancel, DeletionPolicy.Delete, null, VerifyPolicy.Never, null);
+                VM.name(),
+                mode,
+                null,
+                source,
+                null,
+                null,
+                cancel,
+                DeletionPolicy.Delete,
+                null,
+                VerifyPolicy.Never,
+                null);
     }
 
     private void userGivesUp() {
@@ -677,7 +834,10 @@ final class SimulatedWorld {
             delete(object, true);
         } else if (dice == 2 && !saved(object)) {
             VMSnapshot cancelled = SimulatedApi.with(object, changed(object), null);
-            cancelled.setSpec(spec(Objects.requireNonNull(object.getSpec().mode()), true));
+            cancelled.setSpec(spec(
+                    Objects.requireNonNull(object.getSpec().mode()),
+                    object.getSpec().source(),
+                    true));
             snapshots.put(object.getMetadata().getName(), cancelled);
         } else if (dice == 3) {
             List<VMRestore> some = List.copyOf(restores.values());
@@ -689,19 +849,26 @@ final class SimulatedWorld {
     }
 
     private void delete(VMSnapshot object, boolean discard) {
-        Truth image = images.computeIfAbsent(object.getMetadata().getUid(), _ -> new Truth());
+        boolean adopts = object.adoptedImage().isPresent();
+        Truth image = images.computeIfAbsent(imageOf(object), _ -> new Truth());
         boolean bound = object.getStatus() != null && object.getStatus().getNodeName() != null;
         if (!bound) {
             snapshots.remove(object.getMetadata().getName());
-            image.givenUp = true;
+            image.givenUp |= !adopts; // else its agent still tells of it
             return;
         }
-        image.givenUp |= discard || !saved(object);
+        image.givenUp |= discard || (!saved(object) && !adopts);
         ObjectMetaBuilder meta = changed(object).withDeletionTimestamp(now.toString());
         if (discard) {
             meta.addToAnnotations(Torpor.DISCARD_ANNOTATION, "true");
         }
         snapshots.put(object.getMetadata().getName(), SimulatedApi.with(object, meta, null));
+    }
+
+    /** Somebody does, of an object whose image is committed: its VM is to go on without that. */
+    void takeFinalizerAway(String name) {
+        VMSnapshot object = Objects.requireNonNull(snapshots.remove(name));
+        images.computeIfAbsent(imageOf(object), _ -> new Truth()).givenUp = true;
     }
 
     private ObjectMetaBuilder changed(CustomResource<?, ?> object) {
@@ -713,6 +880,8 @@ final class SimulatedWorld {
     void inform() {
         informed.keySet().retainAll(snapshots.keySet());
         informedRestores.keySet().retainAll(restores.keySet());
+        informedStores.clear();
+        informedStores.putAll(stores);
         informedPod = pod == null ? null : pod.uid;
         informed.putAll(snapshots);
         informedRestores.putAll(restores);
@@ -723,11 +892,48 @@ final class SimulatedWorld {
         return has(Guard.LIVE_READ) ? live : informers;
     }
 
+    /** Makes VMSnapshots of what agents saved by themselves. */
+    void operatorAdopts() {
+        for (NodeStore store : informedStores.values()) {
+            told(store)
+                    .filter(save -> !snapshots.containsKey(save.snapshotName()))
+                    .forEach(save -> make(
+                            save.snapshotName(),
+                            spec(SaveMode.ManagedSave, new SourceSpec(save.podUID(), save.image()), false)));
+        }
+    }
+
+    private void bindAdopting(VMSnapshot object) {
+        for (Host host : hosts) {
+            NodeStore store = stores.get(host.name);
+            Optional<TerminationSave> save = store == null
+                    ? Optional.empty()
+                    : told(store)
+                            .filter(it -> it.image().equals(imageOf(object)))
+                            .findFirst();
+            if (save.isPresent()) {
+                if (host.agent != null) {
+                    VMSnapshotStatus own = new VMSnapshotStatus();
+                    own.setNodeName(host.name);
+                    own.setStoreID(host.agent.storeID());
+                    own.setPod(new ObjectName(POD, save.get().podUID()));
+                    var _ = put(object, SimulatedApi.merged(StatusOwner.SNAPSHOT_OPERATOR, object.getStatus(), own));
+                }
+                return;
+            }
+        }
+        snapshots.remove(object.getMetadata().getName()); // it failed, and somebody tidies up
+    }
+
     void operatorBinds() {
         Pod source = pod;
-        for (VMSnapshot seen : informed.values()) {
+        for (VMSnapshot seen : List.copyOf(informed.values())) {
             VMSnapshot object = snapshots.get(seen.getMetadata().getName());
             boolean isNew = seen.getStatus() == null || seen.getStatus().getNodeName() == null;
+            if (isNew && object != null && seen.adoptedImage().isPresent() && !isChanged(object, seen)) {
+                bindAdopting(object);
+                return;
+            }
             if (!isNew
                     || object == null
                     || seen.getMetadata().getDeletionTimestamp() != null
@@ -771,7 +977,7 @@ final class SimulatedWorld {
                             status.getPod() == null ? "" : status.getPod().uid(),
                             has(Guard.UID_OF_A_DELETION) ? source.uid : informedPod)) {
                 requireSaved(source);
-                source.terminating = true;
+                delete(source);
             }
         }
     }
@@ -799,7 +1005,7 @@ final class SimulatedWorld {
         }
         Host node = host(image.get().getStatus().getNodeName());
         if (target.node != null && target.node != node) {
-            target.terminating = true; // a person does, as the snapshot says
+            delete(target); // a person does, as the snapshot says
             return;
         }
         restoreFrom(image.get());
@@ -821,6 +1027,7 @@ final class SimulatedWorld {
         own.setNodeName(image.getStatus().getNodeName());
         own.setVmName(VM.name());
         own.setSnapshotUID(image.getMetadata().getUid());
+        image.adoptedImage().ifPresent(own::setImageUID);
         restore.setStatus(own);
         restores.put(uid, restore);
     }
@@ -835,7 +1042,7 @@ final class SimulatedWorld {
             }
             if (status.getFailure() != null) {
                 if (uid.equals(target.restore)) {
-                    target.terminating = true;
+                    delete(target);
                 }
                 continue;
             }
@@ -849,6 +1056,7 @@ final class SimulatedWorld {
                 own.setNodeName(status.getNodeName());
                 own.setVmName(status.getVmName());
                 own.setSnapshotUID(status.getSnapshotUID());
+                own.setImageUID(status.getImageUID());
                 own.setPod(new ObjectName(POD, target.uid));
                 var _ = put(restore, SimulatedApi.merged(StatusOwner.RESTORE_OPERATOR, status, own));
             } else if (checked
@@ -867,9 +1075,9 @@ final class SimulatedWorld {
                 && pod.guest != Guest.RUNNING
                 && pod.guest != Guest.PAUSED
                 && !wasHandedAnImage(pod)) {
-            pod.terminating = true; // a person does: its restore was deleted
+            delete(pod); // a person does: its restore was deleted
         }
-        if (pod != null && pod.gated && waiting().isEmpty()) {
+        if (pod != null && pod.gated && holding().isEmpty()) {
             pod = null; // the gate's keeper
         }
     }
@@ -889,15 +1097,23 @@ final class SimulatedWorld {
 
     @Nullable
     Object object(Class<?> kind, String name) {
+        if (kind == NodeStore.class) {
+            return stores.get(name);
+        }
         return kind == VMSnapshot.class ? snapshots.get(name) : restores.get(name);
     }
 
     /** Writes an object's status. */
     @SuppressWarnings("unchecked") // by kind
-    <R> R put(R old, Object status) {
+    <R> R put(R old, @Nullable Object status) {
         if (old instanceof VMSnapshot snapshot) {
             VMSnapshot written = SimulatedApi.with(snapshot, changed(snapshot), status);
             snapshots.put(snapshot.getMetadata().getName(), written);
+            return (R) written;
+        }
+        if (old instanceof NodeStore store) {
+            NodeStore written = SimulatedApi.with(store, changed(store), status);
+            stores.put(store.getMetadata().getName(), written);
             return (R) written;
         }
         VMRestore restore = (VMRestore) old;
@@ -918,7 +1134,7 @@ final class SimulatedWorld {
             case 1 -> host.apiAway = !host.apiAway;
             case 2, 3 -> {
                 if (pod != null && random.nextInt(3) == 0) {
-                    pod.terminating = true;
+                    delete(pod);
                 }
             }
             case 4 -> now = now.plus(Duration.ofSeconds(random.nextInt(2000) - 1000));
@@ -935,7 +1151,11 @@ final class SimulatedWorld {
                     host.disk.processEnds();
                 }
             }
-            default -> {}
+            default -> {
+                if (pod != null && pod.guest != Guest.NONE && pod.hook == null && random.nextInt(3) == 0) {
+                    pod.hook = name("h"); // its container is to be restarted
+                }
+            }
         }
     }
 
@@ -975,8 +1195,6 @@ final class SimulatedWorld {
      */
     void requireImages(Host host, boolean read) {
         for (VMSnapshot object : snapshots.values()) {
-            String uid = object.getMetadata().getUid();
-            Truth image = images.get(uid);
             if (!saved(object)
                     || ManagedImages.isOver(object)
                     || isGivenUp(object)
@@ -984,20 +1202,36 @@ final class SimulatedWorld {
                     || !host.name.equals(object.getStatus().getNodeName())) {
                 continue;
             }
-            if (image == null) {
-                throw broken("I4: image " + uid + " is said to be saved, and nothing was");
-            }
-            Optional<ImageRecord> record = recordOf(host, uid);
-            if (record.isEmpty() || record.get().state() instanceof ImageState.Partial) {
-                throw broken("I1: image " + uid + ", which is said to be saved, is "
-                        + record.map(r -> r.state().word()).orElse("gone"));
-            }
-            boolean fresh = record.get().state() instanceof ImageState.Complete;
-            if (read
-                    && fresh
-                    && !aside(host, store -> Optional.of(memoryOf(store, uid))).equals(Optional.of(image.memory))) {
-                throw broken("I4: image " + uid + " is Complete, and is not what was saved");
-            }
+            requireImage(host, imageOf(object), read);
+        }
+        NodeStore store = stores.get(host.name);
+        if (store != null) {
+            told(store)
+                    .filter(save -> Boolean.TRUE.equals(save.saved()))
+                    .map(TerminationSave::image)
+                    .filter(uid -> snapshots.values().stream()
+                            .noneMatch(object -> imageOf(object).equals(uid)
+                                    && object.getStatus() != null
+                                    && object.getStatus().getNodeName() != null))
+                    .forEach(uid -> requireImage(host, uid, read));
+        }
+    }
+
+    private void requireImage(Host host, String uid, boolean read) {
+        Truth image = images.get(uid);
+        if (image == null) {
+            throw broken("I4: image " + uid + " is said to be saved, and nothing was");
+        }
+        Optional<ImageRecord> record = recordOf(host, uid);
+        if (record.isEmpty() || record.get().state() instanceof ImageState.Partial) {
+            throw broken("I1: image " + uid + ", which is said to be saved, is "
+                    + record.map(r -> r.state().word()).orElse("gone"));
+        }
+        boolean fresh = record.get().state() instanceof ImageState.Complete;
+        if (read
+                && fresh
+                && !aside(host, store -> Optional.of(memoryOf(store, uid))).equals(Optional.of(image.memory))) {
+            throw broken("I4: image " + uid + " is Complete, and is not what was saved");
         }
     }
 
@@ -1029,9 +1263,11 @@ final class SimulatedWorld {
         hosts.forEach(host -> {
             host.apiAway = false;
             host.trouble.disarm();
-            end(host);
-            host.disk.processEnds();
-            losePower(host);
+            if (random.nextBoolean()) { // else what it remembers must do as well as what it would read anew
+                end(host);
+                host.disk.processEnds();
+                losePower(host);
+            }
         });
         int still = 0;
         for (int round = 0; round < ROUNDS_TO_REST && still < 3; round++) {
@@ -1074,7 +1310,7 @@ final class SimulatedWorld {
             }
             if (bound
                     && object.getSpec().mode() != SaveMode.Checkpoint
-                    && recordOf(host(status.getNodeName()), object.getMetadata().getUid())
+                    && recordOf(host(status.getNodeName()), imageOf(object))
                             .filter(record -> record.state() instanceof ImageState.HandedOver)
                             .isPresent()) {
                 return Optional.of("VMSnapshot " + object.getMetadata().getUid() + " is handed over, and never spent");
@@ -1094,6 +1330,13 @@ final class SimulatedWorld {
         if (waiting().isPresent()) {
             return Optional.of("VMSnapshot " + waiting().get().getMetadata().getUid() + " waits, and its VM runs");
         }
+        for (NodeStore store : stores.values()) {
+            Optional<TerminationSave> save = told(store).findFirst();
+            if (save.isPresent()) {
+                return Optional.of("node " + store.getMetadata().getName() + " tells of image "
+                        + save.get().image() + ", and its VM runs");
+            }
+        }
         return leftovers();
     }
 
@@ -1106,16 +1349,19 @@ final class SimulatedWorld {
     /** Returns a file that nobody will ever remove. */
     private Optional<String> leftovers() {
         Map<String, VMSnapshot> there = new HashMap<>();
-        snapshots.values().forEach(object -> there.put(object.getMetadata().getUid(), object));
+        snapshots.values().forEach(object -> there.put(imageOf(object), object));
         for (Host host : hosts) {
             for (String path : host.disk.files().keySet()) {
                 String file = path.substring(path.lastIndexOf('/') + 1);
                 VMSnapshot object = there.get(file.replaceAll("^\\.|\\..*$", ""));
-                if (path.startsWith("/images/") && object == null) {
+                // A save of a pod's end has a name of its own: what is left of its record before that was there is a
+                // few bytes.
+                boolean prepared = file.startsWith(".") && file.endsWith(".json.new") && file.contains("-t");
+                if (path.startsWith("/images/") && object == null && !prepared) {
                     return Optional.of("file " + path + " of node " + host.name + " is nobody's");
                 }
                 boolean consumed = object != null
-                        && recordOf(host, object.getMetadata().getUid())
+                        && recordOf(host, imageOf(object))
                                 .filter(record -> record.state() instanceof ImageState.Consumed)
                                 .isPresent();
                 if (consumed && file.endsWith(".img")) {

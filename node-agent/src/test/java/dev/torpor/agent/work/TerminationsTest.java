@@ -102,7 +102,7 @@ class TerminationsTest {
             vms.process = new ProcessIdentity(POD.podUID(), "c1", "boot", 1, 1);
             assertThat(shutdown.look(submitted.getLast())).isEqualTo(Next.onChange());
             assertThat(vms.saves).hasValue(2);
-            assertThat(hook.answered((asks, id) -> terminations.answer(POD, asks, id, true)))
+            assertThat(hook.answered((asks, id) -> terminations.answer(POD, Terminations.Hook.of(asks, id), true)))
                     .isTrue();
             assertThat(hook.heard()).endsWith("go\n\n");
         }
@@ -196,7 +196,7 @@ class TerminationsTest {
     }
 
     private boolean answer(PodHook hook) throws Exception {
-        return hook.answered((asks, id) -> terminations.answer(POD, asks, id, false));
+        return hook.answered((asks, id) -> terminations.answer(POD, Terminations.Hook.of(asks, id), false));
     }
 
     @Test
