@@ -178,7 +178,9 @@ class CancelStormIT {
             assertThat(vm.qmp().execute("query-migrate-capabilities")).isEqualTo(capabilities);
             int pid = vm.process().pid();
             await("what QEMU ends a moment later").atMost(Duration.ofMinutes(1)).untilAsserted(() -> {
-                assertThat((long) Proc.openFiles(pid)).isLessThanOrEqualTo(descriptors);
+                if (!way.version().leaksSockets()) {
+                    assertThat((long) Proc.openFiles(pid)).isLessThanOrEqualTo(descriptors);
+                }
                 assertThat(threads(pid)).isLessThan(threads + THREADS_SPARE);
             });
             assertThat(store.freeBytes()).isGreaterThan(freeBytes - (1L << 30)); // others use that disk, too

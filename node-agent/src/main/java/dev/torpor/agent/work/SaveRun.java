@@ -11,9 +11,11 @@ import dev.torpor.agent.image.Compression;
 import dev.torpor.agent.image.ImageFiles;
 import dev.torpor.agent.image.ImageHeader;
 import dev.torpor.agent.image.ImageMode;
+import dev.torpor.agent.image.ImageState;
 import dev.torpor.agent.image.ImageStore;
 import dev.torpor.agent.image.PartialImage;
 import dev.torpor.agent.image.PartialIntent;
+import dev.torpor.agent.image.ProcessIdentity;
 import dev.torpor.agent.image.VmDisks;
 import dev.torpor.agent.launch.VmName;
 import dev.torpor.failure.FailureReason;
@@ -99,7 +101,7 @@ final class SaveRun {
         PartialIntent intent = new PartialIntent(
                 order.mode(),
                 node.journal().read(vmName()).runs(),
-                facts.runState().running(),
+                facts.runState().running() || isToRun(vm.process()),
                 Optional.of(vm.process()),
                 startedAt,
                 freezable.orElse(false));
@@ -119,6 +121,13 @@ final class SaveRun {
                         written.report().writtenBytes(),
                         compresses(written.plan()));
         return new Saved(pausedAt, OptionalLong.empty(), quiesced);
+    }
+
+    /** A guest that was given its memory, and whose agent died before it let it run, is not one that its owner paused. */
+    private boolean isToRun(ProcessIdentity process) throws TorporException {
+        return node.store().readable(order.image().namespace(), order.image().vm()).stream()
+                .anyMatch(record -> record.state().equals(new ImageState.HandedOver(process))
+                        && record.intent().wasRunning());
     }
 
     /** What was written, and how. */

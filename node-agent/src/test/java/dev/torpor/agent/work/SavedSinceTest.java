@@ -136,6 +136,25 @@ class SavedSinceTest {
         assertThat(store.state(NEW)).contains(new ImageState.Complete());
     }
 
+    @Test
+    void itWasNotLetRunYetAndIsNoGuestThatItsOwnerPaused() throws Exception {
+        handOver();
+        vms.running = false;
+        saveAgain();
+
+        assertThat(store.open(NEW).header().wasRunning()).isTrue();
+    }
+
+    @Test
+    void oneThatItsOwnerPausedIsSavedAsThat() throws Exception {
+        handOver();
+        store.transition(OLD, new ImageState.Consumed());
+        vms.running = false;
+        saveAgain();
+
+        assertThat(store.open(NEW).header().wasRunning()).isFalse();
+    }
+
     /** The guest runs, and nobody has said so. */
     private void handOver() throws Exception {
         snapshots.put("u1", snapshot("u1", "p1", "ManagedSave"));
