@@ -19,7 +19,7 @@ import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 
 /** The requests that go out, and how answers are read. What a real server does with them is tested in e2e. */
-@EnableKubernetesMockClient
+@EnableKubernetesMockClient(https = false)
 @SuppressWarnings("NullAway.Init")
 class ApplyStatusWriterTest {
     private static final String OBJECT = "/apis/torpor.dev/v1alpha1/namespaces/vms/vmsnapshots/web-1";

@@ -45,7 +45,7 @@ import org.junit.jupiter.params.provider.EnumSource;
  * The operator ends just before and just after each of its steps, another follows that knows nothing but what the API says, and all
  * ends as without that: no VM boots cold, none is resumed twice, nothing is left over.
  */
-@EnableKubernetesMockClient(crud = true)
+@EnableKubernetesMockClient(crud = true, https = false)
 @SuppressWarnings("NullAway.Init")
 class OperatorDeathTest {
     /** The steps up to a death, of stories before. */

@@ -13,7 +13,7 @@ import io.fabric8.kubernetes.client.server.mock.KubernetesMockServer;
 import org.junit.jupiter.api.Test;
 
 /** What a drain makes passes for nobody's: a tool that prunes takes no VM's memory for something that left its repository. */
-@EnableKubernetesMockClient(crud = true)
+@EnableKubernetesMockClient(crud = true, https = false)
 @SuppressWarnings("NullAway.Init")
 class BorrowedMarksTest {
     private KubernetesMockServer server;

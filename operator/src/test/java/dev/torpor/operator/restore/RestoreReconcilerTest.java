@@ -41,7 +41,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** The controller step by step on the client's mock server, with its writes counted. */
-@EnableKubernetesMockClient(crud = true)
+@EnableKubernetesMockClient(crud = true, https = false)
 @SuppressWarnings("NullAway.Init")
 class RestoreReconcilerTest {
     private KubernetesMockServer server;

@@ -25,7 +25,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** What the controller makes for a snapshot does not pass for what made the snapshot: it would be pruned with it, or for it. */
-@EnableKubernetesMockClient(crud = true)
+@EnableKubernetesMockClient(crud = true, https = false)
 @SuppressWarnings("NullAway.Init")
 class BorrowedMarksTest {
     private static final Map<String, String> TRACKING = Map.of(

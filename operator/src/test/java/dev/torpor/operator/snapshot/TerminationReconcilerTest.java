@@ -34,7 +34,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** From what an agent tells in its NodeStore to a bound VMSnapshot, on the client's mock server. */
-@EnableKubernetesMockClient(crud = true)
+@EnableKubernetesMockClient(crud = true, https = false)
 @SuppressWarnings("NullAway.Init")
 class TerminationReconcilerTest {
     private static final String UID_OF_NOBODY = "0a1b2c3d-0000-4000-8000-000000000000";

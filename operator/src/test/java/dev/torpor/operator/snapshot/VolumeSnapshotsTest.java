@@ -48,7 +48,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 /** Checkpoints with VolumeSnapshots, step by step on the client's mock server; the test plays agent and storage. */
-@EnableKubernetesMockClient(crud = true)
+@EnableKubernetesMockClient(crud = true, https = false)
 @SuppressWarnings("NullAway.Init")
 class VolumeSnapshotsTest {
     private static final ResourceDefinitionContext KIND = new ResourceDefinitionContext.Builder()
