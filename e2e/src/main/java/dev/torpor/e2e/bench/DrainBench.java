@@ -107,6 +107,8 @@ public final class DrainBench {
         List<Result> results = new ArrayList<>();
         try {
             results.add(bench(directory).run(0));
+            deleteTree(directory); // its images, for which there may be no room beside those of the next
+            Files.createDirectories(directory);
             if (limit > 0) {
                 try (DiskLimit _ = DiskLimit.of(directory, limit)) {
                     results.add(bench(directory).run(limit));
