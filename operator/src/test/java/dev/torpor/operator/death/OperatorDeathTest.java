@@ -31,6 +31,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Consumer;
 import java.util.logging.Level;
 import java.util.logging.Logger;
 import java.util.stream.Stream;
@@ -252,87 +253,58 @@ class OperatorDeathTest {
     }
 
     private static World.Deed save(SaveMode mode, @Nullable ResumePolicy resume) {
+        return once(world -> world.cluster().snapshot("web-1", mode, resume));
+    }
+
+    private static World.Deed once(Consumer<World> what) {
         return world -> {
-            world.cluster().snapshot("web-1", mode, resume);
+            what.accept(world);
             return true;
         };
     }
 
     private static World.Deed restore(String name) {
-        return world -> {
-            world.cluster().restore(name, "web-1");
-            return true;
-        };
+        return once(world -> world.cluster().restore(name, "web-1"));
     }
 
     private static World.Deed failingStart(String reason) {
-        return world -> {
-            world.startsFail(reason);
-            return true;
-        };
+        return once(world -> world.startsFail(reason));
     }
 
     private static World.Deed savesTake(boolean on) {
-        return world -> {
-            world.savesTake(on);
-            return true;
-        };
+        return once(world -> world.savesTake(on));
     }
 
     private static World.Deed aWhilePasses() {
-        return world -> {
-            world.cluster().later(15);
-            return true;
-        };
+        return once(world -> world.cluster().later(15));
     }
 
     private static World.Deed savesFail(String reason) {
-        return world -> {
-            world.savesFail(reason);
-            return true;
-        };
+        return once(world -> world.savesFail(reason));
     }
 
     private static World.Deed cutsFail(String reason) {
-        return world -> {
-            world.cutsFail(reason);
-            return true;
-        };
+        return once(world -> world.cutsFail(reason));
     }
 
     private static World.Deed pausesAreLost(int times) {
-        return world -> {
-            world.pausesAreLost(times);
-            return true;
-        };
+        return once(world -> world.pausesAreLost(times));
     }
 
     private static World.Deed podIsReplaced() {
-        return world -> {
-            world.podIsReplaced();
-            return true;
-        };
+        return once(world -> world.podIsReplaced());
     }
 
     private static World.Deed memoryMayGo() {
-        return world -> {
-            world.memoryMayGo();
-            return true;
-        };
+        return once(world -> world.memoryMayGo());
     }
 
     private static World.Deed shutdownsTake(boolean on) {
-        return world -> {
-            world.shutdownsTake(on);
-            return true;
-        };
+        return once(world -> world.shutdownsTake(on));
     }
 
     private static World.Deed claims() {
-        return world -> {
-            world.haveClaims("data", "logs");
-            return true;
-        };
+        return once(world -> world.haveClaims("data", "logs"));
     }
 
     private static World.Deed checkpoint(@Nullable VolumeSnapshotsSpec disks) {
@@ -408,17 +380,11 @@ class OperatorDeathTest {
     }
 
     private static World.Deed cordon(boolean on) {
-        return world -> {
-            world.cluster().cordon(on);
-            return true;
-        };
+        return once(world -> world.cluster().cordon(on));
     }
 
     private static World.Deed maintenance(boolean on) {
-        return world -> {
-            world.cluster().maintain(Boolean.toString(on));
-            return true;
-        };
+        return once(world -> world.cluster().maintain(Boolean.toString(on)));
     }
 
     private static World.Deed evict() {
