@@ -52,7 +52,7 @@ final class Source {
 
     private boolean isSavedSince(VmName vm, PartialIntent begun) throws TorporException {
         return begun.source().isPresent()
-                && imagesOf(vm, begun.source().get()).stream().anyMatch(Source::waits);
+                && waits(begun.source().get(), imagesOf(vm, begun.source().get()));
     }
 
     /**
@@ -69,7 +69,7 @@ final class Source {
             throw new TorporException(
                     FailureReason.VMBusy, "the VM is being saved again: what is left to do for it is done after that");
         }
-        return images.stream().anyMatch(Source::waits);
+        return waits(process, images);
     }
 
     /** Tells the same of a process that an image was given to. */
@@ -84,11 +84,8 @@ final class Source {
                 .toList();
     }
 
-    private static boolean waits(ImageRecord record) {
-        return record.intent()
-                .source()
-                .filter(process -> record.stoppedForGood(process.podUID()))
-                .isPresent();
+    private static boolean waits(ProcessIdentity process, List<ImageRecord> images) {
+        return images.stream().anyMatch(image -> image.stoppedForGood(process.podUID()));
     }
 
     /**
